@@ -1,0 +1,135 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+)
+
+// Context is one request on its way through the gateway. The front ends
+// (HTTP/1.1, HTTP/2, HTTP/3) fill it; plugins see only it. It is used again for
+// other requests: nothing of it may be kept after the Log phase.
+type Context struct {
+	Request  Request
+	Response Response
+	Conn     Conn
+
+	// Matched is what the request was matched to.
+	Matched Matched
+	// Consumer is set by authentication plugins.
+	Consumer Consumer
+
+	// Upstream overrides, set by plugins; empty means as the route says.
+	UpstreamTarget string // raw request target: path and query
+	UpstreamHost   string
+	UpstreamMethod string
+
+	// exited and its answer are set by Exit.
+	exited     bool
+	exitStatus int
+	exitBody   any
+
+	values map[any]any
+}
+
+// Matched names the route that a request was matched to, and its parts.
+type Matched struct {
+	RouteID, RouteName     string
+	ServiceID, ServiceName string
+	// Ext is what the trailing * of the path pattern stood for.
+	Ext string
+	// Params are the path parameters (:name), nil if the pattern has none.
+	Params map[string]string
+}
+
+// Consumer is who an authentication plugin found the caller to be.
+type Consumer struct {
+	Username, GroupID, CredentialID, CustomID string
+}
+
+// Conn describes the client's connection.
+type Conn struct {
+	// RemoteAddr is the client's IP, RemotePort its port; ServerAddr and
+	// ServerPort are the listener's side.
+	RemoteAddr, ServerAddr string
+	RemotePort, ServerPort int
+	Scheme                 string // http or https
+	Proto                  string // HTTP/1.1, HTTP/2.0 …
+}
+
+// ErrBodyTooLarge is returned by Request.Body when the body is over its limit.
+var ErrBodyTooLarge = errors.New("request body too large")
+
+// Request is the client's request. Byte slices it answers are valid until the
+// request ends and must not be changed.
+type Request interface {
+	Method() string
+	// Target is the raw request target (path and query as received), Path the
+	// decoded and normalised path, Query the raw query without "?".
+	Target() string
+	Path() string
+	Query() string
+	// Host is the Host header as sent, with its port.
+	Host() string
+	// Header answers the first value of a header, names compared without case,
+	// or nil. Headers calls fn for each in order until it answers false.
+	Header(name string) []byte
+	Headers(fn func(name, value []byte) bool)
+	SetHeader(name, value string)
+	AddHeader(name, value string)
+	DelHeader(name string)
+	// Body reads the whole body (once; later calls answer it again), at most
+	// limit bytes: more gives ErrBodyTooLarge. A negative limit is none.
+	Body(limit int64) ([]byte, error)
+	SetBody(body []byte)
+	// Context ends when the client has gone or the request is over.
+	Context() context.Context
+}
+
+// Response is the answer as the header and body filters and loggers see it.
+type Response interface {
+	Status() int
+	SetStatus(status int)
+	// Header answers the first value of a header, names compared without case,
+	// or nil. Setting "" is allowed and sends an empty value.
+	Header(name string) []byte
+	Headers(fn func(name, value []byte) bool)
+	SetHeader(name, value string)
+	AddHeader(name, value string)
+	DelHeader(name string)
+}
+
+// Exit ends the request with an answer of the gateway's own, by these rules:
+//
+//	body nil             an empty body below 300, else the error page of status
+//	body []byte, string  the bytes as they are
+//	body anything else   its JSON and a line feed
+//
+// Headers are set on c.Response before. Return its result from the phase.
+func (c *Context) Exit(status int, body any) error {
+	c.exited, c.exitStatus, c.exitBody = true, status, body
+	return ErrExit
+}
+
+// Exited answers what Exit was given; ok is false if it was not called.
+func (c *Context) Exited() (status int, body any, ok bool) {
+	return c.exitStatus, c.exitBody, c.exited
+}
+
+// Value and SetValue keep what a plugin wants to find again in a later phase.
+// The key is of a type private to the plugin.
+func (c *Context) Value(key any) any { return c.values[key] }
+
+// SetValue keeps a value under key until the request ends.
+func (c *Context) SetValue(key, value any) {
+	if c.values == nil {
+		c.values = make(map[any]any)
+	}
+	c.values[key] = value
+}
+
+// Reset makes the context ready for another request.
+func (c *Context) Reset() {
+	values := c.values
+	clear(values)
+	*c = Context{values: values}
+}

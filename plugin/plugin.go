@@ -1,0 +1,82 @@
+// Package plugin says what a gateway plugin is: its phases, the Context it works
+// on, the registry it enters itself in, and the Chain it is compiled into.
+//
+// A plugin is a struct that receives its configuration as JSON and implements
+// one or more of the phase interfaces here:
+//
+//	func init() { plugin.Register[echo]("echo", 412, echoSchema) }
+//
+//	type echo struct {
+//		Body string `json:"body"`
+//	}
+//
+//	var _ plugin.Accesser = (*echo)(nil)
+//
+//	func (p *echo) Access(c *plugin.Context) error { return c.Exit(200, p.Body) }
+package plugin
+
+import (
+	"errors"
+	"log/slog"
+)
+
+// The phases, in the order in which a request meets them. Within a phase the
+// plugins run by descending priority. One instance serves many requests at
+// once, so state that changes needs its own locking.
+//
+// A phase that answers the request returns c.Exit(…); nil goes on; any other
+// error is logged and answered with 500.
+type (
+	// Rewriter runs first: authentication and changes to the request.
+	Rewriter interface{ Rewrite(c *Context) error }
+	// Accesser runs after all rewrites: limits, and plugins that answer.
+	Accesser interface{ Access(c *Context) error }
+	// BeforeProxier runs when the upstream is known, just before it is called.
+	BeforeProxier interface{ BeforeProxy(c *Context) error }
+	// HeaderFilter sees the answer's status and headers and may change them,
+	// for answers of the gateway itself too.
+	HeaderFilter interface{ FilterHeader(c *Context) }
+	// BodyFilter sees the whole answer body and returns what is to be sent.
+	BodyFilter interface {
+		FilterBody(c *Context, body []byte) []byte
+	}
+	// Logger runs when the answer has been sent.
+	Logger interface{ Log(c *Context) }
+)
+
+// Initer is implemented by plugins that prepare something when their
+// configuration is compiled; an error makes the configuration invalid.
+type Initer interface{ Init(env *Env) error }
+
+// Checker is implemented by plugins whose configuration has rules that a JSON
+// Schema cannot say. The error's text is shown to the client of the Admin API.
+type Checker interface{ Check() error }
+
+// Closer is implemented by plugins that hold something; Close is called when no
+// request uses the instance any more.
+type Closer interface{ Close() }
+
+// Env is what the process lends to plugin instances.
+type Env struct {
+	Log *slog.Logger
+	// Services are things the process offers to the plugins that know them,
+	// found by the interface they implement: see Service.
+	Services []any
+}
+
+// Service finds the first service of env that implements T, an interface which
+// the plugin declares; ok is false if the process offers none.
+func Service[T any](env *Env) (service T, ok bool) {
+	for _, s := range env.Services {
+		if t, is := s.(T); is {
+			return t, true
+		}
+	}
+	return service, false
+}
+
+// ErrExit is what Context.Exit returns: the answer is made, skip what follows.
+var ErrExit = errors.New("plugin: request answered")
+
+// ErrDrop is returned by a phase to close the connection without any answer.
+var ErrDrop = errors.New("plugin: connection dropped")
