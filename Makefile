@@ -1,0 +1,40 @@
+# Targets for people and CI. Each installs what it needs: scripts/install.sh.
+SHELL := /bin/bash
+TOOLS := $(CURDIR)/.tools
+STATICCHECK_VERSION := v0.8.2
+GOVULNCHECK_VERSION := v1.9.0
+
+.PHONY: run build test quick lint vuln bench clean
+
+run:
+	go run . serve
+
+build:
+	go build -trimpath -o millrace .
+
+# Everything CI checks.
+test: lint
+	scripts/install.sh test
+	go test -race -timeout 8m ./...
+	go test -count=1 -timeout 5m ./e2e -args -real
+
+# The quick check while working: no installs, no race detector.
+quick:
+	go test ./...
+
+lint: $(TOOLS)/staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt'ed: $$out"; exit 1; fi
+	go vet ./...
+	$(TOOLS)/staticcheck ./...
+	scripts/vuln.sh $(GOVULNCHECK_VERSION) $(TOOLS)
+
+$(TOOLS)/staticcheck:
+	GOBIN=$(TOOLS) go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+# Ours and its peers side by side, as ratios: see bench/README.md.
+bench: build
+	scripts/install.sh bench
+	go run ./bench -millrace ./millrace
+
+clean:
+	rm -rf millrace bin .tools bench/out
