@@ -3,6 +3,7 @@ SHELL := /bin/bash
 TOOLS := $(CURDIR)/.tools
 STATICCHECK_VERSION := v0.8.2
 GOVULNCHECK_VERSION := v1.9.0
+CADDY_VERSION := v2.11.9
 
 .PHONY: run build test quick lint vuln bench clean
 
@@ -32,9 +33,12 @@ $(TOOLS)/staticcheck:
 	GOBIN=$(TOOLS) go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
 
 # Ours and its peers side by side, as ratios: see bench/README.md.
-bench: build
+bench: build $(TOOLS)/caddy
 	scripts/install.sh bench
-	go run ./bench -millrace ./millrace
+	PATH="$$PATH:$(TOOLS)" go run ./bench -millrace ./millrace
+
+$(TOOLS)/caddy:
+	GOBIN=$(TOOLS) go install github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY_VERSION)
 
 clean:
 	rm -rf millrace bin .tools bench/out

@@ -14,7 +14,7 @@ need npm npm
 need python3 python3
 case "${1:-test}" in
   test) ;;
-  bench) need nginx nginx-light; need haproxy haproxy; need taskset util-linux ;;
+  bench) need nginx nginx-light; need haproxy haproxy; need wrk wrk; need taskset util-linux ;;
   *) echo "usage: $0 test|bench" >&2; exit 2 ;;
 esac
 
