@@ -7,52 +7,6 @@ import (
 	"encoding/json"
 )
 
-// KeyValue is one parameter or annotation. Value is JSON as it was given.
-type KeyValue struct {
-	Key        string          `json:"key"`
-	Value      json.RawMessage `json:"value"`
-	Init       bool            `json:"init,omitempty"`
-	Encryption string          `json:"encryption,omitempty"`
-}
-
-// KeyValues is a parameter or annotation list: keys are unique, order is kept.
-type KeyValues []KeyValue
-
-// Find answers the value of key, or nil.
-func (l KeyValues) Find(key string) json.RawMessage {
-	for i := range l {
-		if l[i].Key == key {
-			return l[i].Value
-		}
-	}
-	return nil
-}
-
-// With answers a copy of l in which key has the given value, at its old place
-// or at the end.
-func (l KeyValues) With(key string, value json.RawMessage) KeyValues {
-	out := make(KeyValues, 0, len(l)+1)
-	found := false
-	for _, kv := range l {
-		if kv.Key == key {
-			kv.Value, found = value, true
-		}
-		out = append(out, kv)
-	}
-	if !found {
-		out = append(out, KeyValue{Key: key, Value: value})
-	}
-	return out
-}
-
-// MarshalJSON writes an empty list as [], never as null.
-func (l KeyValues) MarshalJSON() ([]byte, error) {
-	if len(l) == 0 {
-		return []byte("[]"), nil
-	}
-	return json.Marshal([]KeyValue(l))
-}
-
 // Truthy tells whether a JSON value counts as true for an annotation: anything
 // but false, 0, null, "" and absence (nil).
 func Truthy(v json.RawMessage) bool {
