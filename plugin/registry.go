@@ -1,1 +1,259 @@
 package plugin
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+
+	"millrace/internal/jsonschema"
+)
+
+// metaSchema is what every plugin configuration may hold as _meta, and
+// metaComment marks the schemas it was put into, as APISIX marks them.
+const (
+	metaSchema = `{"type":"object","additionalProperties":false,"properties":{
+		"disable":{"type":"boolean"},
+		"error_response":{"oneOf":[{"type":"string"},{"type":"object"}]},
+		"priority":{"type":"integer","description":"priority of plugins by customized order"},
+		"filter":{"type":"array","description":"filter determines whether the plugin needs to be executed at runtime"},
+		"pre_function":{"type":"string","description":"function to be executed in each phase before execution of plugins. The pre_function will have access to two arguments: ` + "`conf` and `ctx`" + `."}}}`
+	metaComment = "this is a mark for our injected plugin schema"
+)
+
+// Type is one plugin as registered. Schemas are JSON Schema texts; Schema has
+// the _meta property and its mark put in. An empty one means there is none.
+type Type struct {
+	Name           string
+	Priority       int
+	Version        string // 0.1 unless the plugin says otherwise
+	Schema         string
+	ConsumerSchema string
+	MetadataSchema string
+	// EncryptFields are the attributes kept encrypted at rest: the
+	// "encrypt_fields" of Schema and of ConsumerSchema.
+	EncryptFields []string
+
+	new        func() any
+	schema     *jsonschema.Schema
+	properties []string // the attributes that Schema names
+}
+
+// Option is a part of a plugin that few plugins have.
+type Option func(*Type)
+
+// WithVersion sets a version other than 0.1.
+func WithVersion(version string) Option { return func(t *Type) { t.Version = version } }
+
+// WithConsumerSchema sets the schema of the plugin's configuration in consumers
+// and credentials.
+func WithConsumerSchema(schema string) Option {
+	return func(t *Type) { t.ConsumerSchema = schema }
+}
+
+// WithMetadataSchema sets the schema of the plugin's metadata.
+func WithMetadataSchema(schema string) Option {
+	return func(t *Type) { t.MetadataSchema = schema }
+}
+
+// registry is filled by the init functions of plugin packages and only read
+// afterwards.
+var registry = map[string]*Type{}
+
+// Register enters a plugin: *T receives its configuration and implements its
+// phases. It is for init functions, and panics on a name that is taken, a schema
+// that does not compile and a type without a phase.
+func Register[T any](name string, priority int, schema string, opts ...Option) {
+	t := &Type{Name: name, Priority: priority, Version: "0.1", Schema: schema, new: func() any { return new(T) }}
+	for _, o := range opts {
+		o(t)
+	}
+	if err := t.prepare(); err != nil {
+		panic(fmt.Sprintf("plugin %s: %v", name, err))
+	}
+	registry[name] = t
+}
+
+// Lookup finds a plugin by name.
+func Lookup(name string) (*Type, bool) {
+	t, ok := registry[name]
+	return t, ok
+}
+
+// Names answers the names of all plugins by descending priority.
+func Names() []string {
+	names := make([]string, 0, len(registry))
+	for name := range registry {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(registry[b].Priority, registry[a].Priority), cmp.Compare(a, b))
+	})
+	return names
+}
+
+// prepare checks the type and compiles its schemas.
+func (t *Type) prepare() error {
+	if _, taken := registry[t.Name]; taken {
+		return errors.New("registered twice")
+	}
+	if !hasPhase(t.new()) {
+		return fmt.Errorf("%T implements no phase", t.new())
+	}
+	for _, schema := range []string{t.ConsumerSchema, t.MetadataSchema} {
+		if schema == "" {
+			continue
+		}
+		if _, err := jsonschema.Compile(schema); err != nil {
+			return err
+		}
+	}
+	for _, schema := range []string{t.Schema, t.ConsumerSchema} {
+		for _, field := range gjson.Get(schema, "encrypt_fields").Array() {
+			t.EncryptFields = append(t.EncryptFields, field.String())
+		}
+	}
+	for name := range gjson.Get(t.Schema, "properties").Map() {
+		t.properties = append(t.properties, name)
+	}
+	return t.compileSchema()
+}
+
+// compileSchema puts _meta into the schema and compiles it.
+func (t *Type) compileSchema() (err error) {
+	if !gjson.Valid(t.Schema) {
+		return errors.New("the schema is not JSON")
+	}
+	if t.Schema, err = sjson.SetRaw(t.Schema, "properties._meta", metaSchema); err != nil {
+		return err
+	}
+	if t.Schema, err = sjson.Set(t.Schema, "$comment", metaComment); err != nil {
+		return err
+	}
+	t.schema, err = jsonschema.Compile(t.Schema)
+	return err
+}
+
+func hasPhase(p any) bool {
+	switch p.(type) {
+	case Rewriter, Accesser, BeforeProxier, HeaderFilter, BodyFilter, Logger:
+		return true
+	}
+	return false
+}
+
+// Check tells whether conf is a valid configuration. The error's text is the
+// validator's message alone.
+func (t *Type) Check(conf json.RawMessage) error {
+	_, _, err := t.load(conf)
+	return err
+}
+
+// meta is the _meta of a configuration.
+type meta struct {
+	Disable       bool            `json:"disable"`
+	ErrorResponse json.RawMessage `json:"error_response"`
+	Priority      *int            `json:"priority"`
+	Filter        json.RawMessage `json:"filter"`
+	PreFunction   *string         `json:"pre_function"`
+}
+
+// load checks conf and makes an instance of it that is not yet initialised.
+func (t *Type) load(conf json.RawMessage) (any, meta, error) {
+	value, err := decode(conf)
+	if err != nil {
+		return nil, meta{}, err
+	}
+	if err := t.schema.Validate(value); err != nil {
+		return nil, meta{}, err
+	}
+	t.schema.SetDefaults(value)
+	t.dropMisspelt(value)
+	var m struct {
+		Meta meta `json:"_meta"`
+	}
+	p := t.new()
+	if err := errors.Join(remake(value, &m), remake(value, p)); err != nil {
+		return nil, meta{}, err
+	}
+	// Ignoring one of these would run a plugin where it must not run.
+	if m.Meta.Filter != nil {
+		return nil, meta{}, errors.New("_meta.filter is not supported")
+	}
+	if m.Meta.PreFunction != nil {
+		return nil, meta{}, errors.New("_meta.pre_function is not supported")
+	}
+	if c, ok := p.(Checker); ok {
+		if err := c.Check(); err != nil {
+			return nil, meta{}, err
+		}
+	}
+	return p, m.Meta, nil
+}
+
+// dropMisspelt removes keys that differ from an attribute only in case.
+// encoding/json would take them for it, past the schema's checks.
+func (t *Type) dropMisspelt(value any) {
+	object, _ := value.(map[string]any)
+	for key := range object {
+		if slices.Contains(t.properties, key) {
+			continue
+		}
+		if slices.ContainsFunc(t.properties, func(p string) bool { return strings.EqualFold(p, key) }) {
+			delete(object, key)
+		}
+	}
+}
+
+// decode reads one JSON value; its numbers are json.Number, whole ones written
+// without fraction or exponent so that they fit Go's integers.
+func decode(text []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return nil, fmt.Errorf("not valid JSON: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("not valid JSON: text after the value")
+	}
+	return wholeNumbers(value), nil
+}
+
+func wholeNumbers(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, member := range v {
+			v[key] = wholeNumbers(member)
+		}
+	case []any:
+		for i := range v {
+			v[i] = wholeNumbers(v[i])
+		}
+	case json.Number:
+		const exact = 1 << 53
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(string(v), ".eE") && f == float64(int64(f)) && f < exact && f > -exact {
+			return json.Number(strconv.FormatInt(int64(f), 10))
+		}
+	}
+	return value
+}
+
+// remake turns a decoded value into what to points to.
+func remake(value, to any) error {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // some of it stays JSON: error_response
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	return json.Unmarshal(text.Bytes(), to)
+}
