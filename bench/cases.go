@@ -157,7 +157,7 @@ func runRound(o options, sub subject, conns int) (sample, error) {
 	}
 	defer r.stop()
 	warm := o
-	warm.duration = 500 * time.Millisecond
+	warm.duration = time.Second
 	if _, err := measure(warm, r.server, conns, r.url, r.script); err != nil {
 		return sample{}, err
 	}
