@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	guestKey = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP"
+	adminKey = "edd1c9f034335f136f87ad84b625c8f1"
+)
+
+var real = flag.Bool("real", false, "build the binary and drive it with real clients")
+
+// binary is the path of the built program, set by TestMain.
+var binary string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if !*real {
+		os.Exit(m.Run())
+	}
+	dir, err := os.MkdirTemp("", "millrace-e2e")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "millrace")
+	build := exec.Command("go", "build", "-o", binary, "millrace")
+	build.Stdout, build.Stderr = os.Stdout, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the binary:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// site is a started server.
+type site struct {
+	t                    *testing.T
+	cmd                  *exec.Cmd
+	config, data         string
+	gateway, admin, rest string
+	log                  *bytes.Buffer
+	exited               chan error
+}
+
+// start runs `millrace serve` on free ports and waits until it is ready.
+func start(t *testing.T, more ...string) *site {
+	t.Helper()
+	if !*real {
+		t.Skip("needs -args -real: builds the binary and starts real clients")
+	}
+	return startIn(t, t.TempDir(), more...)
+}
+
+func startIn(t *testing.T, dir string, more ...string) *site {
+	t.Helper()
+	s := &site{t: t, config: filepath.Join(dir, "config.yaml"), data: filepath.Join(dir, "data"), log: new(bytes.Buffer), exited: make(chan error, 1)}
+	gateway, admin, control, rest, apigw, console := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
+	s.gateway, s.admin, s.rest = url(gateway), url(admin), url(rest)
+	conf := fmt.Sprintf(`apisix:
+  node_listen: [{ip: 127.0.0.1, port: %d}]
+  control: {port: %d}
+  ssl: {enable: false}
+deployment:
+  admin: {admin_listen: {ip: 127.0.0.1, port: %d}}
+functions: {listen: "127.0.0.1:%d", api_gateway_listen: "127.0.0.1:%d"}
+console: {listen: "127.0.0.1:%d"}
+`, gateway, control, admin, rest, apigw, console)
+	if err := os.WriteFile(s.config, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.serve(more...)
+	return s
+}
+
+// serve starts the binary on the site's configuration and data.
+func (s *site) serve(more ...string) {
+	s.t.Helper()
+	args := append([]string{"serve", "--config", s.config, "--data", s.data}, more...)
+	s.cmd = exec.Command(binary, args...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := s.cmd
+	go func() { s.exited <- cmd.Wait() }()
+	s.t.Cleanup(func() {
+		cmd.Process.Kill()
+		if s.t.Failed() {
+			s.t.Logf("server log:\n%s", s.log)
+		}
+	})
+	s.run("waitready", "--config", s.config, "--timeout", "20s")
+}
+
+// stop sends a signal and waits for the end.
+func (s *site) stop(sig syscall.Signal) error {
+	s.t.Helper()
+	s.cmd.Process.Signal(sig)
+	select {
+	case err := <-s.exited:
+		return err
+	case <-time.After(20 * time.Second):
+		s.t.Fatal("the server did not stop")
+		return nil
+	}
+}
+
+// run runs a command of the binary with a HOME of its own and answers its output.
+func (s *site) run(args ...string) string {
+	s.t.Helper()
+	return s.shell(exec.Command(binary, args...))
+}
+
+// bash runs a script in which $MILLRACE is the binary.
+func (s *site) bash(script string) string {
+	s.t.Helper()
+	return s.shell(exec.Command("bash", "-euo", "pipefail", "-c", script))
+}
+
+func (s *site) shell(cmd *exec.Cmd) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd = exec.CommandContext(ctx, cmd.Args[0], cmd.Args[1:]...)
+	cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(s.config), "MILLRACE="+binary,
+		"WSK_CONFIG_FILE="+filepath.Join(filepath.Dir(s.config), ".wskprops"), "API="+s.rest, "GATEWAY="+s.gateway, "ADMIN="+s.admin,
+		"AUTH="+guestKey, "KEY="+adminKey)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("%s: %v\n%s\nserver log:\n%s", strings.Join(cmd.Args, " "), err, out, s.log)
+	}
+	return string(out)
+}
+
+// call sends a request and answers status and body.
+func (s *site) call(method, url, body string, header ...string) (int, string) {
+	s.t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-API-KEY", adminKey)
+	uuid, secret, _ := strings.Cut(guestKey, ":")
+	req.SetBasicAuth(uuid, secret)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func url(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }
