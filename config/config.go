@@ -1,0 +1,321 @@
+// Package config reads config.yaml into one checked Config value: addresses
+// parsed, durations as time.Duration, every key known.
+//
+// The gateway's part uses the key names of Apache APISIX; `functions`,
+// `console`, `data`, `log` and `roles` stand beside them. What a file leaves
+// out keeps its default: mappings are merged, lists (and functions.users) are
+// replaced. The keys and where each goes are the table in keys.go.
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// Config is all that a process is told by its configuration file.
+type Config struct {
+	// File is the path it was read from, empty for the defaults.
+	File string
+	// Data is the data folder, empty for the user's state folder. With
+	// Ephemeral nothing is kept.
+	Data      string
+	Ephemeral bool
+	// Roles are the parts to start, in starting order, without repetition.
+	Roles []Role
+	Log   Log
+	// DrainTimeout bounds how long requests in flight may take at shutdown.
+	DrainTimeout time.Duration
+	// InsecureWellKnownKeys lets CheckExposure pass in any case.
+	InsecureWellKnownKeys bool
+
+	Gateway   Gateway
+	Admin     Admin
+	Functions Functions
+	Console   Console
+
+	// Warnings name the keys that are known but have no effect here, each with
+	// file, line and reason.
+	Warnings []string
+}
+
+// Role is a part of the system that a process can play.
+type Role string
+
+// The roles, in starting order.
+const (
+	RoleFunctions Role = "functions"
+	RoleGateway   Role = "gateway"
+	RoleAdmin     Role = "admin"
+	RoleConsole   Role = "console"
+)
+
+// AllRoles answers every role in starting order.
+func AllRoles() []Role {
+	return []Role{RoleFunctions, RoleGateway, RoleAdmin, RoleConsole}
+}
+
+// Has tells whether the process plays a role.
+func (c *Config) Has(r Role) bool {
+	for _, have := range c.Roles {
+		if have == r {
+			return true
+		}
+	}
+	return false
+}
+
+// Log says how the process logs. Format is auto (text on a terminal, JSON
+// otherwise), text or json.
+type Log struct {
+	Level  slog.Level
+	Format string
+}
+
+// Listener is an address to listen on. Port 0 takes any free one.
+type Listener struct {
+	Addr netip.AddrPort
+	// Network is tcp, or tcp4 where IPv6 is switched off: what net.Listen takes.
+	Network string
+	// HTTP2 and HTTP3 are only meant for the data plane.
+	HTTP2, HTTP3 bool
+}
+
+// Address is ip:port, as net.Listen takes it.
+func (l Listener) Address() string { return l.Addr.String() }
+
+// Loopback tells whether only this machine can reach the listener.
+func (l Listener) Loopback() bool { return l.Addr.Addr().IsLoopback() }
+
+// Gateway configures the data plane and the Control API.
+type Gateway struct {
+	Listen       []Listener
+	TLS          TLS
+	ServerTokens bool
+	// Router is radixtree_host_uri, radixtree_uri or radixtree_uri_with_parameter.
+	Router                  string
+	DeleteURITailSlash      bool
+	NormalizeURILikeServlet bool
+	MatchURIEncodedSlash    bool
+	ShowUpstreamStatus      bool
+	// MaxPostArgs in bytes bounds the body in which post_arg_* are looked for.
+	MaxPostArgs int64
+	// TrustedAddresses are the peers whose X-Forwarded-* headers are believed.
+	TrustedAddresses []netip.Prefix
+	Control          Control
+	RealIP           RealIP
+	// KeepaliveTimeout closes idle client connections; the others bound reading
+	// a request's header and body and writing its answer. 0 is no bound.
+	KeepaliveTimeout, ClientHeaderTimeout, ClientBodyTimeout, SendTimeout time.Duration
+	// MaxBodySize in bytes; 0 is no bound.
+	MaxBodySize          int64
+	UnderscoresInHeaders bool
+	Upstream             UpstreamPool
+	DataEncryption       DataEncryption
+	// Plugins are the names of the plugins that may be used; nil is all.
+	Plugins []string
+}
+
+// TLS configures the data plane's TLS listeners.
+type TLS struct {
+	Enabled bool
+	Listen  []Listener
+	// MinVersion and MaxVersion are tls.VersionTLS10 … tls.VersionTLS13.
+	MinVersion, MaxVersion uint16
+	SessionTickets         bool
+	// TrustedCertificate is a PEM file of authorities, empty for the system's.
+	TrustedCertificate string
+	// FallbackSNI names the certificate for clients that send no server name.
+	FallbackSNI string
+}
+
+// Control configures the Control API.
+type Control struct {
+	Enabled bool
+	Listen  Listener
+}
+
+// RealIP says which peers may name the client's address, and in which header.
+type RealIP struct {
+	Header    string
+	Recursive bool
+	From      []netip.Prefix
+}
+
+// UpstreamPool bounds the idle connections to upstreams: how many, how many
+// requests each may carry, and how long one may idle.
+type UpstreamPool struct {
+	Keepalive         int
+	KeepaliveRequests int
+	KeepaliveTimeout  time.Duration
+}
+
+// DataEncryption says whether secrets in stored resources are encrypted. The
+// first key encrypts, all of them decrypt; each has 16 or 32 bytes.
+type DataEncryption struct {
+	Enabled bool
+	Keyring []string
+}
+
+// Admin configures the Admin API.
+type Admin struct {
+	Enabled     bool
+	Listen      Listener
+	Keys        []AdminKey
+	KeyRequired bool
+	// AllowFrom are the networks that may call; empty is every one.
+	AllowFrom []netip.Prefix
+	CORS      bool
+	// APIVersion is v3 or v2.
+	APIVersion string
+}
+
+// AdminKey opens the Admin API. Role viewer may only read, any other may write.
+type AdminKey struct {
+	Name, Key, Role string
+	// Generated: the file left the key empty, so a random one was made for this
+	// run; it has to be shown at start, as nobody else knows it.
+	Generated bool
+}
+
+// Functions configures the functions platform.
+type Functions struct {
+	Listen           []Listener
+	APIGatewayListen []Listener
+	Users            []User
+	Limits           Limits
+	// Memory in bytes is the budget of all instances; 0: chosen at start from
+	// what the machine has.
+	Memory int64
+	// Isolation is auto (every layer the machine allows), require (all or fail) or off.
+	Isolation string
+	// Runtimes maps a family (nodejs, python) to the program that runs it;
+	// families not named are looked for in PATH.
+	Runtimes map[string]string
+	// StemCells is how many uninitialised instances are kept for each kind in use.
+	StemCells int
+	// IdleTimeout ends an instance that served nothing for so long.
+	IdleTimeout time.Duration
+}
+
+// User is a subject, its namespace of the same name, and the two halves of its key.
+type User struct {
+	Namespace    string
+	UUID, Secret string
+}
+
+// Limits bound what namespaces may do and what actions may ask for. Sizes are
+// in bytes.
+type Limits struct {
+	InvocationsPerMinute, ConcurrentInvocations, FiresPerMinute int
+
+	SequenceLength                                           int
+	MinActionTimeout, DefaultActionTimeout, MaxActionTimeout time.Duration
+	MinActionMemory, DefaultActionMemory, MaxActionMemory    int64
+	MinActionLogs, DefaultActionLogs, MaxActionLogs          int64
+	MaxActionConcurrency                                     int
+	MaxPayload, MaxParameters, MaxCode, MaxResult            int64
+	MaxBlockingWait                                          time.Duration
+}
+
+// Console configures the dashboard.
+type Console struct {
+	Listen []Listener
+}
+
+// Default answers the configuration of a process that is told nothing.
+func Default() *Config {
+	return &Config{
+		Roles:        AllRoles(),
+		Log:          Log{Level: slog.LevelInfo, Format: "auto"},
+		DrainTimeout: 240 * time.Second,
+		Gateway:      defaultGateway(),
+		Admin: Admin{
+			Enabled: true,
+			Listen:  loopback(9180),
+			Keys: []AdminKey{
+				{Name: "admin", Key: wellKnownAdminKey, Role: "admin"},
+				{Name: "viewer", Key: wellKnownViewerKey, Role: "viewer"},
+			},
+			KeyRequired: true,
+			AllowFrom:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/24"), netip.MustParsePrefix("::1/128")},
+			CORS:        true,
+			APIVersion:  "v3",
+		},
+		Functions: defaultFunctions(),
+		Console:   Console{Listen: []Listener{loopback(3232)}},
+	}
+}
+
+func defaultGateway() Gateway {
+	return Gateway{
+		Listen: []Listener{{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 9080), Network: "tcp", HTTP2: true}},
+		TLS: TLS{
+			Enabled:    true,
+			Listen:     []Listener{{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 9443), Network: "tcp", HTTP2: true}},
+			MinVersion: tls.VersionTLS12,
+			MaxVersion: tls.VersionTLS13,
+		},
+		ServerTokens:         true,
+		Router:               "radixtree_host_uri",
+		MaxPostArgs:          64 << 20,
+		Control:              Control{Enabled: true, Listen: loopback(9090)},
+		RealIP:               RealIP{Header: "X-Real-IP", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
+		KeepaliveTimeout:     60 * time.Second,
+		ClientHeaderTimeout:  60 * time.Second,
+		ClientBodyTimeout:    60 * time.Second,
+		SendTimeout:          10 * time.Second,
+		UnderscoresInHeaders: true,
+		Upstream:             UpstreamPool{Keepalive: 320, KeepaliveRequests: 1000, KeepaliveTimeout: 60 * time.Second},
+		DataEncryption:       DataEncryption{Enabled: true, Keyring: []string{"qeddd145sfvddff3", "edd1c9f0985e76a2"}},
+	}
+}
+
+func defaultFunctions() Functions {
+	return Functions{
+		Listen:           []Listener{loopback(3233)},
+		APIGatewayListen: []Listener{loopback(3234)},
+		Users: []User{
+			{Namespace: "guest", UUID: wellKnownGuestUUID, Secret: wellKnownGuestSecret},
+			{Namespace: "whisk.system", UUID: wellKnownSystemUUID, Secret: wellKnownSystemSecret},
+		},
+		Limits: Limits{
+			InvocationsPerMinute: 60000, ConcurrentInvocations: 1000, FiresPerMinute: 60000,
+			SequenceLength:   50,
+			MinActionTimeout: 100 * time.Millisecond, DefaultActionTimeout: time.Minute, MaxActionTimeout: 5 * time.Minute,
+			MinActionMemory: 128 << 20, DefaultActionMemory: 256 << 20, MaxActionMemory: 512 << 20,
+			DefaultActionLogs: 10 << 20, MaxActionLogs: 10 << 20,
+			MaxActionConcurrency: 1,
+			MaxPayload:           1 << 20, MaxParameters: 1 << 20, MaxCode: 48 << 20, MaxResult: 1 << 20,
+			MaxBlockingWait: time.Minute,
+		},
+		Isolation:   "auto",
+		StemCells:   2,
+		IdleTimeout: 10 * time.Minute,
+	}
+}
+
+func loopback(port uint16) Listener {
+	return Listener{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), Network: "tcp"}
+}
+
+// Load reads the file at path over the defaults; an empty path is the defaults
+// alone. env looks up a variable for ${{NAME}}. The error names every problem
+// found, each on a line of its own as file:line: key: what is wrong.
+func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	if path == "" {
+		return Default(), nil
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s: there is no such file; give --config the path of a config.yaml, or leave it out for the defaults", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return parse(path, text, env)
+}

@@ -1,0 +1,267 @@
+package config
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func noEnv(string) (string, bool) { return "", false }
+
+var compare = cmp.Options{
+	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+}
+
+func mustParse(t *testing.T, text string, env map[string]string) *Config {
+	t.Helper()
+	c, err := parse("config.yaml", []byte(text), func(name string) (string, bool) {
+		v, ok := env[name]
+		return v, ok
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestBadFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no bad files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for line := range strings.Lines(string(text)) {
+				if message, ok := strings.CutPrefix(line, "# error: "); ok {
+					want = append(want, strings.TrimSpace(message))
+				}
+			}
+			_, err = Load(file, noEnv)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := strings.ReplaceAll(err.Error(), filepath.Dir(file)+string(filepath.Separator), "")
+			if diff := cmp.Diff(want, strings.Split(got, "\n")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestNoFile(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"), noEnv)
+	if err == nil || !strings.Contains(err.Error(), "none.yaml: there is no such file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What a file leaves out, and what it says in the words of the default, is the default.
+func TestDefaults(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty": "", "comment": "# nothing\n", "null": "apisix:\nfunctions:\n",
+		"same": "apisix: {node_listen: 9080, enable_http2: true}\nfunctions: {listen: 127.0.0.1:3233}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := Default()
+			want.File = "config.yaml"
+			if diff := cmp.Diff(want, mustParse(t, text, nil), compare); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if err := Default().CheckExposure(); err != nil {
+		t.Errorf("the defaults are exposed: %v", err)
+	}
+}
+
+func TestAPISIXFile(t *testing.T) {
+	c, err := Load("testdata/apisix.yaml", noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) < 30 {
+		t.Errorf("only %d warnings: %q", len(c.Warnings), c.Warnings)
+	}
+	const want = "testdata/apisix.yaml:62: nginx_config.worker_processes has no effect here: it sets up nginx, which is not used"
+	if !strings.Contains(strings.Join(c.Warnings, "\n")+"\n", want+"\n") {
+		t.Errorf("want %q in %q", want, c.Warnings)
+	}
+	if key := c.Admin.Keys[0]; len(c.Admin.Keys) != 1 || !key.Generated || len(key.Key) != 32 {
+		t.Errorf("an empty admin key was not replaced: %+v", c.Admin.Keys)
+	}
+	if err := c.CheckExposure(); err != nil {
+		t.Errorf("exposed: %v", err)
+	}
+	standard := Default()
+	ignore := cmpopts.IgnoreFields(Gateway{}, "Plugins")
+	if diff := cmp.Diff(standard.Gateway, c.Gateway, compare, ignore); diff != "" {
+		t.Errorf("the defaults of APISIX are not ours: %s", diff)
+	}
+}
+
+func TestGateway(t *testing.T) {
+	c := mustParse(t, `
+apisix:
+  node_listen: [9081, {port: 9082, ip: 127.0.0.2, enable_http2: true}, "[::1]:0"]
+  enable_http2: false
+  enable_ipv6: false
+  trusted_addresses: [10.1.2.3/8, 192.168.0.1]
+  control: {port: 9099}
+  ssl: {listen: [{port: 0}], ssl_protocols: TLSv1.3, enable: false}
+  admin_key: [{name: a, key: old, role: viewer}]
+  allow_admin: []
+nginx_config:
+  worker_shutdown_timeout: 5s
+  http:
+    client_max_body_size: 10m
+    keepalive_timeout: 1m
+    upstream: {keepalive: 5}
+deployment: {role: control_plane, admin: {admin_listen: {port: 0}}}
+`, nil)
+	g := c.Gateway
+	wantListen := []Listener{
+		{Addr: netip.MustParseAddrPort("0.0.0.0:9081"), Network: "tcp4"},
+		{Addr: netip.MustParseAddrPort("127.0.0.2:9082"), Network: "tcp4", HTTP2: true},
+		{Addr: netip.MustParseAddrPort("[::1]:0"), Network: "tcp"},
+	}
+	got := []any{g.Listen, g.TrustedAddresses, g.Control.Listen.Address(), g.TLS.Listen[0].Address(), g.TLS.MinVersion, g.TLS.Enabled,
+		c.Admin.Keys, len(c.Admin.AllowFrom), c.Admin.Listen.Address(), g.MaxBodySize, g.KeepaliveTimeout,
+		g.Upstream.Keepalive, g.Upstream.KeepaliveRequests, c.DrainTimeout, c.Roles}
+	want := []any{wantListen, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.0.1/32")},
+		"127.0.0.1:9099", "0.0.0.0:0", g.TLS.MaxVersion, false,
+		[]AdminKey{{Name: "a", Key: "old", Role: "viewer"}}, 0, "127.0.0.1:0", int64(10 << 20), time.Minute,
+		5, 1000, 5 * time.Second, []Role{RoleFunctions, RoleAdmin, RoleConsole}}
+	if diff := cmp.Diff(want, got, compare); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	c := mustParse(t, `
+data: /srv/millrace
+roles: [console, functions]
+functions:
+  listen: [":0", localhost:3233]
+  memory: 2g
+  isolation: require
+  stem_cells: 0
+  idle_timeout: 90
+  runtimes: {nodejs: /opt/node/bin/node}
+  users:
+    my-team: 0B3CDA1C-5C36-4C0F-A0A2-7D9C8A2A7B11:`+strings.Repeat("k", 64)+`
+  limits:
+    max_action_memory: 128
+    max_action_timeout: 10m
+    invocations_per_minute: 60
+`, nil)
+	f := c.Functions
+	got := []any{c.Data, c.Roles, f.Listen[0].Address(), f.Listen[1].Address(), f.Memory, f.Isolation, f.StemCells, f.IdleTimeout,
+		f.Runtimes, f.Users, f.Limits.DefaultActionMemory, f.Limits.MaxActionTimeout, f.Limits.InvocationsPerMinute, f.Limits.ConcurrentInvocations}
+	want := []any{"/srv/millrace", []Role{RoleFunctions, RoleConsole}, "0.0.0.0:0", "127.0.0.1:3233", int64(2 << 30), "require", 0, 90 * time.Second,
+		map[string]string{"nodejs": "/opt/node/bin/node"},
+		[]User{{Namespace: "my.team", UUID: "0b3cda1c-5c36-4c0f-a0a2-7d9c8a2a7b11", Secret: strings.Repeat("k", 64)}},
+		int64(128 << 20), 10 * time.Minute, 60, 1000}
+	if diff := cmp.Diff(want, got, compare); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	env := map[string]string{"PORT": "9999", "ON": "false", "KEY": "abc", "EMPTY": ""}
+	c := mustParse(t, `
+data: "/srv/${{KEY}}/${{ NONE := x }}"
+apisix:
+  node_listen: ${{PORT}}
+  enable_admin: "${{ON}}"
+  control: {port: "${{CONTROL:=9191}}"}
+functions:
+  memory: ${{NONE:=auto}}
+  runtimes: {nodejs: "${{EMPTY}}", python: "$${PORT}"}
+`, env)
+	got := []any{c.Data, c.Gateway.Listen[0].Address(), c.Admin.Enabled, c.Gateway.Control.Listen.Address(), c.Functions.Runtimes}
+	want := []any{"/srv/abc/x", "0.0.0.0:9999", false, "127.0.0.1:9191", map[string]string{"python": "$${PORT}"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCheckExposure(t *testing.T) {
+	ownKeys := "{admin_key: [{name: a, key: own, role: admin}], admin_listen: {ip: 0.0.0.0}, allow_admin: [0.0.0.0/0]}"
+	for name, test := range map[string]struct{ text, want string }{
+		"functions":          {"functions: {listen: 0.0.0.0:3233}", "the functions API on 0.0.0.0:3233 would accept the well-known guest or whisk.system key"},
+		"functions own keys": {"functions: {listen: ':3233', users: {me: 0B3CDA1C-5C36-4C0F-A0A2-7D9C8A2A7B11:" + strings.Repeat("k", 64) + "}}", ""},
+		"functions role off": {"roles: [gateway]\nfunctions: {listen: 0.0.0.0:3233}", ""},
+		"admin":              {"deployment: {admin: {admin_listen: {ip: 0.0.0.0}, allow_admin: [10.0.0.0/8]}}", "set deployment.admin.admin_key to a key of your own"},
+		"admin all":          {"deployment: {admin: {admin_listen: {ip: '::'}, allow_admin: []}}", "the Admin API on [::]:9180"},
+		"admin loopback":     {"deployment: {admin: {admin_listen: {ip: 0.0.0.0}, allow_admin: [127.0.0.0/8, '::1']}}", ""},
+		"admin wide":         {"deployment: {admin: {admin_listen: {ip: 0.0.0.0}, allow_admin: [126.0.0.0/7]}}", "Admin API"},
+		"admin own keys":     {"deployment: {admin: " + ownKeys + "}", ""},
+		"admin off":          {"apisix: {enable_admin: false}\ndeployment: {admin: {admin_listen: {ip: 0.0.0.0}, allow_admin: []}}", ""},
+		"console":            {"console: {listen: 0.0.0.0:3232}", "the console on 0.0.0.0:3232"},
+		"insecure":           {"insecure_well_known_keys: true\nconsole: {listen: 0.0.0.0:3232}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := mustParse(t, test.text, nil).CheckExposure()
+			if test.want == "" && err != nil {
+				t.Errorf("refused: %v", err)
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("want %q, got %v", test.want, err)
+			}
+		})
+	}
+}
+
+func TestNoKeyWarning(t *testing.T) {
+	c := mustParse(t, "deployment: {admin: {admin_key_required: false, admin_listen: {ip: 0.0.0.0}, allow_admin: []}}", nil)
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "whoever reaches 0.0.0.0:9180") {
+		t.Errorf("got %q", c.Warnings)
+	}
+}
+
+// No message shows a secret.
+func TestSecretsStaySecret(t *testing.T) {
+	_, err := parse("c.yaml", []byte(`
+functions: {users: {acme: "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:hunter2"}}
+apisix: {data_encryption: {keyring: [hunter2]}}
+deployment: {admin: {admin_key: [{name: hidden, key: [hunter2], role: admin}]}}
+`), noEnv)
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, pattern := range []string{"testdata/*.yaml", "testdata/bad/*.yaml"} {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+	f.Add([]byte("apisix: &a {node_listen: [*a, *a], control: *a}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := parse("config.yaml", text, noEnv)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("config %v with error %v", c, err)
+		}
+		if err == nil {
+			_ = c.CheckExposure()
+		}
+	})
+}

@@ -1,0 +1,224 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// decoder walks a YAML document along the table of known keys and gathers what
+// is wrong with it.
+type decoder struct {
+	file     string
+	env      func(string) (string, bool)
+	problems []problem
+	warnings []string
+	// given are the keys that the file has, by their dotted paths.
+	given map[string]*yaml.Node
+}
+
+// field says what a key's value may be and where it goes. key is the dotted
+// path of the value, for messages.
+type field interface {
+	decode(d *decoder, key string, n *yaml.Node)
+}
+
+// problem is one thing wrong with the file.
+type problem struct {
+	line int
+	text string
+}
+
+type fieldFunc func(d *decoder, key string, n *yaml.Node)
+
+func (f fieldFunc) decode(d *decoder, key string, n *yaml.Node) { f(d, key, n) }
+
+// object is a mapping whose keys are known. Keys that are absent, or null, keep
+// their defaults.
+type object map[string]field
+
+func (o object) decode(d *decoder, key string, n *yaml.Node) {
+	d.eachEntry(key, n, func(name, path string, at, value *yaml.Node) {
+		f, known := o[name]
+		switch {
+		case !known:
+			d.fail(at, path, "unknown key%s", o.suggestion(name))
+		case value.ShortTag() != "!!null":
+			f.decode(d, path, value)
+		}
+	})
+}
+
+// suggestion is the end of the message for an unknown key: the nearest known one.
+func (o object) suggestion(name string) string {
+	best, distance := "", 1+max(2, len(name)/3)
+	names := make([]string, 0, len(o))
+	for known := range o {
+		names = append(names, known)
+	}
+	sort.Strings(names)
+	for _, known := range names {
+		if n := editDistance(strings.ToLower(name), known); n < distance {
+			best, distance = known, n
+		}
+	}
+	if best == "" {
+		return "; known here: " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// eachEntry calls fn for the entries of a mapping; dotted is the key's path, at
+// the node of the key itself. References in values are expanded before.
+func (d *decoder) eachEntry(key string, n *yaml.Node, fn func(name, path string, at, value *yaml.Node)) {
+	if n.Kind != yaml.MappingNode {
+		d.want(n, key, "a mapping")
+		return
+	}
+	lines := make(map[string]int)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		at := n.Content[i]
+		path := at.Value
+		if key != "" {
+			path = key + "." + at.Value
+		}
+		if line, twice := lines[at.Value]; twice {
+			d.fail(at, path, "given twice, the first time in line %d", line)
+			continue
+		}
+		lines[at.Value] = at.Line
+		d.given[path] = at
+		if value := d.resolve(path, n.Content[i+1]); value != nil {
+			fn(at.Value, path, at, value)
+		}
+	}
+}
+
+// elements answers the values of a list, aliases and references resolved.
+func (d *decoder) elements(key string, n *yaml.Node) []*yaml.Node {
+	out := make([]*yaml.Node, 0, len(n.Content))
+	for i, e := range n.Content {
+		if e = d.resolve(index(key, i), e); e != nil {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func index(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }
+
+// resolve follows an alias and expands references; nil means a problem was noted.
+func (d *decoder) resolve(key string, n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	expanded, err := expand(n, d.env)
+	if err != nil {
+		d.fail(n, key, "%s", err)
+		return nil
+	}
+	return expanded
+}
+
+func (d *decoder) fail(n *yaml.Node, key, format string, args ...any) {
+	if key == "" {
+		key = "the whole file"
+	}
+	d.problems = append(d.problems, problem{n.Line, fmt.Sprintf("%s:%d: %s: %s", d.file, n.Line, key, fmt.Sprintf(format, args...))})
+}
+
+func (d *decoder) warn(n *yaml.Node, key, reason string) {
+	d.warnings = append(d.warnings, fmt.Sprintf("%s:%d: %s has no effect here: %s", d.file, n.Line, key, reason))
+}
+
+// want notes that a value is not what it has to be.
+func (d *decoder) want(n *yaml.Node, key, what string) {
+	got := "a list"
+	switch n.Kind {
+	case yaml.MappingNode:
+		got = "a mapping"
+	case yaml.ScalarNode:
+		got = fmt.Sprintf("%q", shorten(n.Value))
+	}
+	d.fail(n, key, "want %s, got %s", what, got)
+}
+
+// err joins the problems in the order of the file's lines.
+func (d *decoder) err() error {
+	slices.SortStableFunc(d.problems, func(a, b problem) int { return a.line - b.line })
+	all := make([]error, len(d.problems))
+	for i, p := range d.problems {
+		all[i] = errors.New(p.text)
+	}
+	return errors.Join(all...)
+}
+
+func shorten(text string) string {
+	if len(text) > 60 {
+		return text[:60] + "…"
+	}
+	return text
+}
+
+// parse reads the text of a configuration file over the defaults.
+func parse(file string, text []byte, env func(string) (string, bool)) (*Config, error) {
+	c := Default()
+	c.File = file
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, syntaxError(file, err)
+	}
+	if len(doc.Content) == 0 {
+		return c, nil
+	}
+	d := &decoder{file: file, env: env, given: make(map[string]*yaml.Node)}
+	root := d.resolve("", doc.Content[0])
+	if root != nil && root.ShortTag() != "!!null" {
+		k := &keys{c: c}
+		k.table().decode(d, "", root)
+		k.finish(d)
+	}
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	c.Warnings = d.warnings
+	return c, nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
+
+func syntaxError(file string, err error) error {
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s:%s: not valid YAML: %s", file, m[1], m[2])
+	}
+	return fmt.Errorf("%s: not valid YAML: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+}
+
+// editDistance is the number of letters to insert, delete or replace to turn a
+// into b; two neighbours swapped count as one.
+func editDistance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// finish applies what depends on several keys, and checks them against each other.
+func (k *keys) finish(d *decoder) {
+	k.finishListeners()
+	k.finishRoles(d)
+	l := &k.c.Functions.Limits
+	between(d, "action_timeout", &l.MinActionTimeout, &l.DefaultActionTimeout, &l.MaxActionTimeout)
+	between(d, "action_memory", &l.MinActionMemory, &l.DefaultActionMemory, &l.MaxActionMemory)
+	between(d, "action_logs", &l.MinActionLogs, &l.DefaultActionLogs, &l.MaxActionLogs)
+	if a := k.c.Admin; !a.KeyRequired && k.c.Has(RoleAdmin) && !a.Listen.Loopback() && !onlyLoopback(a.AllowFrom) {
+		d.warnings = append(d.warnings, fmt.Sprintf("%s: deployment.admin.admin_key_required is false: whoever reaches %s can change every route",
+			d.file, a.Listen.Address()))
+	}
+}
+
+func (k *keys) finishListeners() {
+	c, network := k.c, "tcp"
+	if !k.ipv6 {
+		network = "tcp4"
+	}
+	for _, all := range [][]Listener{c.Gateway.Listen, c.Gateway.TLS.Listen} {
+		for i := range all {
+			all[i].HTTP2 = all[i].HTTP2 || k.http2
+		}
+	}
+	each := [][]Listener{c.Gateway.Listen, c.Gateway.TLS.Listen, c.Functions.Listen, c.Functions.APIGatewayListen, c.Console.Listen}
+	for _, all := range each {
+		for i := range all {
+			all[i].Network = networkFor(all[i].Addr.Addr(), network)
+		}
+	}
+	for _, l := range []*Listener{&c.Admin.Listen, &c.Gateway.Control.Listen} {
+		l.Network = networkFor(l.Addr.Addr(), network)
+	}
+}
+
+// networkFor: an IPv6 address in the file is meant even where wildcards are not
+// to take IPv6 clients.
+func networkFor(addr netip.Addr, network string) string {
+	if addr.Is6() {
+		return "tcp"
+	}
+	return network
+}
+
+// finishRoles leaves out what deployment.role excludes, unless roles are named.
+func (k *keys) finishRoles(d *decoder) {
+	if _, named := d.given["roles"]; named {
+		return
+	}
+	without := map[string]Role{"control_plane": RoleGateway, "data_plane": RoleAdmin}[k.role]
+	k.c.Roles = slices.DeleteFunc(k.c.Roles, func(r Role) bool { return r == without })
+}
+
+// between checks min ≤ default ≤ max of a limit of actions. A default that the
+// file does not name follows the bounds that it does.
+func between[T cmp.Ordered](d *decoder, name string, least, preset, most *T) {
+	key := func(which string) string { return "functions.limits." + which + "_" + name }
+	report := func(which, problem string) {
+		for _, w := range []string{which, "min", "max", "default"} {
+			if at, ok := d.given[key(w)]; ok {
+				d.fail(at, key(w), "%s", problem)
+				return
+			}
+		}
+	}
+	if *least > *most {
+		report("max", "the minimum is above the maximum")
+		return
+	}
+	if _, named := d.given[key("default")]; !named {
+		*preset = min(max(*preset, *least), *most)
+	} else if *preset < *least || *preset > *most {
+		report("default", "the default is not between the minimum and the maximum")
+	}
+}

@@ -1,0 +1,238 @@
+package config
+
+import (
+	"net/netip"
+
+	"gopkg.in/yaml.v3"
+)
+
+// keys is the table of every key that a file may have, and what is only known
+// when the whole file has been read.
+type keys struct {
+	c           *Config
+	ipv6, http2 bool
+	role        string
+}
+
+const (
+	noNginx     = "it sets up nginx, which is not used"
+	noResolver  = "names are resolved as the system does"
+	noStream    = "only HTTP is served"
+	noAccessLog = "there is no access log file; use a logger plugin"
+	noLua       = "there is no Lua virtual machine to set up"
+	ownStore    = "state is kept in the data folder"
+)
+
+func (k *keys) table() object {
+	c := k.c
+	k.ipv6, k.http2 = true, true
+	c.Gateway.Listen[0].HTTP2, c.Gateway.TLS.Listen[0].HTTP2 = false, false // finish sets it
+	return object{
+		"data":                     text(&c.Data),
+		"ephemeral":                boolean(&c.Ephemeral),
+		"roles":                    roles(&c.Roles),
+		"insecure_well_known_keys": boolean(&c.InsecureWellKnownKeys),
+		"log": object{
+			"level":  logLevel(&c.Log.Level),
+			"format": oneOf(&c.Log.Format, "auto", "text", "json"),
+		},
+		"functions": k.functions(),
+		"console":   object{"listen": listeners(&c.Console.Listen, loopback(3232))},
+
+		"apisix":       k.apisix(),
+		"nginx_config": k.nginx(),
+		"deployment":   k.deployment(),
+		"plugins":      list(&c.Gateway.Plugins, text),
+	}.
+		noEffects(noStream, "stream_plugins", "xrpc").
+		noEffects(ownStore, "etcd").
+		noEffects("service discovery is not available", "discovery").
+		noEffects("external plugin runners and WebAssembly plugins are not available", "ext-plugin", "wasm").
+		noEffects("the defaults of APISIX are used", "graphql", "plugin_attr")
+}
+
+func (k *keys) functions() object {
+	f := &k.c.Functions
+	l := &f.Limits
+	return object{
+		"listen":             listeners(&f.Listen, loopback(3233)),
+		"api_gateway_listen": listeners(&f.APIGatewayListen, loopback(3234)),
+		"users":              users(&f.Users),
+		"memory":             autoSize(&f.Memory),
+		"isolation":          oneOf(&f.Isolation, "auto", "require", "off"),
+		"runtimes":           programs(&f.Runtimes, "nodejs", "python"),
+		"stem_cells":         integer(&f.StemCells, 0),
+		"idle_timeout":       duration(&f.IdleTimeout),
+		"limits": object{
+			"invocations_per_minute": integer(&l.InvocationsPerMinute, 0),
+			"concurrent_invocations": integer(&l.ConcurrentInvocations, 0),
+			"fires_per_minute":       integer(&l.FiresPerMinute, 0),
+			"sequence_length":        integer(&l.SequenceLength, 1),
+			"min_action_timeout":     duration(&l.MinActionTimeout),
+			"default_action_timeout": duration(&l.DefaultActionTimeout),
+			"max_action_timeout":     duration(&l.MaxActionTimeout),
+			"min_action_memory":      size(&l.MinActionMemory, 1<<20),
+			"default_action_memory":  size(&l.DefaultActionMemory, 1<<20),
+			"max_action_memory":      size(&l.MaxActionMemory, 1<<20),
+			"min_action_logs":        size(&l.MinActionLogs, 1<<20),
+			"default_action_logs":    size(&l.DefaultActionLogs, 1<<20),
+			"max_action_logs":        size(&l.MaxActionLogs, 1<<20),
+			"max_action_concurrency": integer(&l.MaxActionConcurrency, 1),
+			"max_payload":            size(&l.MaxPayload, 1),
+			"max_parameters":         size(&l.MaxParameters, 1),
+			"max_code":               size(&l.MaxCode, 1),
+			"max_result":             size(&l.MaxResult, 1),
+			"max_blocking_wait":      duration(&l.MaxBlockingWait),
+		},
+	}
+}
+
+func (k *keys) apisix() object {
+	g, a := &k.c.Gateway, &k.c.Admin
+	everywhere := Listener{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 9080)}
+	o := object{
+		"node_listen":       listeners(&g.Listen, everywhere),
+		"enable_admin":      boolean(&a.Enabled),
+		"enable_control":    boolean(&g.Control.Enabled),
+		"enable_ipv6":       boolean(&k.ipv6),
+		"enable_http2":      boolean(&k.http2),
+		"trusted_addresses": list(&g.TrustedAddresses, prefix),
+		"control": object{
+			"ip":   ipOf(&g.Control.Listen),
+			"port": portOf(&g.Control.Listen),
+		}.noEffects("the Control API has one router and no metrics dump", "router", "enable_metrics_dump"),
+		"router": object{
+			"http": oneOf(&g.Router, "radixtree_host_uri", "radixtree_uri", "radixtree_uri_with_parameter"),
+			"ssl":  only("radixtree_sni"),
+		},
+		"ssl": k.ssl(),
+		"data_encryption": object{
+			"enable_encrypt_fields": boolean(&g.DataEncryption.Enabled),
+			"keyring":               keyring(&g.DataEncryption.Keyring),
+		},
+		"enable_server_tokens":                    boolean(&g.ServerTokens),
+		"show_upstream_status_in_response_header": boolean(&g.ShowUpstreamStatus),
+		"delete_uri_tail_slash":                   boolean(&g.DeleteURITailSlash),
+		"normalize_uri_like_servlet":              boolean(&g.NormalizeURILikeServlet),
+		"match_uri_encoded_slash":                 boolean(&g.MatchURIEncodedSlash),
+		"max_post_args_readable_size":             size(&g.MaxPostArgs, 1<<20),
+		"proxy_mode":                              proxyMode(),
+
+		// Where APISIX 2.x had them.
+		"admin_key":         adminKeys(&a.Keys),
+		"allow_admin":       list(&a.AllowFrom, prefix),
+		"enable_admin_cors": boolean(&a.CORS),
+		"admin_listen":      object{"ip": ipOf(&a.Listen), "port": portOf(&a.Listen)},
+		"port_admin":        portOf(&a.Listen),
+		"admin_api_version": oneOf(&a.APIVersion, "v3", "v2"),
+		"https_admin":       refuse(noAdminTLS),
+		"admin_api_mtls":    refuse(noAdminTLS),
+	}
+	o.noEffects("one process serves all connections", "enable_dev_mode", "enable_reuseport", "events", "worker_startup_time_threshold")
+	o.noEffects(noLua, "extra_lua_path", "extra_lua_cpath", "lua_module_hook")
+	o.noEffects(noResolver, "dns_resolver", "dns_resolver_valid", "resolver_timeout", "enable_resolv_search_opt", "enable_resolv_search_option")
+	o.noEffects(noStream, "stream_proxy")
+	o.noEffects("the PROXY protocol is not read", "proxy_protocol")
+	o.noEffects("answers are not cached", "proxy_cache")
+	o.noEffects("there is no status listener; use millrace waitready", "status")
+	o.noEffects(ownStore, "config_center", "disable_sync_configuration_during_start")
+	return o.noEffects("it is not available", "lru", "tracing", "disable_upstream_healthcheck", "enable_batch_requests")
+}
+
+func (k *keys) ssl() object {
+	t := &k.c.Gateway.TLS
+	everywhere := Listener{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 9443)}
+	return object{
+		"enable":                  boolean(&t.Enabled),
+		"listen":                  listeners(&t.Listen, everywhere),
+		"listen_port":             listeners(&t.Listen, everywhere),
+		"ssl_protocols":           tlsVersions(t),
+		"ssl_session_tickets":     boolean(&t.SessionTickets),
+		"ssl_trusted_certificate": systemOrFile(&t.TrustedCertificate),
+		"fallback_sni":            text(&t.FallbackSNI),
+	}.
+		noEffects("the safe cipher suites of Go are used", "ssl_ciphers").
+		noEffects("HTTP/2 is set by apisix.enable_http2", "enable_http2").
+		noEffects("ssl_trusted_certificate is read as it is", "ssl_trusted_combined_path")
+}
+
+func (k *keys) nginx() object {
+	g := &k.c.Gateway
+	http := object{
+		"keepalive_timeout":      duration(&g.KeepaliveTimeout),
+		"client_header_timeout":  duration(&g.ClientHeaderTimeout),
+		"client_body_timeout":    duration(&g.ClientBodyTimeout),
+		"send_timeout":           duration(&g.SendTimeout),
+		"client_max_body_size":   size(&g.MaxBodySize, 1),
+		"underscores_in_headers": boolean(&g.UnderscoresInHeaders),
+		"real_ip_header":         text(&g.RealIP.Header),
+		"real_ip_recursive":      boolean(&g.RealIP.Recursive),
+		"real_ip_from":           realIPFrom(&g.RealIP.From),
+		"upstream": object{
+			"keepalive":          integer(&g.Upstream.Keepalive, 0),
+			"keepalive_requests": integer(&g.Upstream.KeepaliveRequests, 1),
+			"keepalive_timeout":  duration(&g.Upstream.KeepaliveTimeout),
+		},
+		"charset": only("utf-8"),
+	}
+	http.noEffects(noAccessLog, "enable_access_log", "access_log", "access_log_buffer", "access_log_format", "access_log_format_escape")
+	http.noEffects(noNginx, "variables_hash_max_size", "proxy_ssl_server_name")
+	http.noEffects(noLua, "lua_shared_dict", "custom_lua_shared_dict")
+
+	o := object{"http": http, "worker_shutdown_timeout": duration(&k.c.DrainTimeout)}
+	o.noEffects("logs go to standard error; set log.level and log.format", "error_log", "error_log_level")
+	o.noEffects(noLua, "meta", "max_pending_timers", "max_running_timers")
+	o.noEffects("the whole environment is visible", "envs")
+	o.noEffects(noStream, "stream", "stream_configuration_snippet")
+	o.noEffects("nginx text means nothing without nginx", "main_configuration_snippet", "http_configuration_snippet",
+		"http_server_configuration_snippet", "http_server_location_configuration_snippet",
+		"http_admin_configuration_snippet", "http_end_configuration_snippet")
+	return o.noEffects(noNginx, "user", "worker_processes", "enable_cpu_affinity", "worker_rlimit_nofile", "event")
+}
+
+const noAdminTLS = "the Admin API is served as plain HTTP only; leave this out and keep the Admin API on loopback, behind a tunnel or a TLS proxy"
+
+func (k *keys) deployment() object {
+	a := &k.c.Admin
+	provider := object{"config_provider": configProvider()}
+	return object{
+		"role":               oneOf(&k.role, "traditional", "control_plane", "data_plane"),
+		"config_provider":    configProvider(),
+		"role_traditional":   provider,
+		"role_control_plane": provider,
+		"role_data_plane":    provider,
+		"admin": object{
+			"admin_key":          adminKeys(&a.Keys),
+			"admin_key_required": boolean(&a.KeyRequired),
+			"allow_admin":        list(&a.AllowFrom, prefix),
+			"enable_admin_cors":  boolean(&a.CORS),
+			"admin_listen":       object{"ip": ipOf(&a.Listen), "port": portOf(&a.Listen)},
+			"admin_api_version":  oneOf(&a.APIVersion, "v3", "v2"),
+			"https_admin":        refuse(noAdminTLS),
+			"admin_api_mtls":     refuse(noAdminTLS),
+			"enable_admin_ui":    noEffect("the console stands in its place, see console.listen"),
+		},
+		"etcd": noEffect(ownStore),
+	}
+}
+
+// configProvider takes etcd, which the data folder stands in for.
+func configProvider() field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		if n.Value != "etcd" {
+			d.want(n, key, "etcd, whose place the data folder takes (files as the source of routes are not available)")
+			return
+		}
+		d.warn(n, key, ownStore)
+	})
+}
+
+func proxyMode() field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		var mode string
+		oneOf(&mode, "http", "http&stream", "stream").decode(d, key, n)
+		if mode == "stream" || mode == "http&stream" {
+			d.warn(n, key, noStream)
+		}
+	})
+}
