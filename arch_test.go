@@ -36,9 +36,11 @@ var mayImport = map[string][]string{
 	"store":         {"store"},
 	"blob":          {"blob"},
 	"activation":    {"activation", "whisk"},
+	"console":       {},
 	"conformance":   {},
 	"internal":      {},
 	"bench":         {},
+	"e2e":           {},
 }
 
 func TestImportTable(t *testing.T) {
