@@ -16,8 +16,13 @@ import (
 	"millrace/whisk"
 )
 
-// ErrNotFound: the namespace has no activation with this id.
-var ErrNotFound = errors.New("activation: not found")
+// Errors of every implementation; test them with errors.Is.
+var (
+	// ErrNotFound: the namespace has no activation with this id.
+	ErrNotFound = errors.New("activation: not found")
+	// ErrClosed: the log has been closed.
+	ErrClosed = errors.New("activation: log closed")
+)
 
 // Query selects records of one namespace, newest start first.
 type Query struct {
