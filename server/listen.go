@@ -1,0 +1,46 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"millrace/config"
+)
+
+// listen opens a listener; what says for whom, key which key of config.yaml set it.
+func listen(what, key string, l config.Listener) (net.Listener, error) {
+	ln, err := net.Listen(l.Network, l.Address())
+	if err == nil {
+		return ln, nil
+	}
+	remedy := "set " + key + " in config.yaml to an address of this machine"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = "stop the process that listens there, or set " + key + " in config.yaml to another port"
+	case errors.Is(err, syscall.EACCES):
+		remedy = "ports below 1024 need more rights: set " + key + " in config.yaml to a higher one"
+	}
+	return nil, fmt.Errorf("opening %s for %s: %w; %s", l.Address(), what, err, remedy)
+}
+
+// listenAll opens all or none.
+func listenAll(what, key string, listeners []config.Listener) ([]net.Listener, error) {
+	var open []net.Listener
+	for _, l := range listeners {
+		ln, err := listen(what, key, l)
+		if err != nil {
+			closeAll(open)
+			return nil, err
+		}
+		open = append(open, ln)
+	}
+	return open, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
