@@ -1,0 +1,170 @@
+// Package api serves OpenWhisk's REST API. The gateway's openwhisk plugin enters
+// through InvokeLocal, which passes the same checks as a request over HTTP.
+//
+// A request is authenticated, its path checked and its caller authorized, in
+// that order; handlers answer documents or a *whisk.Error, and one writer makes
+// of them the bytes that OpenWhisk's clients know.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"millrace/activation"
+	"millrace/whisk"
+	"millrace/whisk/catalog"
+	"millrace/whisk/invoke"
+)
+
+// Invoker runs calls.
+type Invoker interface {
+	// Admit counts a call of id and answers nil or the *whisk.Error 429 that
+	// says which limit of its namespace is reached.
+	Admit(id *whisk.Identity) error
+	// Invoke runs a call, or queues it unless it is blocking. It answers the
+	// record once the call has ended, or nil if that takes longer than the
+	// caller waits. Errors are *whisk.Error, or failures of our own.
+	Invoke(ctx context.Context, call *invoke.Call) (*whisk.Activation, error)
+}
+
+// Config is what New needs. All fields must be set, except where they say
+// otherwise.
+type Config struct {
+	Log         *slog.Logger
+	Catalog     *catalog.Catalog
+	Activations activation.Log
+	Invoker     Invoker
+	Manifest    *whisk.Manifest
+	Limits      whisk.SystemLimits
+	// Identities may call. One without limits gets Limits.Namespace.
+	Identities []whisk.Identity
+	// WellKnown: a key that everybody knows is in force (see WellKnown), so
+	// requests whose Host or Origin is not loopback are refused.
+	WellKnown bool
+	// Build is shown by GET /api/v1 and is a time, 2026-01-02T03:04:05Z; Buildno
+	// a short text. They may be empty.
+	Build, Buildno string
+}
+
+// API is an http.Handler. It may be used by several goroutines.
+type API struct {
+	Config
+	keys  keyring
+	mux   *http.ServeMux
+	about staticDocuments
+}
+
+// New checks the configuration and makes the handler.
+func New(c Config) (*API, error) {
+	if c.Log == nil || c.Catalog == nil || c.Activations == nil || c.Invoker == nil || c.Manifest == nil {
+		return nil, errors.New("making the REST API: a part it needs is missing")
+	}
+	keys, err := newKeyring(c.Identities, c.Limits.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("making the REST API: %w", err)
+	}
+	a := &API{Config: c, keys: keys, mux: http.NewServeMux()}
+	a.about = a.staticDocuments(time.Now())
+	a.routes()
+	return a, nil
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w, tid: transactionID(r.Header.Get("X-Request-ID"))}
+	if a.WellKnown && !fromLoopback(r) {
+		a.write(x, answer{}, &whisk.Error{Status: http.StatusForbidden, Msg: msgWellKnownKey})
+		return
+	}
+	rest, ok := strings.CutPrefix(r.URL.Path, "/api/v1")
+	if !ok || rest != "" && rest[0] != '/' {
+		a.serveOutside(x, r)
+		return
+	}
+	x.versioned()
+	switch {
+	case r.Method == http.MethodOptions:
+		w.WriteHeader(http.StatusOK)
+	case (rest == "" || rest == "/") && r.Method == http.MethodGet:
+		a.write(x, answer{body: a.about.version}, nil)
+	default:
+		a.serveAuthenticated(x, r)
+	}
+}
+
+func (a *API) serveAuthenticated(x *exchange, r *http.Request) {
+	caller, err := a.authenticate(r)
+	if err != nil {
+		x.Header().Set("WWW-Authenticate", `Basic realm="OpenWhisk secure realm",charset=UTF-8`)
+		a.write(x, answer{}, err)
+		return
+	}
+	x.caller = caller
+	// The mux would redirect a path that is not clean, and answers HEAD like GET.
+	escaped := r.URL.EscapedPath()
+	if r.Method == http.MethodHead || path.Clean(escaped) != strings.TrimSuffix(escaped, "/") {
+		a.write(x, answer{}, errNoSuchPath())
+		return
+	}
+	a.mux.ServeHTTP(x, r)
+}
+
+// routes fills the mux for authenticated requests. Its last pattern takes what
+// no other does, wrong methods too: deployed OpenWhisk answers those with 404.
+func (a *API) routes() {
+	const ns = "/api/v1/namespaces/{ns}"
+	a.both("GET", "/api/v1/namespaces", a.listNamespaces)
+	a.both("GET", ns+"/limits", a.showLimits)
+
+	a.both("GET", ns+"/actions", a.listActions)
+	a.handle("GET "+ns+"/actions/{pkg}/{$}", a.listActions)
+	for _, p := range []string{ns + "/actions/{name}", ns + "/actions/{pkg}/{name}"} {
+		a.handle("GET "+p, a.showAction)
+		a.handle("PUT "+p, a.putAction)
+		a.handle("DELETE "+p, a.deleteAction)
+		a.handle("POST "+p, a.invokeAction)
+	}
+
+	a.both("GET", ns+"/packages", a.listPackages)
+	a.handle("GET "+ns+"/packages/{name}", a.showPackage)
+	a.handle("PUT "+ns+"/packages/{name}", a.putPackage)
+	a.handle("DELETE "+ns+"/packages/{name}", a.deletePackage)
+
+	a.both("GET", ns+"/activations", a.listActivations)
+	a.handle("GET "+ns+"/activations/{id}", a.showActivation)
+	a.handle("GET "+ns+"/activations/{id}/logs", a.showLogs)
+	a.handle("GET "+ns+"/activations/{id}/result", a.showResult)
+
+	a.handle("/", func(*exchange, *http.Request) (answer, error) { return answer{}, errNoSuchPath() })
+}
+
+// handler answers an authenticated request.
+type handler func(x *exchange, r *http.Request) (answer, error)
+
+func (a *API) handle(pattern string, h handler) {
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		x := w.(*exchange)
+		if err := x.resolve(r); err != nil {
+			a.write(x, answer{}, err)
+			return
+		}
+		out, err := h(x, r)
+		a.write(x, out, err)
+	})
+}
+
+// both registers a collection with and without a slash at its end.
+func (a *API) both(method, p string, h handler) {
+	a.handle(method+" "+p, h)
+	a.handle(method+" "+p+"/{$}", h)
+}
+
+func errNoSuchPath() error {
+	return &whisk.Error{Status: http.StatusNotFound, Msg: whisk.MsgNoSuchPath}
+}

@@ -1,0 +1,197 @@
+package api
+
+import (
+	"strconv"
+
+	"millrace/whisk"
+)
+
+// The documents are put together as bytes: what clients gave (parameters,
+// results) is not decoded again. Members stand in alphabetical order.
+
+func appendInt(b []byte, key string, n int64) []byte {
+	return strconv.AppendInt(append(b, key...), n, 10)
+}
+
+func appendText(b []byte, key, s string) []byte {
+	return whisk.AppendString(append(b, key...), s)
+}
+
+func appendBool(b []byte, key string, v bool) []byte {
+	return strconv.AppendBool(append(b, key...), v)
+}
+
+// appendAction appends an action as GET and PUT answer it. parameters are what
+// the reader sees, the package's included; code is left out if nil.
+func appendAction(b []byte, a *whisk.Action, parameters whisk.KeyValues, code []byte) []byte {
+	b = append(b, `{"annotations":`...)
+	b = a.Annotations.AppendJSON(b)
+	b = appendText(b, `,"exec":{"kind":`, a.Exec.Kind)
+	if code != nil {
+		b = appendText(b, `,"code":`, string(code))
+	}
+	b = appendBool(b, `,"binary":`, a.Exec.Binary)
+	if a.Exec.Main != "" {
+		b = appendText(b, `,"main":`, a.Exec.Main)
+	}
+	b = appendLimits(append(b, `},"limits":`...), a.Limits)
+	b = appendText(b, `,"name":`, a.Name)
+	b = appendText(b, `,"namespace":`, folder(a))
+	b = append(b, `,"parameters":`...)
+	b = parameters.AppendJSON(b)
+	return appendTail(b, a.Publish, a.Updated, a.Version)
+}
+
+// appendActionSummary appends an action as lists show it.
+func appendActionSummary(b []byte, a *whisk.Action) []byte {
+	b = append(b, `{"annotations":`...)
+	b = a.Annotations.AppendJSON(b)
+	b = appendBool(b, `,"exec":{"binary":`, a.Exec.Binary)
+	b = appendLimits(append(b, `},"limits":`...), a.Limits)
+	b = appendText(b, `,"name":`, a.Name)
+	b = appendText(b, `,"namespace":`, folder(a))
+	return appendTail(b, a.Publish, a.Updated, a.Version)
+}
+
+func appendTail(b []byte, publish bool, updated int64, version string) []byte {
+	b = appendBool(b, `,"publish":`, publish)
+	b = appendInt(b, `,"updated":`, updated)
+	b = appendText(b, `,"version":`, version)
+	return append(b, '}')
+}
+
+// folder is what clients see as the namespace of an action: ns or ns/pkg.
+func folder(a *whisk.Action) string {
+	if a.Package == "" {
+		return a.Namespace
+	}
+	return a.Namespace + "/" + a.Package
+}
+
+func appendLimits(b []byte, l whisk.Limits) []byte {
+	b = appendInt(b, `{"concurrency":`, int64(l.Concurrency))
+	if l.Instances != nil {
+		b = appendInt(b, `,"instances":`, int64(*l.Instances))
+	}
+	b = appendInt(b, `,"logs":`, int64(l.LogsMB))
+	b = appendInt(b, `,"memory":`, int64(l.MemoryMB))
+	b = appendInt(b, `,"timeout":`, int64(l.TimeoutMS))
+	return append(b, '}')
+}
+
+// appendPackage appends a package as PUT and DELETE answer it, or with its
+// actions as GET does.
+func appendPackage(b []byte, p *whisk.Package, withActions bool, actions []*whisk.Action) []byte {
+	b = append(b, '{')
+	if withActions {
+		var plain, feeds []*whisk.Action
+		for _, a := range actions {
+			if a.Annotations.Find(whisk.AnnotationFeed) != nil {
+				feeds = append(feeds, a)
+			} else {
+				plain = append(plain, a)
+			}
+		}
+		b = appendList(append(b, `"actions":`...), plain, appendMember)
+		b = appendList(append(b, `,"feeds":`...), feeds, appendMember)
+		b = append(b, ',')
+	}
+	b = append(b, `"annotations":`...)
+	b = p.Annotations.AppendJSON(b)
+	b = appendText(b, `,"binding":{},"name":`, p.Name)
+	b = appendText(b, `,"namespace":`, p.Namespace)
+	b = append(b, `,"parameters":`...)
+	b = p.Parameters.AppendJSON(b)
+	return appendTail(b, p.Publish, p.Updated, p.Version)
+}
+
+// appendMember appends an action as the document of its package shows it.
+func appendMember(b []byte, a *whisk.Action) []byte {
+	b = append(b, `{"annotations":`...)
+	b = a.Annotations.AppendJSON(b)
+	b = appendText(b, `,"name":`, a.Name)
+	b = appendText(b, `,"version":`, a.Version)
+	return append(b, '}')
+}
+
+// appendPackageSummary appends a package as lists show it.
+func appendPackageSummary(b []byte, p *whisk.Package) []byte {
+	b = append(b, `{"annotations":`...)
+	b = p.Annotations.AppendJSON(b)
+	b = appendText(b, `,"binding":false,"name":`, p.Name)
+	b = appendText(b, `,"namespace":`, p.Namespace)
+	return appendTail(b, p.Publish, p.Updated, p.Version)
+}
+
+// appendActivation appends a record as GET answers it, with the given logs.
+func appendActivation(b []byte, rec *whisk.Activation, logs []string) []byte {
+	b = appendActivationHead(b, rec)
+	b = append(b, `,"logs":`...)
+	b = appendList(b, logs, whisk.AppendString)
+	b = appendText(b, `,"name":`, rec.Name)
+	b = appendText(b, `,"namespace":`, rec.Namespace)
+	b = appendBool(b, `,"publish":`, rec.Publish)
+	b = appendResponse(append(b, `,"response":`...), &rec.Response)
+	b = appendInt(b, `,"start":`, rec.Start)
+	b = appendText(b, `,"subject":`, rec.Subject)
+	b = appendText(b, `,"version":`, rec.Version)
+	return append(b, '}')
+}
+
+// appendActivationSummary appends a record as lists show it. Like a trigger's,
+// the record of a call that still runs has no outcome yet.
+func appendActivationSummary(b []byte, rec *whisk.Activation) []byte {
+	b = appendActivationHead(b, rec)
+	b = appendText(b, `,"name":`, rec.Name)
+	b = appendText(b, `,"namespace":`, rec.Namespace)
+	b = appendBool(b, `,"publish":`, rec.Publish)
+	b = appendInt(b, `,"start":`, rec.Start)
+	if rec.End != 0 {
+		b = appendInt(b, `,"statusCode":`, int64(rec.Response.Status))
+	}
+	b = appendText(b, `,"version":`, rec.Version)
+	return append(b, '}')
+}
+
+func appendActivationHead(b []byte, rec *whisk.Activation) []byte {
+	b = appendText(b, `{"activationId":`, rec.ID)
+	b = append(b, `,"annotations":`...)
+	b = rec.Annotations.AppendJSON(b)
+	if rec.Cause != "" {
+		b = appendText(b, `,"cause":`, rec.Cause)
+	}
+	if rec.End != 0 {
+		b = appendInt(b, `,"duration":`, rec.End-rec.Start)
+		b = appendInt(b, `,"end":`, rec.End)
+	}
+	return b
+}
+
+func appendResponse(b []byte, r *whisk.Response) []byte {
+	b = append(b, '{')
+	if len(r.Result) > 0 {
+		b = append(append(append(b, `"result":`...), r.Result...), ',')
+	}
+	if r.Size != nil {
+		b = append(appendInt(b, `"size":`, int64(*r.Size)), ',')
+	}
+	b = appendText(b, `"status":`, r.Status.String())
+	b = appendBool(b, `,"success":`, r.Status == whisk.Success)
+	return append(b, '}')
+}
+
+func appendList[T any](b []byte, l []T, item func([]byte, T) []byte) []byte {
+	b = append(b, '[')
+	for i, v := range l {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = item(b, v)
+	}
+	return append(b, ']')
+}
+
+// countDocument is the answer to count=true.
+func countDocument(collection string, n, skip int) []byte {
+	return append(appendInt(nil, `{"`+collection+`":`, int64(max(0, n-skip))), '}')
+}

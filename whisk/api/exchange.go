@@ -1,0 +1,171 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"millrace/whisk"
+)
+
+// exchange is one request and its answer: the ResponseWriter that handlers get,
+// with what is known of the request so far.
+type exchange struct {
+	http.ResponseWriter
+	tid    string // transaction id, also the code of error bodies
+	caller *whisk.Identity
+
+	// What the path names, checked. namespace is concrete, never "_".
+	namespace, pkg, name string
+}
+
+// answer is what a handler answers: JSON.
+type answer struct {
+	status       int // 0 is 200
+	body         []byte
+	activationID string
+}
+
+// maxTransactionID bounds the ids that clients may choose, in bytes.
+const maxTransactionID = 256
+
+// transactionID takes a client's own id, or makes one.
+func transactionID(given string) string {
+	if given != "" && len(given) <= maxTransactionID && !strings.HasPrefix(given, "sid_") {
+		return given
+	}
+	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	var id [32]byte
+	for i := range id {
+		id[i] = alphabet[rand.IntN(len(alphabet))]
+	}
+	return string(id[:])
+}
+
+// versioned sets the headers of every answer under /api/v1.
+func (x *exchange) versioned() {
+	h := x.Header()
+	h.Set("X-Request-ID", x.tid)
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent")
+	h.Set("Access-Control-Allow-Methods", "GET, DELETE, POST, PUT, HEAD")
+}
+
+// resolve reads and checks the names in the path.
+func (x *exchange) resolve(r *http.Request) error {
+	x.namespace, x.pkg, x.name = r.PathValue("ns"), r.PathValue("pkg"), r.PathValue("name")
+	if x.name == "" {
+		x.name = r.PathValue("id")
+	}
+	if x.namespace == "_" {
+		x.namespace = x.caller.Namespace
+	}
+	return checkPath(x.namespace, x.pkg, x.name)
+}
+
+// checkPath checks the names that are given.
+func checkPath(namespace, pkg, name string) error {
+	if namespace != "" {
+		if err := whisk.CheckNamespace(namespace); err != nil {
+			return err
+		}
+	}
+	for _, s := range [...]string{pkg, name} {
+		if s == "" {
+			continue
+		}
+		if err := whisk.CheckName(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write sends the answer, or the error in its place.
+func (a *API) write(x *exchange, out answer, err error) {
+	if err != nil {
+		out = a.failure(x.tid, err)
+	}
+	h := x.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	if out.activationID != "" {
+		h.Set("X-Openwhisk-Activation-Id", out.activationID)
+	}
+	if out.status != 0 {
+		x.WriteHeader(out.status)
+	}
+	_, _ = x.Write(out.body) // a client that went away needs no answer
+}
+
+// failure makes the answer for an error. What is not meant for clients is
+// logged, and they learn only that it happened.
+func (a *API) failure(tid string, err error) answer {
+	var e *whisk.Error
+	if !errors.As(err, &e) {
+		e = &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
+	}
+	if e.Status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+		a.Log.Error("answering a request", "status", e.Status, "transaction", tid, "error", err)
+	}
+	b := append(make([]byte, 0, 64+len(e.Msg)+len(tid)), `{"code":`...)
+	b = whisk.AppendString(b, tid)
+	b = append(b, `,"error":`...)
+	b = whisk.AppendString(b, e.Msg)
+	return answer{status: e.Status, body: append(b, '}')}
+}
+
+// checkJSONBody answers nil or the 415 for a body that is labelled as something
+// else than JSON.
+func checkJSONBody(r *http.Request) error {
+	given := r.Header.Get("Content-Type")
+	if given == "" {
+		given = "application/octet-stream"
+	}
+	if t, _, err := mime.ParseMediaType(given); err == nil && t == "application/json" {
+		return nil
+	}
+	return &whisk.Error{Status: http.StatusUnsupportedMediaType, Msg: whisk.MsgContentType(given)}
+}
+
+// readBody reads a body of at most limit bytes. tooLarge makes the error for a
+// larger one, whose size is known only as far as it was announced or read.
+func readBody(r *http.Request, limit int64, tooLarge func(size int64) error) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, tooLarge(r.ContentLength)
+	}
+	// A client gets memory for what it has sent, not for what it announces.
+	const ahead = 64 << 10
+	var b bytes.Buffer
+	b.Grow(int(min(max(r.ContentLength, 0)+bytes.MinRead, ahead)))
+	if _, err := b.ReadFrom(io.LimitReader(r.Body, limit+1)); err != nil {
+		return nil, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgMalformed("the body ended early"), Err: err}
+	}
+	if n := int64(b.Len()); n > limit {
+		return nil, tooLarge(n)
+	}
+	return b.Bytes(), nil
+}
+
+// maxBody bounds PUT bodies; what is in them has limits of its own.
+const maxBody = 50 << 20
+
+// putBody reads the body of a PUT.
+func putBody(r *http.Request) ([]byte, error) {
+	if err := checkJSONBody(r); err != nil {
+		return nil, err
+	}
+	body, err := readBody(r, maxBody, func(int64) error {
+		return &whisk.Error{Status: http.StatusRequestEntityTooLarge, Msg: whisk.MsgTransportLimit}
+	})
+	if err == nil && len(body) == 0 {
+		err = &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgBodyMissing}
+	}
+	return body, err
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"millrace/whisk"
+	"millrace/whisk/invoke"
+)
+
+// invocation is a request to call an action, over HTTP or from the gateway. Its
+// steps must be taken in the order of their definition here: clients can tell
+// which check came first.
+type invocation struct {
+	tid                  string
+	caller               *whisk.Identity
+	namespace, pkg, name string
+
+	blocking, result bool
+	wait             time.Duration
+	body             []byte
+
+	inherited whisk.KeyValues // set by admit
+}
+
+// invokeAction answers POST on an action.
+func (a *API) invokeAction(x *exchange, r *http.Request) (answer, error) {
+	in := invocation{tid: x.tid, caller: x.caller, namespace: x.namespace, pkg: x.pkg, name: x.name}
+	if err := a.admit(&in); err != nil {
+		return answer{}, err
+	}
+	if r.ContentLength > a.Limits.Payload {
+		return answer{}, a.payloadTooLarge(r.ContentLength)
+	}
+	q := r.URL.Query()
+	var err error
+	if in.blocking, err = queryBool(q, "blocking", false); err != nil {
+		return answer{}, err
+	}
+	if in.result, err = queryBool(q, "result", false); err != nil {
+		return answer{}, err
+	}
+	if in.wait, err = queryWait(q); err != nil {
+		return answer{}, err
+	}
+	if in.body, err = readBody(r, a.Limits.Payload, a.payloadTooLarge); err != nil {
+		return answer{}, err
+	}
+	if len(in.body) > 0 {
+		if err := checkJSONBody(r); err != nil {
+			return answer{}, err
+		}
+	}
+	return a.call(r.Context(), &in)
+}
+
+// admit checks throttles and rights.
+func (a *API) admit(in *invocation) error {
+	if err := a.Invoker.Admit(in.caller); err != nil {
+		return err
+	}
+	p, err := a.authorizeAction(in.caller, in.namespace, in.pkg, in.name, read)
+	in.inherited = inherited(p)
+	return err
+}
+
+func (a *API) payloadTooLarge(size int64) error {
+	return &whisk.Error{Status: http.StatusRequestEntityTooLarge, Msg: whisk.MsgTooLarge("Request", size, a.Limits.Payload)}
+}
+
+// call checks the body, finds the action and runs it.
+func (a *API) call(ctx context.Context, in *invocation) (answer, error) {
+	if err := checkPayload(in.body); err != nil {
+		return answer{}, err
+	}
+	act, err := a.action(in.namespace, in.pkg, in.name)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := a.Manifest.CheckUsable(act.Exec.Kind); err != nil {
+		return answer{}, err
+	}
+	if overridesFinal(act, in.inherited, in.body) {
+		return answer{}, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgReservedProperties}
+	}
+	call := &invoke.Call{
+		ID: invoke.NewID(), TransactionID: in.tid,
+		Caller: in.caller, Action: act, Inherited: in.inherited,
+		Payload: in.body, Blocking: in.blocking, Wait: in.wait,
+	}
+	rec, err := a.Invoker.Invoke(ctx, call)
+	if err != nil {
+		return answer{}, err
+	}
+	return callAnswer(call, rec, in.result), nil
+}
+
+// checkPayload checks that a body, if there is one, is a JSON object.
+func checkPayload(body []byte) error {
+	if len(body) == 0 {
+		return nil
+	}
+	err := whisk.CheckJSON(body)
+	if err == nil && !whisk.IsObject(body) {
+		err = errors.New(whisk.MsgPayloadNotObject)
+	}
+	if err == nil {
+		return nil
+	}
+	return &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgMalformed(err.Error())}
+}
+
+// overridesFinal tells whether a body gives a parameter that it must not.
+func overridesFinal(act *whisk.Action, inherited whisk.KeyValues, body []byte) bool {
+	immutable := act.Immutable(inherited)
+	if len(immutable) == 0 {
+		return false
+	}
+	found := false
+	gjson.ParseBytes(body).ForEach(func(key, _ gjson.Result) bool {
+		found = immutable[key.String()]
+		return !found
+	})
+	return found
+}
+
+// callAnswer makes the answer to a call from its record, which is nil while the
+// call runs on.
+func callAnswer(call *invoke.Call, rec *whisk.Activation, resultOnly bool) answer {
+	if rec == nil {
+		body := append(appendText(nil, `{"activationId":`, call.ID), '}')
+		return answer{status: http.StatusAccepted, body: body, activationID: call.ID}
+	}
+	out := answer{status: callStatus(rec.Response.Status), activationID: call.ID}
+	if resultOnly || whisk.IsArray(rec.Response.Result) {
+		out.body = bytes.TrimSpace(rec.Response.Result)
+		return out
+	}
+	out.body = appendActivation(make([]byte, 0, 768+len(rec.Response.Result)), rec, nil)
+	return out
+}
+
+func callStatus(s whisk.Status) int {
+	switch s {
+	case whisk.Success:
+		return http.StatusOK
+	case whisk.ApplicationError, whisk.DeveloperError:
+		return http.StatusBadGateway
+	}
+	return http.StatusInternalServerError
+}
