@@ -1,0 +1,218 @@
+package resource
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"millrace/plugin"
+)
+
+// checkAlternatives words better than the schema what it would find too.
+func checkAlternatives(doc any) error {
+	object, _ := doc.(map[string]any)
+	for _, name := range []string{"host", "remote_addr"} {
+		if has(object, name) && has(object, name+"s") {
+			return invalidf("only one of %s or %ss is allowed", name, name)
+		}
+	}
+	return nil
+}
+
+func has(object map[string]any, name string) bool {
+	_, ok := object[name]
+	return ok
+}
+
+// text answers a string member, "" if it is absent.
+func text(object map[string]any, name string) string {
+	s, _ := object[name].(string)
+	return s
+}
+
+// checkReference makes the check that what the id in field names exists.
+func checkReference(field, folder, word string) check {
+	return func(doc map[string]any, refs Refs) error {
+		id, ok := doc[field]
+		if !ok || refs == nil || isReference(id) {
+			return nil
+		}
+		stored, err := refs(folder, fmt.Sprint(id))
+		if err != nil {
+			return fmt.Errorf("fetching %s %v: %w", word, id, err)
+		}
+		if stored == nil {
+			return invalidf("failed to fetch %s info by %s id [%v], response code: 404", word, word, id)
+		}
+		return nil
+	}
+}
+
+// isReference reports whether a value stands for a secret kept elsewhere.
+func isReference(v any) bool {
+	s, _ := v.(string)
+	s = strings.ToLower(s)
+	return strings.HasPrefix(s, "$secret://") || strings.HasPrefix(s, "$env://")
+}
+
+func checkInlineUpstream(doc map[string]any, refs Refs) error {
+	upstream, ok := doc["upstream"].(map[string]any)
+	if !ok {
+		return nil
+	}
+	return checkUpstream(upstream, refs)
+}
+
+func checkUpstream(u map[string]any, refs Refs) error {
+	if err := checkNodes(u["nodes"]); err != nil {
+		return err
+	}
+	tls, _ := u["tls"].(map[string]any)
+	if err := checkClientCertID(tls["client_cert_id"], refs); err != nil {
+		return err
+	}
+	if text(u, "pass_host") == "rewrite" && text(u, "upstream_host") == "" {
+		return Invalid("`upstream_host` can't be empty when `pass_host` is `rewrite`")
+	}
+	if err := checkKeyPair(text(tls, "client_cert"), text(tls, "client_key")); err != nil {
+		return err
+	}
+	return checkHashKey(u)
+}
+
+func checkNodes(nodes any) error {
+	if weights, ok := nodes.(map[string]any); ok {
+		for _, addr := range slices.Sorted(maps.Keys(weights)) {
+			if _, _, err := splitAddr(addr); err != nil {
+				return Invalid(err.Error())
+			}
+		}
+	}
+	list, _ := nodes.([]any)
+	for _, item := range list {
+		node, _ := item.(map[string]any)
+		if host := text(node, "host"); strings.Count(host, ":") > 1 && !strings.HasPrefix(host, "[") {
+			return Invalid("invalid configuration: IPv6 address must be enclosed with '[' and ']'")
+		}
+	}
+	return nil
+}
+
+func checkClientCertID(id any, refs Refs) error {
+	if id == nil || refs == nil || isReference(id) {
+		return nil
+	}
+	stored, err := refs("ssls", fmt.Sprint(id))
+	if err != nil {
+		return fmt.Errorf("fetching ssl %v: %w", id, err)
+	}
+	if stored == nil {
+		return invalidf("failed to fetch ssl info by ssl id [%v], response code: 404", id)
+	}
+	if gjson.GetBytes(stored, "type").String() != "client" {
+		return invalidf("failed to fetch ssl info by ssl id [%v], wrong ssl type", id)
+	}
+	return nil
+}
+
+// checkKeyPair checks a PEM certificate with its key, in the words of OpenSSL. A
+// key that is not in the clear is one that was encrypted for the store.
+func checkKeyPair(cert, key string) error {
+	if cert == "" || isReference(cert) {
+		return nil
+	}
+	if block, _ := pem.Decode([]byte(cert)); block == nil {
+		return Invalid("failed to parse cert: PEM_read_bio_X509_AUX() failed")
+	}
+	if isReference(key) {
+		return nil
+	}
+	if block, _ := pem.Decode([]byte(key)); block == nil {
+		return Invalid("failed to parse key: PEM_read_bio_PrivateKey() failed")
+	}
+	if _, err := tls.X509KeyPair([]byte(cert), []byte(key)); err != nil {
+		return Invalid("failed to parse key: the certificate and the key do not make a pair")
+	}
+	return nil
+}
+
+// hashKeys are the patterns of an upstream's key for each hash_on that has one.
+var hashKeys = map[string]*regexp.Regexp{
+	"vars":   regexp.MustCompile(`^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|host|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$`),
+	"header": regexp.MustCompile(`^[a-zA-Z0-9-_]+$`),
+	"cookie": regexp.MustCompile(`^[a-zA-Z0-9-_]+$`),
+}
+
+func checkHashKey(u map[string]any) error {
+	if text(u, "type") != "chash" {
+		return nil
+	}
+	on := text(u, "hash_on")
+	if on == "consumer" {
+		return nil
+	}
+	if !has(u, "key") {
+		return Invalid("missing key")
+	}
+	if on == "" {
+		on = "vars"
+	}
+	key := text(u, "key")
+	if pattern, ok := hashKeys[on]; ok && !pattern.MatchString(key) && !isReference(key) {
+		return invalidf(`invalid configuration: failed to match pattern "%s" with "%s"`, strings.ReplaceAll(pattern.String(), `\`, `\\`), key)
+	}
+	return nil
+}
+
+func checkPlugins(doc map[string]any, _ Refs) error {
+	plugins, _ := doc["plugins"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(plugins)) {
+		if err := checkPlugin(name, plugins[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkPlugin(name string, conf any) error {
+	raw, err := encode(conf)
+	if err != nil {
+		return fmt.Errorf("encoding configuration of plugin %s: %w", name, err)
+	}
+	switch list := conf.(type) {
+	case map[string]any:
+	case []any:
+		if len(list) == 0 {
+			raw = json.RawMessage("{}")
+		}
+	default:
+		return invalidf("invalid plugin conf %s for plugin [%s]", raw, name)
+	}
+	t, ok := plugin.Lookup(name)
+	if !ok {
+		return invalidf("unknown plugin [%s]", name)
+	}
+	if err := t.Check(raw); err != nil {
+		return invalidf("failed to check the configuration of plugin %s err: %s", name, err)
+	}
+	object, _ := conf.(map[string]any)
+	meta, _ := object["_meta"].(map[string]any)
+	return checkExpression(meta["filter"])
+}
+
+func encode(v any) (json.RawMessage, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return json.RawMessage(strings.TrimSuffix(b.String(), "\n")), err
+}
+
+func checkVars(doc map[string]any, _ Refs) error { return checkExpression(doc["vars"]) }

@@ -1,0 +1,84 @@
+package resource
+
+import (
+	"fmt"
+	"strings"
+
+	"millrace/internal/fieldcrypt"
+	"millrace/plugin"
+)
+
+// Encrypt encrypts the secret fields of a decoded resource in place: those that
+// its plugins name and the TLS keys of upstreams. References to secrets kept
+// elsewhere stay as they are.
+func Encrypt(doc any, ring *fieldcrypt.Keyring) {
+	eachSecret(doc, func(text string) string {
+		if isReference(text) {
+			return text
+		}
+		return ring.Encrypt(text)
+	})
+}
+
+// Decrypt undoes Encrypt, in place. What is not encrypted stays as it is.
+func Decrypt(doc any, ring *fieldcrypt.Keyring) { eachSecret(doc, ring.Decrypt) }
+
+// DecryptJSON is Decrypt on the JSON text of a stored resource. With a nil ring
+// it answers the text itself.
+func DecryptJSON(raw []byte, ring *fieldcrypt.Keyring) ([]byte, error) {
+	if ring == nil {
+		return raw, nil
+	}
+	doc, err := decode(raw)
+	if err != nil {
+		return nil, fmt.Errorf("decrypting resource: %w", err)
+	}
+	Decrypt(doc, ring)
+	return encode(doc)
+}
+
+// eachSecret replaces every secret text of a resource by what change makes of it.
+func eachSecret(doc any, change func(string) string) {
+	object, _ := doc.(map[string]any)
+	plugins, _ := object["plugins"].(map[string]any)
+	for name, conf := range plugins {
+		t, ok := plugin.Lookup(name)
+		if !ok {
+			continue
+		}
+		for _, field := range t.EncryptFields {
+			changeField(conf, strings.Split(field, "."), change)
+		}
+	}
+	changeField(object["upstream"], []string{"tls", "client_key"}, change)
+	changeField(doc, []string{"tls", "client_key"}, change)
+}
+
+// changeField follows path through objects, and through the items of arrays, to
+// a text or to a map of texts.
+func changeField(v any, path []string, change func(string) string) {
+	if items, ok := v.([]any); ok {
+		for _, item := range items {
+			changeField(item, path, change)
+		}
+		return
+	}
+	object, ok := v.(map[string]any)
+	if !ok {
+		return
+	}
+	if len(path) > 1 {
+		changeField(object[path[0]], path[1:], change)
+		return
+	}
+	if text, ok := object[path[0]].(string); ok {
+		object[path[0]] = change(text)
+		return
+	}
+	texts, _ := object[path[0]].(map[string]any)
+	for name, value := range texts {
+		if text, ok := value.(string); ok {
+			texts[name] = change(text)
+		}
+	}
+}

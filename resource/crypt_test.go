@@ -1,0 +1,76 @@
+package resource
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"millrace/internal/fieldcrypt"
+)
+
+const (
+	plainRoute = `{"uri":"/a","priority":1.50,"plugins":{"other":{"token":"a"},"tester":{"count":1,"token":"a",
+		"list":[{"deep":{"secret":"u:p"}},{"deep":5}],"headers":{"x":"K","y":2}}},
+		"upstream":{"tls":{"client_key":"bobk"}}}`
+	storedRoute = `{"uri":"/a","priority":1.50,"plugins":{"other":{"token":"a"},"tester":{"count":1,"token":"dpwomMlEsHH2L7wSUi6YiQ==",
+		"list":[{"deep":{"secret":"3ADkE6U9nhfTup0vRb7T6g=="}},{"deep":5}],"headers":{"x":"ddTFvZ22O7Lyym6gbFfU/A==","y":2}}},
+		"upstream":{"tls":{"client_key":"QbETMUqJqqoIwwCFwlbaOA=="}}}`
+)
+
+func TestEncryptAndDecrypt(t *testing.T) {
+	ring, err := fieldcrypt.New([]string{"qeddd145sfvddff3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := document(t, plainRoute)
+	Encrypt(doc, ring)
+	if diff := cmp.Diff(document(t, storedRoute), doc); diff != "" {
+		t.Errorf("encrypted: %s", diff)
+	}
+	raw, err := DecryptJSON([]byte(storedRoute), ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(document(t, plainRoute), document(t, string(raw))); diff != "" {
+		t.Errorf("decrypted: %s", diff)
+	}
+}
+
+func TestReferencesStayInTheClear(t *testing.T) {
+	ring, err := fieldcrypt.New([]string{"qeddd145sfvddff3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const route = `{"plugins":{"tester":{"token":"$secret://vault/1/a/b"}}}`
+	doc := document(t, route)
+	Encrypt(doc, ring)
+	if diff := cmp.Diff(document(t, route), doc); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParseRoute(t *testing.T) {
+	ring, err := fieldcrypt.New([]string{"qeddd145sfvddff3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ParseRoute([]byte(`{"id":5,"priority":1e1,"plugins":{"tester":{"token":"dpwomMlEsHH2L7wSUi6YiQ=="}},
+		"upstream":{"nodes":{"a:80":1.0}}}`), ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Route{ID: "5", Priority: 10, Plugins: Plugins{"tester": []byte(`{"token":"a"}`)},
+		Upstream: &Upstream{Nodes: Nodes{{Host: "a", Port: 80, Weight: 1}}}}
+	if diff := cmp.Diff(want, r); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func document(t *testing.T, text string) any {
+	t.Helper()
+	doc, err := decode([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
