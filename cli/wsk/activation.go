@@ -1,0 +1,314 @@
+package wsk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// activation is a record as it travels and as `activation get` shows it.
+type activation struct {
+	Namespace   string    `json:"namespace"`
+	Name        string    `json:"name"`
+	Version     string    `json:"version"`
+	Subject     string    `json:"subject"`
+	ID          string    `json:"activationId"`
+	Cause       string    `json:"cause,omitempty"`
+	Start       int64     `json:"start"`
+	End         int64     `json:"end"`
+	Duration    int64     `json:"duration"`
+	StatusCode  int       `json:"statusCode"`
+	Response    response  `json:"response"`
+	Logs        []string  `json:"logs"`
+	Annotations keyValues `json:"annotations"`
+	Publish     *bool     `json:"publish,omitempty"`
+}
+
+type response struct {
+	Status     string          `json:"status"`
+	StatusCode int             `json:"statusCode"`
+	Success    bool            `json:"success"`
+	Result     json.RawMessage `json:"result,omitempty"`
+	Size       *int            `json:"size,omitempty"`
+}
+
+func (a *app) activationCommand() *cobra.Command {
+	return group("activation", "work with activations",
+		a.activationListCommand(), a.activationGetCommand(), a.activationLogsCommand(), a.activationResultCommand(), a.activationPollCommand())
+}
+
+type activationListFlags struct {
+	skip, limit int
+	full        bool
+	since, upto int64
+}
+
+func (f *activationListFlags) query() url.Values {
+	q := url.Values{"limit": {fmt.Sprint(f.limit)}, "skip": {fmt.Sprint(f.skip)}}
+	if f.since > 0 {
+		q.Set("since", fmt.Sprint(f.since))
+	}
+	if f.upto > 0 {
+		q.Set("upto", fmt.Sprint(f.upto))
+	}
+	if f.full {
+		q.Set("docs", "true")
+	}
+	return q
+}
+
+func (a *app) activationListCommand() *cobra.Command {
+	var f activationListFlags
+	cmd := &cobra.Command{
+		Use:   "list [NAMESPACE or NAME]",
+		Short: "list activations",
+		Args:  between(0, 1, "An optional namespace is the only valid argument."),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client(true)
+			if err != nil {
+				return err
+			}
+			namespace, name, err := c.activationsOf(args)
+			if err != nil {
+				return err
+			}
+			all, err := c.activations(cmd.Context(), namespace, name, f.query())
+			if err != nil {
+				return because(err, "Unable to obtain the list of activations for namespace '%s'", namespace)
+			}
+			a.printActivations(all, f.full)
+			return nil
+		},
+	}
+	cmd.Flags().IntVarP(&f.skip, "skip", "s", 0, "exclude the first SKIP number of activations from the result")
+	cmd.Flags().IntVarP(&f.limit, "limit", "l", 30, "only return LIMIT number of activations from the collection with a maximum LIMIT of 200 activations")
+	cmd.Flags().BoolVarP(&f.full, "full", "f", false, "include full activation description")
+	cmd.Flags().Int64Var(&f.since, "since", 0, "return activations with timestamps later than SINCE; measured in milliseconds since Th, 01, Jan 1970")
+	cmd.Flags().Int64Var(&f.upto, "upto", 0, "return activations with timestamps earlier than UPTO; measured in milliseconds since Th, 01, Jan 1970")
+	return cmd
+}
+
+// activationsOf reads what activation list takes: nothing, /ns, a name,
+// pkg/name, or /ns/[pkg/]name.
+func (c *client) activationsOf(args []string) (namespace, name string, err error) {
+	if len(args) == 0 {
+		return c.namespace, "", nil
+	}
+	if after, full := strings.CutPrefix(args[0], "/"); full && after != "" && !strings.Contains(strings.TrimSuffix(after, "/"), "/") {
+		return strings.TrimSuffix(after, "/"), "", nil
+	}
+	n, err := c.parseName(args[0])
+	return n.namespace, n.short(), err
+}
+
+func (c *client) activations(ctx context.Context, namespace, name string, query url.Values) ([]activation, error) {
+	if name != "" {
+		query.Set("name", name)
+	}
+	var all []activation
+	err := c.get(ctx, c.path(namespace, "activations"), query, &all)
+	return all, err
+}
+
+const activationRow = "%-19s %-32s %-9s %-5s %-10s %-15s %s\n"
+
+func (a *app) printActivations(all []activation, full bool) {
+	if full {
+		a.heading("activations")
+		for _, act := range all {
+			a.json(act)
+		}
+		return
+	}
+	header := fmt.Sprintf(activationRow, "Datetime", "Activation ID", "Kind", "Start", "Duration", "Status", "Entity")
+	a.heading(strings.TrimSuffix(header, "\n"))
+	for _, act := range all {
+		fmt.Fprintf(a.Out, activationRow, time.UnixMilli(act.Start).Format(time.DateTime), act.ID,
+			act.kind(), act.startType(), act.duration(), act.status(), act.entity())
+	}
+}
+
+func (act *activation) kind() string {
+	if kind := plain(act.Annotations.value("kind")); kind != "" {
+		return kind
+	}
+	return "unknown"
+}
+
+func (act *activation) startType() string {
+	if act.Annotations.value("initTime") != nil {
+		return "cold"
+	}
+	return "warm"
+}
+
+func (act *activation) duration() string {
+	if act.End == 0 {
+		return "--"
+	}
+	return (time.Duration(act.End-act.Start) * time.Millisecond).String()
+}
+
+func (act *activation) status() string {
+	switch act.StatusCode {
+	case 0:
+		return "success"
+	case 1:
+		return "application error"
+	case 2:
+		return "developer error"
+	case 3:
+		return "internal error"
+	}
+	return "running"
+}
+
+// entity is the path of what ran, with its version.
+func (act *activation) entity() string {
+	path := plain(act.Annotations.value("path"))
+	if path == "" {
+		path = act.Namespace + "/" + act.Name
+	}
+	return path + ":" + act.Version
+}
+
+// whichActivation is one activation of the caller, by its id or the last one.
+type whichActivation struct{ last bool }
+
+func (w *whichActivation) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&w.last, "last", "l", false, "retrieves the most recent activation")
+}
+
+// id answers the activation id meant and the arguments after it.
+func (w *whichActivation) id(ctx context.Context, c *client, args []string) (id string, rest []string, err error) {
+	if !w.last {
+		if len(args) == 0 {
+			return "", nil, usageError("Invalid argument(s). An activation ID is required.")
+		}
+		return args[0], args[1:], nil
+	}
+	all, err := c.activations(ctx, c.namespace, "", url.Values{"limit": {"1"}, "skip": {"0"}})
+	if err != nil {
+		return "", nil, because(err, "Unable to obtain the list of activations for namespace '%s'", c.namespace)
+	}
+	if len(all) == 0 {
+		return "", nil, &Error{Msg: "Activation list does not contain any activations.", Code: exitGeneral}
+	}
+	return all[0].ID, args, nil
+}
+
+// activationCommandFor makes a command that reads below one activation.
+func (a *app) activationCommandFor(use, short, doing string, run func(ctx context.Context, c *client, id string, rest []string) error) *cobra.Command {
+	var which whichActivation
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  between(0, 2, "An activation ID is required."),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client(true)
+			if err != nil {
+				return err
+			}
+			id, rest, err := which.id(cmd.Context(), c, args)
+			if err != nil {
+				return err
+			}
+			if err := run(cmd.Context(), c, id, rest); err != nil {
+				return because(err, "Unable to get %s'%s'", doing, id)
+			}
+			return nil
+		},
+	}
+	which.add(cmd)
+	return cmd
+}
+
+func (a *app) activationGetCommand() *cobra.Command {
+	var summary, logs bool
+	cmd := a.activationCommandFor("get (ACTIVATION_ID | --last) [FIELD_FILTER]", "get activation", "activation ",
+		func(ctx context.Context, c *client, id string, rest []string) error {
+			if logs {
+				return a.printLogs(ctx, c, id, true)
+			}
+			var act activation
+			if err := c.get(ctx, c.path(c.namespace, "activations", id), nil, &act); err != nil {
+				return err
+			}
+			act.StatusCode = statusCode(act.Response.Status)
+			act.Response.StatusCode = act.StatusCode
+			switch {
+			case summary:
+				fmt.Fprintf(a.Out, "activation result for '/%s/%s' (%s at %s)\n", act.Namespace, act.Name, act.Response.Status, time.UnixMilli(act.Start))
+				a.json(act.Response.Result)
+			case len(rest) > 0:
+				a.ok("got activation %s, displaying field %s", id, rest[0])
+				return a.field(act, rest[0])
+			default:
+				a.ok("got activation %s", id)
+				a.json(act)
+			}
+			return nil
+		})
+	cmd.Flags().BoolVarP(&summary, "summary", "s", false, "summarize activation details")
+	cmd.Flags().BoolVarP(&logs, "logs", "g", false, "emit only the logs, stripped of time stamps and stream identifier")
+	return cmd
+}
+
+// statusCode is the number of a status text; records of the API have the text only.
+func statusCode(status string) int {
+	for code, text := range []string{"success", "application error", "action developer error", "whisk internal error"} {
+		if status == text {
+			return code
+		}
+	}
+	return -1
+}
+
+func (a *app) activationLogsCommand() *cobra.Command {
+	var strip bool
+	cmd := a.activationCommandFor("logs (ACTIVATION_ID | --last)", "get the logs of an activation", "logs for activation ",
+		func(ctx context.Context, c *client, id string, _ []string) error {
+			return a.printLogs(ctx, c, id, strip)
+		})
+	cmd.Flags().BoolVarP(&strip, "strip", "r", false, "strip timestamp and stream information")
+	return cmd
+}
+
+// logPrefix is the time stamp and stream before each line of a log.
+var logPrefix = regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:.]+Z +(?:stdout|stderr): ?`)
+
+func (a *app) printLogs(ctx context.Context, c *client, id string, strip bool) error {
+	var body struct {
+		Logs []string `json:"logs"`
+	}
+	if err := c.get(ctx, c.path(c.namespace, "activations", id, "logs"), nil, &body); err != nil {
+		return err
+	}
+	for _, line := range body.Logs {
+		if strip {
+			line = logPrefix.ReplaceAllString(line, "")
+		}
+		fmt.Fprintln(a.Out, line)
+	}
+	return nil
+}
+
+func (a *app) activationResultCommand() *cobra.Command {
+	return a.activationCommandFor("result (ACTIVATION_ID | --last)", "get the result of an activation", "result for activation ",
+		func(ctx context.Context, c *client, id string, _ []string) error {
+			var body struct {
+				Result json.RawMessage `json:"result"`
+			}
+			if err := c.get(ctx, c.path(c.namespace, "activations", id, "result"), nil, &body); err != nil {
+				return err
+			}
+			a.json(body.Result)
+			return nil
+		})
+}

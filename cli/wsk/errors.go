@@ -1,0 +1,71 @@
+package wsk
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Exit codes that are not made from an HTTP status.
+const (
+	exitGeneral  = 1
+	exitUsage    = 2
+	exitNetwork  = 3
+	exitTimedOut = 202
+)
+
+// Error is a failure of a wsk command. Code is the exit code; with Shown the
+// user has been told already; with Usage a hint at --help follows.
+type Error struct {
+	Msg          string
+	Code         int
+	Shown, Usage bool
+}
+
+func (e *Error) Error() string { return e.Msg }
+
+// ExitCode is what the process ends with.
+func (e *Error) ExitCode() int { return e.Code }
+
+// Silent tells that nothing is left to be said.
+func (e *Error) Silent() bool { return e.Shown }
+
+func usageError(format string, args ...any) error {
+	return &Error{Msg: fmt.Sprintf(format, args...), Code: exitUsage, Usage: true}
+}
+
+// because puts what was being done before a failure and keeps its exit code.
+func because(err error, format string, args ...any) error {
+	code, shown := exitGeneral, false
+	var known *Error
+	if errors.As(err, &known) {
+		code, shown = known.Code, known.Shown
+	}
+	return &Error{Msg: fmt.Sprintf(format, args...) + ": " + err.Error(), Code: code, Shown: shown}
+}
+
+// statusError is the failure that an answer of the API tells: its exit code is
+// the status less 256, as a byte.
+func statusError(status int, body []byte) error {
+	var text struct {
+		Error *json.RawMessage `json:"error"`
+		Code  *json.RawMessage `json:"code"`
+	}
+	e := &Error{Code: (status - 256) & 0xff}
+	if json.Unmarshal(body, &text) == nil && text.Error != nil && text.Code != nil {
+		e.Msg = fmt.Sprintf("%s (code %s)", plain(*text.Error), plain(*text.Code))
+	} else {
+		e.Msg = fmt.Sprintf("The connection failed, or timed out. (HTTP status code %d)", status)
+	}
+	return e
+}
+
+// plain shows a JSON string without its quotes and anything else as it is.
+func plain(value json.RawMessage) string {
+	var s string
+	if json.Unmarshal(value, &s) == nil {
+		return s
+	}
+	return strings.TrimSpace(string(value))
+}

@@ -1,0 +1,46 @@
+package wsk
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// ok prints one line about a success.
+func (a *app) ok(format string, args ...any) { a.okTo(a.Out, format, args...) }
+
+func (a *app) okTo(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "%s %s\n", a.paint("32", "ok:"), fmt.Sprintf(format, args...))
+}
+
+// heading prints the title of a list.
+func (a *app) heading(title string) { fmt.Fprintln(a.Out, a.paint("1", title)) }
+
+// paint colours text on a terminal.
+func (a *app) paint(code, text string) string {
+	if !a.Color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// json prints a value as wsk does, indented by four spaces.
+func (a *app) json(v any) { a.jsonTo(a.Out, v) }
+
+func (a *app) jsonTo(w io.Writer, v any) {
+	fmt.Fprintf(w, "%s\n", indented(encode(v), "    "))
+}
+
+// field prints one top-level member of a document, or an error if it has none.
+func (a *app) field(document any, name string) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(encode(document), &members); err != nil {
+		return err
+	}
+	value, known := members[name]
+	if !known {
+		return usageError("Invalid field filter '%s'.", name)
+	}
+	a.json(value)
+	return nil
+}
