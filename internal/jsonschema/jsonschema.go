@@ -12,9 +12,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"millrace/internal/pcre"
 )
 
 // Schema is a compiled JSON Schema. It may be used by several goroutines at once.
@@ -38,7 +39,7 @@ type Schema struct {
 	uniqueItems bool
 
 	minLength, maxLength *int
-	pattern              matcher
+	pattern              *pcre.Pattern
 	patternText          string
 	format               string
 
@@ -64,7 +65,7 @@ type property struct {
 
 type patternProperty struct {
 	text    string
-	matcher matcher
+	matcher *pcre.Pattern
 	schema  *Schema
 }
 
@@ -226,7 +227,7 @@ func (s *Schema) compileProperties(k *keywords) error {
 		if err != nil {
 			return fmt.Errorf("pattern property %s: %w", m.name, err)
 		}
-		match, err := compilePattern(m.name)
+		match, err := pcre.Compile(m.name)
 		if err != nil {
 			return err
 		}
@@ -261,7 +262,7 @@ func (s *Schema) compileItems(k *keywords) error {
 func (s *Schema) compileValues(k *keywords) (err error) {
 	if k.Pattern != nil {
 		s.patternText = strings.ReplaceAll(*k.Pattern, `\`, `\\`)
-		if s.pattern, err = compilePattern(*k.Pattern); err != nil {
+		if s.pattern, err = pcre.Compile(*k.Pattern); err != nil {
 			return err
 		}
 	}
@@ -349,8 +350,3 @@ func decode(raw json.RawMessage) (v any, err error) {
 	err = dec.Decode(&v)
 	return v, err
 }
-
-// matcher is a compiled pattern.
-type matcher interface{ MatchString(s string) bool }
-
-var _ matcher = (*regexp.Regexp)(nil)
