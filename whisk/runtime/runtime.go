@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -16,6 +17,9 @@ import (
 var (
 	// ErrExited: the process ended, or closed its wire, without an answer.
 	ErrExited = errors.New("runtime: instance exited")
+	// ErrUnreached is an ErrExited of Run that says that the call certainly did
+	// not reach the action: it may be run again on another instance.
+	ErrUnreached = fmt.Errorf("%w before it took the call", ErrExited)
 	// ErrOutOfMemory: it was killed for using more than its memory limit.
 	ErrOutOfMemory = errors.New("runtime: instance ran out of memory")
 	// ErrTimeout: the deadline passed; the instance has been killed.

@@ -1,0 +1,166 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// interpreter is an installed program that runs a family of kinds.
+type interpreter struct {
+	family  string // nodejs or python
+	path    string // the real program, behind shims and links
+	version string // 20.20.2
+	number  int    // major*1000 + minor, to find the nearest
+	// roots are the folders outside the system's that it needs.
+	roots []string
+	flags []string
+}
+
+var launcherOf = map[string]string{"nodejs": "launcher.js", "python": "launcher.py"}
+
+// runs is what the interpreter is, for people: node v20.20.2.
+func (in *interpreter) runs() string {
+	if in.family == "nodejs" {
+		return "node v" + in.version
+	}
+	return in.family + " " + in.version
+}
+
+var programName = regexp.MustCompile(`^(node|nodejs|node-?[0-9]+|python[23]?|python3\.[0-9]+)$`)
+
+// findInterpreters answers the interpreters at the given paths, or those in PATH
+// if there are none; each version once, the first found wins.
+func findInterpreters(paths []string) []interpreter {
+	if len(paths) == 0 {
+		paths = programsInPath(os.Getenv("PATH"))
+	}
+	probed := make([]*interpreter, len(paths))
+	var wg sync.WaitGroup
+	for n, path := range paths {
+		wg.Go(func() { probed[n] = probe(path) })
+	}
+	wg.Wait()
+	var found []interpreter
+	seen := map[string]bool{}
+	for _, in := range probed {
+		if in != nil && !seen[in.runs()] {
+			seen[in.runs()] = true
+			found = append(found, *in)
+		}
+	}
+	return found
+}
+
+// programsInPath answers the programs of PATH that look like interpreters, with
+// links followed, each once, and in place of a pyenv shim the versions it
+// chooses from, newest first.
+func programsInPath(path string) []string {
+	var programs []string
+	seen := map[string]bool{}
+	add := func(p string) {
+		if real, err := filepath.EvalSymlinks(p); err == nil && !seen[real] {
+			seen[real] = true
+			programs = append(programs, real)
+		}
+	}
+	for _, dir := range filepath.SplitList(path) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if !programName.MatchString(e.Name()) {
+				continue
+			}
+			if versions := pyenvVersions(dir); len(versions) > 0 {
+				for _, v := range versions {
+					add(v)
+				}
+				continue
+			}
+			add(filepath.Join(dir, e.Name()))
+		}
+	}
+	return programs
+}
+
+// pyenvVersions answers the interpreters behind a folder of pyenv shims, which
+// are shell scripts that take a tenth of a second to choose one.
+func pyenvVersions(dir string) []string {
+	if filepath.Base(dir) != "shims" {
+		return nil
+	}
+	versions, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "versions", "*", "bin", "python3"))
+	if err != nil {
+		return nil
+	}
+	sort.Sort(sort.Reverse(sort.StringSlice(versions)))
+	return versions
+}
+
+// Each program prints its version, its real path and the folders it needs.
+const (
+	probeNode   = `console.log([process.versions.node, process.execPath, require('path').dirname(process.execPath)].join('\n'))`
+	probePython = `import os, sys
+print("\n".join(["%d.%d.%d" % sys.version_info[:3], os.path.realpath(sys.executable), sys.base_prefix, sys.prefix]))`
+)
+
+// probe runs a program to learn what it is; nil if it is none of ours. Python
+// before 3.6 is not supported.
+func probe(path string) *interpreter {
+	in := &interpreter{family: "python", flags: []string{"-I", "-S", "-c", probePython}}
+	if strings.HasPrefix(filepath.Base(path), "node") {
+		in.family, in.flags = "nodejs", []string{"-e", probeNode}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, in.flags...)
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"}
+	out, err := cmd.Output()
+	fields := strings.Split(string(bytes.TrimSpace(out)), "\n")
+	if err != nil || len(fields) < 3 {
+		return nil
+	}
+	in.version, in.path, in.roots, in.flags = fields[0], fields[1], outsideSystem(fields[2:]), nil
+	if in.number = versionNumber(in.version); in.family == "python" && in.number < 3006 {
+		return nil
+	}
+	return in
+}
+
+// outsideSystem leaves out folders that every sandbox has.
+func outsideSystem(dirs []string) []string {
+	var out []string
+	for _, d := range dirs {
+		d = filepath.Clean(d)
+		inSystem := d == "/"
+		for _, s := range systemDirs {
+			inSystem = inSystem || d == s || strings.HasPrefix(d, s+"/")
+		}
+		for _, o := range out {
+			inSystem = inSystem || d == o
+		}
+		if !inSystem {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// versionNumber makes 3011 of 3.11.7 and 20000 of 20.
+func versionNumber(version string) int {
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	a, _ := strconv.Atoi(major)
+	b, _ := strconv.Atoi(minor)
+	return a*1000 + b
+}
