@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -67,8 +68,8 @@ type InvokeCall struct {
 	Namespace, Package, Action string
 	Result                     bool          // answer the result alone, not the activation
 	Wait                       time.Duration // then answer 202
-	// Body is the client's, not checked to be JSON; it must not be changed, nor
-	// kept after Invoke returned.
+	// Body is the client's, not checked to be JSON. It may be kept: a call can
+	// outlive the wait for it.
 	Body []byte
 }
 
@@ -171,7 +172,7 @@ func (p *openwhisk) call(ctx context.Context, body []byte) (status int, answer [
 		status, answer, local := p.invoker.Invoke(ctx, &InvokeCall{
 			APIHost: p.APIHost, Token: p.ServiceToken,
 			Namespace: p.Namespace, Package: p.Package, Action: p.Action,
-			Result: p.Result, Wait: wait, Body: body,
+			Result: p.Result, Wait: wait, Body: bytes.Clone(body),
 		})
 		if local && status == 0 {
 			return 0, nil, errUnanswered

@@ -55,7 +55,11 @@ type Result struct {
 // Run passes r through the phases of chain, all of them up to an answer and the
 // filters and loggers in any case.
 func Run(chain *plugin.Chain, r *http.Request) Result {
-	c := NewContext(r)
+	return RunContext(chain, NewContext(r))
+}
+
+// RunContext does what Run does for a context that NewContext made.
+func RunContext(chain *plugin.Chain, c *plugin.Context) Result {
 	res := Result{Sent: c.Request.(*Request)}
 	for _, phase := range []func(*plugin.Context) error{chain.Rewrite, chain.Access, chain.BeforeProxy} {
 		if res.Err = phase(c); res.Err != nil {
