@@ -124,11 +124,14 @@ func testWatchContext(t *testing.T, s store.Store) {
 	put(t, s, "/a", "w", store.PutOptions{}) // nobody is there to hear it
 }
 
+// floodWrites of 1 MiB each are more than any engine keeps as history.
+const floodWrites = 16
+
 // flood writes until the history cannot hold all of it any more.
 func flood(t *testing.T, s store.Store) {
 	t.Helper()
 	value := bytes.Repeat([]byte("x"), 1<<20)
-	for i := range 64 {
+	for i := range floodWrites {
 		if _, err := s.Put(t.Context(), fmt.Sprintf("/flood/%d", i%4), value, store.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +158,7 @@ func testSlowWatcher(t *testing.T, s store.Store) {
 	stopped := make(chan int)
 	go func() {
 		n := 0
-		for n < 65 {
+		for n < floodWrites+1 {
 			batch, ok := <-quick
 			if !ok {
 				break
