@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"time"
 )
@@ -20,12 +21,15 @@ type LocalCall struct {
 
 // InvokeLocal makes a blocking call without HTTP. Status, body and activation id
 // (empty unless the call was accepted) are the same as over HTTP with Basic
-// authentication and a body labelled as JSON. The answer's body belongs to the
-// activation record: read, never write.
+// authentication and a body labelled as JSON; status 0 says that ctx ended first.
+// The answer's body belongs to the activation record: read, never write.
 func (a *API) InvokeLocal(ctx context.Context, in LocalCall) (status int, body []byte, activationID string) {
 	tid := transactionID(in.TransactionID)
 	out, err := a.invokeLocal(ctx, tid, &in)
 	if err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return 0, nil, ""
+		}
 		out = a.failure(tid, err)
 	}
 	return out.status, out.body, out.activationID
