@@ -53,10 +53,13 @@ type Launcher interface {
 // Run; Run may be called several at once, up to Init.Concurrency.
 type Instance interface {
 	// Init gives it its action. A Reply with OK false is the action's fault and
-	// makes the instance useless; so does any error.
+	// makes the instance useless; so does any error. What a successful Init logs
+	// comes with the first call.
 	Init(ctx context.Context, in *Init) (*Reply, error)
 	// Run carries out one call. The deadline of in kills the instance
-	// (ErrTimeout); ctx ending does so too and answers ctx.Err().
+	// (ErrTimeout); ctx ending does so too and answers ctx.Err(). With an error of
+	// Init or Run that ended the instance there is a Reply too, with the Logs
+	// written before; it may be nil after any other error.
 	Run(ctx context.Context, in *Run) (*Reply, error)
 	// Done is closed when the instance has gone, for whatever reason.
 	Done() <-chan struct{}

@@ -56,10 +56,11 @@ function plainError(value, seen) {
   if (typeof value !== 'object' || value === null) return value;
   if (Buffer.isBuffer(value)) return '[object Buffer]';
   const plain = Array.isArray(value) ? [] : {};
+  seen = seen.concat([value]);
   for (const key of Object.keys(value)) {
     const v = value[key];
     if (typeof v === 'function') continue;
-    plain[key] = seen.includes(v) ? '[Circular]' : plainError(v, seen.concat([value]));
+    plain[key] = seen.includes(v) ? '[Circular]' : plainError(v, seen);
   }
   for (const key of ['name', 'message', 'stack', 'code']) {
     if (typeof value[key] === 'string') plain[key] = value[key];
@@ -170,6 +171,16 @@ function fromTree(dir, main) {
   }
 }
 
+// reason is what an Init failed with: the stack of an Error from its name on and
+// down to where our part of it begins.
+function reason(e) {
+  if (!e || !e.stack) return String(e);
+  const stack = String(e.stack);
+  const lines = stack.slice(Math.max(0, stack.indexOf(e.name + ': '))).split('\n');
+  const ours = lines.findIndex((line) => line.includes(__filename) || line.includes('node:internal/vm'));
+  return (ours < 0 ? lines : lines.slice(0, ours)).join('\n');
+}
+
 async function init(id, said, code) {
   try {
     const what = parse(said);
@@ -179,9 +190,8 @@ async function init(id, said, code) {
     if (typeof found !== 'function') throw `Action entrypoint '${main}' is not a function.`;
     handler = found;
   } catch (e) {
-    const text = e && e.stack ? String(e.stack) : String(e);
-    console.error('Error during initialization:', text);
-    return fail(id, `Initialization has failed due to: ${text}`);
+    console.error('Error during initialization:', (e && e.stack) || e);
+    return fail(id, `Initialization has failed due to: ${reason(e)}`);
   }
   send(OK, id, '{"OK":true}');
 }

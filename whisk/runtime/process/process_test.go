@@ -3,13 +3,13 @@ package process
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"millrace/whisk/runtime"
+	"millrace/whisk/runtime/runtimetest"
 )
 
 func TestMain(m *testing.M) {
@@ -75,47 +75,10 @@ func call(i runtime.Instance, args string) (*runtime.Reply, error) {
 	})
 }
 
-func TestQuick(t *testing.T) {
-	st := time.Now()
-	l := newLauncher(t, Config{})
-	t.Log("new", time.Since(st))
-	for _, y := range l.Layers() {
-		t.Logf("%+v", y)
-	}
-	for _, k := range l.Kinds() {
-		t.Logf("%+v", k)
-	}
-	for kind, code := range map[string]string{
-		"nodejs:14":   `const fs=require('fs'); function main(a){console.log('hi');console.error('there'); return {a, l:fs.readdirSync('/'), p:fs.readdirSync('/proc').filter(x=>/^\d/.test(x)), uid:process.getuid(), st:fs.readFileSync('/proc/self/status','utf8'), env:process.env}}`,
-		"python:3.10": "import os\ndef main(a):\n  print('hi')\n  return {'a':a,'l':os.listdir('/'),'e':dict(os.environ)}\n",
-	} {
-		for n := 0; n < 3; n++ {
-			st := time.Now()
-			i := launch(t, l, kind)
-			t.Log("launch", time.Since(st))
-			st = time.Now()
-			r, err := i.Init(context.Background(), &runtime.Init{Code: []byte(code), MemoryMB: 256, Concurrency: 1, LogLimit: 1 << 20})
-			if err != nil || !r.OK {
-				t.Fatalf("%v %+v %s", err, r, r.Body)
-			}
-			t.Log("init", time.Since(st))
-			r, err = call(i, `{"x":1}`)
-			t.Log("first", time.Since(st))
-			if err != nil {
-				t.Fatalf("%v %+v", err, r)
-			}
-			if n == 2 {
-				t.Logf("%s %q", r.Body, r.Logs)
-			}
-			st = time.Now()
-			for n := 0; n < 1000; n++ {
-				call(i, `{"x":1}`)
-			}
-			t.Log("1000", time.Since(st))
-			st = time.Now()
-			i.Close()
-			t.Log("close", time.Since(st))
-		}
-	}
-	os.Stdout.Sync()
+func TestConformance(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T) runtime.Launcher { return newLauncher(t, Config{}) })
+}
+
+func TestConformanceWithoutIsolation(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T) runtime.Launcher { return newLauncher(t, Config{Isolation: IsolationOff}) })
 }

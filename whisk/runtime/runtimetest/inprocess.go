@@ -80,6 +80,11 @@ func (i *inProcess) Init(ctx context.Context, in *runtime.Init) (*runtime.Reply,
 }
 
 func (i *inProcess) Run(ctx context.Context, in *runtime.Run) (*runtime.Reply, error) {
+	select {
+	case <-i.done:
+		return &runtime.Reply{}, runtime.ErrExited
+	default:
+	}
 	if !in.Deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, in.Deadline, runtime.ErrTimeout)
@@ -105,9 +110,9 @@ func (i *inProcess) Run(ctx context.Context, in *runtime.Run) (*runtime.Reply, e
 		return i.reply(o.body, o.err)
 	case <-ctx.Done():
 		i.Close()
-		return nil, context.Cause(ctx)
+		return &runtime.Reply{}, context.Cause(ctx)
 	case <-i.done:
-		return nil, runtime.ErrExited
+		return &runtime.Reply{}, runtime.ErrExited
 	}
 }
 
@@ -118,7 +123,7 @@ func (i *inProcess) reply(body json.RawMessage, err error) (*runtime.Reply, erro
 		return &runtime.Reply{OK: true, Body: body, Size: len(body)}, nil
 	case errors.Is(err, runtime.ErrExited), errors.Is(err, runtime.ErrOutOfMemory), errors.Is(err, runtime.ErrTimeout):
 		i.Close()
-		return nil, err
+		return &runtime.Reply{}, err
 	}
 	return failed("An error has occurred: " + err.Error()), nil
 }

@@ -1,0 +1,93 @@
+package runtimetest
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"millrace/whisk/runtime"
+)
+
+var logLine = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr): ((?s).*)$`)
+
+// texts answers the texts of the lines of one stream and checks their form.
+func texts(t *testing.T, lines []string, stream string) []string {
+	t.Helper()
+	var out []string
+	for _, line := range lines {
+		m := logLine.FindStringSubmatch(line)
+		if m == nil || len(m[1]) != 30 {
+			t.Errorf("%q has not the form of a log line", line)
+			continue
+		}
+		if m[2] == stream {
+			out = append(out, m[3])
+		}
+	}
+	return out
+}
+
+func (s suite) logs(t *testing.T) {
+	i := s.start(t, Init(s.need(t, "log")))
+	for _, n := range []int{3, 0, 2000, 1} {
+		reply, err := i.Run(context.Background(), Call(fmt.Sprintf(`{"n":%d}`, n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out, errs []string
+		for k := range n {
+			out, errs = append(out, fmt.Sprintf("out %d", k)), append(errs, fmt.Sprintf("err %d", k))
+		}
+		if n > 0 {
+			out = append(out, "", "unfinished")
+		}
+		if diff := cmp.Diff(out, texts(t, reply.Logs, "stdout")); diff != "" {
+			t.Errorf("stdout of %d lines (-want +got):\n%s", n, diff)
+		}
+		if diff := cmp.Diff(errs, texts(t, reply.Logs, "stderr")); diff != "" {
+			t.Errorf("stderr of %d lines (-want +got):\n%s", n, diff)
+		}
+	}
+}
+
+func (s suite) logLimit(t *testing.T) {
+	code := s.need(t, "log")
+	for _, limit := range []int{0, 1000} {
+		in := Init(code)
+		in.LogLimit = limit
+		i := s.start(t, in)
+		for range 2 { // the limit is each call's
+			reply, err := i.Run(context.Background(), Call(`{"n":5000}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkLimited(t, reply, limit)
+		}
+	}
+}
+
+func checkLimited(t *testing.T, reply *runtime.Reply, limit int) {
+	t.Helper()
+	if limit == 0 {
+		if len(reply.Logs) > 0 {
+			t.Errorf("%d lines are collected although the limit is 0", len(reply.Logs))
+		}
+		return
+	}
+	size := 0
+	last := len(reply.Logs) - 1
+	if last < 1 {
+		t.Fatalf("logs are %q", reply.Logs)
+	}
+	for _, line := range reply.Logs[:last] {
+		size += len(line)
+	}
+	want := fmt.Sprintf(" stderr: Logs were truncated because the total bytes size exceeds the limit of %d bytes.", limit)
+	if size > limit || size < limit-100 || !strings.HasSuffix(reply.Logs[last], want) {
+		t.Errorf("%d bytes of logs end with %q", size, reply.Logs[last])
+	}
+}
