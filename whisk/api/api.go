@@ -29,7 +29,8 @@ type Invoker interface {
 	Admit(id *whisk.Identity) error
 	// Invoke runs a call, or queues it unless it is blocking. It answers the
 	// record once the call has ended, or nil if that takes longer than the
-	// caller waits. Errors are *whisk.Error, or failures of our own.
+	// caller waits; it does not use the payload after that. Errors are
+	// *whisk.Error, or failures of our own.
 	Invoke(ctx context.Context, call *invoke.Call) (*whisk.Activation, error)
 }
 

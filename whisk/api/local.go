@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"net/http"
 	"time"
 )
@@ -15,21 +13,19 @@ type LocalCall struct {
 	Namespace, Package, Action string // not percent-encoded; Package may be empty
 	Result                     bool
 	Wait                       time.Duration // 1 ms to 60 s
-	Body                       []byte        // stays the caller's; empty for none
+	Body                       []byte        // not used after the return; empty for none
 	TransactionID              string        // empty: a new one
 }
 
 // InvokeLocal makes a blocking call without HTTP. Status, body and activation id
 // (empty unless the call was accepted) are the same as over HTTP with Basic
-// authentication and a body labelled as JSON; status 0 says that ctx ended first.
-// The answer's body belongs to the activation record: read, never write.
+// authentication and a body labelled as JSON. If ctx ends first, the call runs on
+// and the answer is of no use. The answer's body belongs to the activation record:
+// read, never write.
 func (a *API) InvokeLocal(ctx context.Context, in LocalCall) (status int, body []byte, activationID string) {
 	tid := transactionID(in.TransactionID)
 	out, err := a.invokeLocal(ctx, tid, &in)
 	if err != nil {
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return 0, nil, ""
-		}
 		out = a.failure(tid, err)
 	}
 	return out.status, out.body, out.activationID
@@ -63,9 +59,7 @@ func (a *API) invokeLocal(ctx context.Context, tid string, local *LocalCall) (an
 	if in.wait, err = checkWait(local.Wait.Milliseconds()); err != nil {
 		return answer{}, err
 	}
-	// The call may go on after its wait is over, when the caller's buffer holds
-	// something else.
-	in.body = bytes.Clone(local.Body)
+	in.body = local.Body
 	return a.call(ctx, &in)
 }
 
