@@ -1,0 +1,277 @@
+// Package admin serves the Admin API, through which clients of APISIX read and
+// change the gateway's resources in the store, and the Control API, which shows
+// what is in force.
+//
+// A request passes allow list, well-known key rule, key and role (access.go),
+// then the steps of serve in this file, then the handler of its resource
+// (resource.go) or helper (helper.go). Handlers return an answer; one writer
+// (answer.go) renders it.
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"millrace/internal/cjson"
+	"millrace/internal/fieldcrypt"
+	"millrace/resource"
+	"millrace/store"
+)
+
+// root is the path that all of the Admin API is under.
+const root = "/apisix/admin"
+
+// maxBody is how many bytes a request body may have.
+const maxBody = 1572864
+
+// Config says how the Admin API works.
+type Config struct {
+	Log   *slog.Logger
+	Store store.Store
+	// Applied, unless nil, is waited for after each write.
+	Applied Applied
+	// Keys are who may call. Unless KeyRequired, no key is asked for.
+	Keys        []Key
+	KeyRequired bool
+	// AllowAdmin are the addresses and CIDRs that clients may call from; none
+	// means any.
+	AllowAdmin []string
+	// CORS lets web pages of any origin read the answers.
+	CORS bool
+	// APIVersion is "v3"; anything else gives the answers of APISIX 2.x.
+	APIVersion string
+	// Version is this program's own, for the Server header.
+	Version string
+	// Keyring encrypts secret fields; nil stores them as they are sent.
+	Keyring *fieldcrypt.Keyring
+}
+
+// Applied is told to by whoever serves what is stored.
+type Applied interface {
+	// WaitApplied returns when everything up to a revision of the store is
+	// served, or with an error when ctx is done.
+	WaitApplied(ctx context.Context, revision int64) error
+}
+
+// applyTimeout is how long an answer waits for a write to be served.
+const applyTimeout = 5 * time.Second
+
+type api struct {
+	Config
+	access    access
+	resources map[string]*collection
+	now       func() time.Time
+}
+
+// New makes the Admin API. Its paths begin with /apisix/admin, whatever the
+// listener it is mounted on. An error names the setting that is wrong.
+func New(cfg Config) (http.Handler, error) {
+	acc, err := newAccess(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a := &api{Config: cfg, access: acc, resources: map[string]*collection{}, now: time.Now}
+	for _, k := range resource.Kinds() {
+		a.resources[k.Folder] = newCollection(a, k)
+	}
+	return a, nil
+}
+
+// call is one request, as far as the handlers need it.
+type call struct {
+	ctx    context.Context
+	method string
+	// id and sub are the path after the resource's name: its next segment, and
+	// the rest joined by slashes.
+	id, sub string
+	args    url.Values
+	// body is the decoded body, with json.Number; hasBody is false if it was empty.
+	body    any
+	hasBody bool
+	ttl     time.Duration
+}
+
+// ServeHTTP answers one request.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.setHeaders(w.Header())
+	answer := a.serve(w, r)
+	if answer.handled {
+		w.Header()["X-API-VERSION"] = []string{a.version()}
+	}
+	if err := answer.write(w); err != nil {
+		a.Log.Debug("writing answer of the Admin API", "path", r.URL.Path, "error", err)
+	}
+}
+
+func (a *api) version() string {
+	if a.APIVersion == "v3" {
+		return "v3"
+	}
+	return "v2"
+}
+
+func (a *api) setHeaders(h http.Header) {
+	h["Server"] = []string{"APISIX/3.18.0 millrace/" + a.Version}
+	if a.CORS {
+		h["Access-Control-Allow-Origin"] = []string{"*"}
+		h["Access-Control-Allow-Credentials"] = []string{"true"}
+		h["Access-Control-Expose-Headers"] = []string{"*"}
+		h["Access-Control-Max-Age"] = []string{"3600"}
+	}
+}
+
+// serve is the way of a request to its handler.
+func (a *api) serve(w http.ResponseWriter, r *http.Request) answer {
+	if refused := a.access.checkClient(r); refused != nil {
+		return *refused
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, root)
+	if !ok || path != "" && path[0] != '/' {
+		return page(http.StatusNotFound)
+	}
+	segments := split(path)
+	switch r.Method {
+	case http.MethodOptions:
+		w.Header()["Access-Control-Allow-Methods"] = []string{"POST, GET, PUT, OPTIONS, DELETE, PATCH"}
+		w.Header()["Access-Control-Allow-Headers"] = []string{"*"}
+		return answer{status: http.StatusOK}
+	case http.MethodHead:
+		if len(segments) == 0 {
+			return answer{status: http.StatusOK}
+		}
+		return page(http.StatusNotFound)
+	case http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodPatch:
+	default:
+		return page(http.StatusNotFound)
+	}
+	if len(segments) == 0 {
+		return page(http.StatusNotFound)
+	}
+	if refused := a.access.checkKey(r); refused != nil {
+		return *refused
+	}
+	return a.dispatch(w, r, segments)
+}
+
+// split answers the segments of a path, without empty ones.
+func split(path string) []string {
+	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
+}
+
+// dispatch finds the handler, reads what it needs and calls it.
+func (a *api) dispatch(w http.ResponseWriter, r *http.Request, segments []string) answer {
+	handler, refused := a.handler(r.Method, segments)
+	if refused != nil {
+		return *refused
+	}
+	c := &call{ctx: r.Context(), method: r.Method, args: r.URL.Query()}
+	if len(segments) > 1 {
+		c.id, c.sub = segments[1], strings.Join(segments[2:], "/")
+	}
+	if refused := readBody(w, r, c); refused != nil {
+		return *refused
+	}
+	if refused := readTTL(c); refused != nil {
+		return *refused
+	}
+	return handler(c)
+}
+
+// handler finds what serves a path; the second result is the answer if nothing does.
+func (a *api) handler(method string, segments []string) (func(*call) answer, *answer) {
+	switch name := segments[0]; {
+	case name == "schema" || name == "plugins":
+		if h := a.helper(method, segments); h != nil {
+			return h, nil
+		}
+		return nil, fail(http.StatusNotFound, msgNotFound)
+	case name == "stream_routes":
+		return nil, fail(http.StatusBadRequest, msgStreamDisabled)
+	case a.resources[name] != nil:
+		if h := a.resources[name].handler(method); h != nil {
+			return handled(h), nil
+		}
+		return nil, fail(http.StatusNotFound, msgNotFound)
+	default:
+		return nil, fail(http.StatusNotFound, msgUnsupportedResource+name)
+	}
+}
+
+// handled marks the answers of a resource handler.
+func handled(h func(*call) answer) func(*call) answer {
+	return func(c *call) answer {
+		answer := h(c)
+		answer.handled = true
+		return answer
+	}
+}
+
+// readBody reads and decodes the body, if there is one.
+func readBody(w http.ResponseWriter, r *http.Request, c *call) *answer {
+	if r.ContentLength > maxBody {
+		return fail(http.StatusBadRequest, tooLarge(r.ContentLength))
+	}
+	raw, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
+	if err != nil {
+		var limit *http.MaxBytesError
+		if errors.As(err, &limit) {
+			return fail(http.StatusBadRequest, tooLarge(maxBody+1))
+		}
+		return fail(http.StatusBadRequest, msgInvalidBody+"the body could not be read")
+	}
+	if len(raw) == 0 {
+		return nil
+	}
+	normal, err := cjson.Normalize(raw)
+	if err == nil {
+		c.hasBody = true
+		c.body, err = decode(normal)
+	}
+	if err != nil {
+		return &answer{status: http.StatusBadRequest, body: map[string]string{"error_msg": msgInvalidBody + err.Error(), "req_body": string(raw)}}
+	}
+	return nil
+}
+
+// readTTL reads ?ttl=, in seconds.
+func readTTL(c *call) *answer {
+	if !c.args.Has("ttl") {
+		return nil
+	}
+	seconds, err := strconv.ParseFloat(c.args.Get("ttl"), 64)
+	if err != nil || math.IsNaN(seconds) || seconds <= 0 {
+		return fail(http.StatusBadRequest, msgBadTTL)
+	}
+	const most = math.MaxInt64 / 2
+	c.ttl = time.Duration(min(seconds*float64(time.Second), most))
+	return nil
+}
+
+// applied waits until a write is served. The write is done already, so one that
+// is not served in time is only logged.
+func (a *api) applied(ctx context.Context, revision int64) {
+	if a.Applied == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	if err := a.Applied.WaitApplied(ctx, revision); err != nil {
+		a.Log.Warn("a change is stored but was not served in time", "revision", revision, "error", err)
+	}
+}
+
+// parseAllowed reads an address or CIDR.
+func parseAllowed(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}

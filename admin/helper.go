@@ -1,0 +1,124 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"millrace/plugin"
+	"millrace/resource"
+)
+
+// helper finds the handler of the paths that serve no resource, nil if there is
+// none. segments begin with plugins or schema.
+func (a *api) helper(method string, segments []string) func(*call) answer {
+	second := ""
+	if len(segments) > 1 {
+		second = segments[1]
+	}
+	switch {
+	case method == http.MethodPost && segments[0] == "schema" && second == "validate" && len(segments) == 3:
+		return validateSchema
+	case method != http.MethodGet:
+		return nil
+	case segments[0] == "schema" && second == "plugins" && len(segments) > 2:
+		return handled(func(c *call) answer { return pluginSchema(segments[2], c) })
+	case segments[0] == "schema":
+		return handled(kindSchema)
+	case second == "list":
+		return listPlugins
+	default:
+		return handled(func(c *call) answer { return pluginSchema(c.id, c) })
+	}
+}
+
+// listPlugins answers the names of the plugins.
+func listPlugins(c *call) answer {
+	switch c.args.Get("subsystem") {
+	case "", "http":
+		return answer{status: http.StatusOK, body: plugin.Names()}
+	case "stream":
+		return answer{status: http.StatusOK, body: []string{}}
+	}
+	return answer{status: http.StatusBadRequest, body: msgInvalidSubsystem}
+}
+
+// pluginSchema answers a schema of the plugin with a name, or with ?all=true and
+// no name everything about all plugins.
+func pluginSchema(name string, c *call) answer {
+	subsystem := c.args.Get("subsystem")
+	if subsystem == "" {
+		subsystem = "http"
+	}
+	if subsystem != "http" && subsystem != "stream" {
+		return *fail(http.StatusBadRequest, msgUnsupportedSystem+subsystem)
+	}
+	if name == "" {
+		if c.args.Get("all") != "true" {
+			return *fail(http.StatusBadRequest, msgPluginName)
+		}
+		return answer{status: http.StatusOK, body: allPlugins(subsystem)}
+	}
+	t, ok := plugin.Lookup(name)
+	if !ok || subsystem == "stream" {
+		return *fail(http.StatusNotFound, msgPluginNotFound+subsystem)
+	}
+	schema := t.Schema
+	switch c.args.Get("schema_type") {
+	case "consumer":
+		schema = t.ConsumerSchema
+	case "metadata":
+		schema = t.MetadataSchema
+	}
+	if schema == "" {
+		return *fail(http.StatusBadRequest, msgSchemaNotFound+c.args.Get("schema_type"))
+	}
+	return answer{status: http.StatusOK, body: json.RawMessage(schema)}
+}
+
+// pluginFacts is what lists of plugins say of each.
+type pluginFacts struct {
+	Version        string          `json:"version"`
+	Priority       int             `json:"priority"`
+	Schema         json.RawMessage `json:"schema"`
+	ConsumerSchema json.RawMessage `json:"consumer_schema,omitempty"`
+	MetadataSchema json.RawMessage `json:"metadata_schema,omitempty"`
+}
+
+func allPlugins(subsystem string) map[string]pluginFacts {
+	all := map[string]pluginFacts{}
+	if subsystem == "stream" {
+		return all
+	}
+	for _, name := range plugin.Names() {
+		t, _ := plugin.Lookup(name)
+		all[name] = pluginFacts{t.Version, t.Priority, json.RawMessage(t.Schema), json.RawMessage(t.ConsumerSchema), json.RawMessage(t.MetadataSchema)}
+	}
+	return all
+}
+
+// kindSchema answers the schema of a kind of resource by its singular name.
+func kindSchema(c *call) answer {
+	for _, k := range resource.Kinds() {
+		if k.Name == c.id {
+			return answer{status: http.StatusOK, body: json.RawMessage(k.Schema)}
+		}
+	}
+	return *fail(http.StatusBadRequest, msgSchemaNotFound+c.id)
+}
+
+// validateSchema checks a body against the schema of a kind by its plural name.
+func validateSchema(c *call) answer {
+	for _, k := range resource.Kinds() {
+		if k.Folder != c.sub {
+			continue
+		}
+		if !c.hasBody {
+			return *fail(http.StatusBadRequest, msgMissingConf)
+		}
+		if err := k.CheckSchema(c.body); err != nil {
+			return *fail(http.StatusBadRequest, err.Error())
+		}
+		return answer{status: http.StatusOK}
+	}
+	return *fail(http.StatusBadRequest, msgSchemaNotFound+c.sub)
+}

@@ -1,0 +1,49 @@
+package admin
+
+import "fmt"
+
+// The texts of the Admin API that clients can see, apart from those of the
+// validator and of package resource. Two spaces and other oddities are APISIX's.
+const (
+	msgCheckToken          = "failed to check token"
+	msgMissingKey          = "missing apikey"
+	msgWrongKey            = "wrong apikey"
+	msgViewer              = "invalid method for role viewer"
+	msgNotFound            = "not found"
+	msgStreamDisabled      = "stream mode is disabled, can not add stream routes"
+	msgUnsupportedResource = "Unsupported resource type: "
+	msgInvalidBody         = "invalid request body: "
+	msgBadTTL              = "invalid argument ttl: should be a number"
+	msgMissingConf         = "missing configurations"
+	msgMissingNewConf      = "missing new configuration"
+	msgInvalidConf         = "invalid configuration"
+	msgForbiddenProperty   = "the property is forbidden:  "
+	msgInvalidSubPath      = "invalid sub-path: /"
+	msgValueChanged        = "value changed before overwritten"
+	msgKeyNotFound         = "Key not found"
+	msgPageSize            = "page_size must be between 10 and 500"
+	msgStore               = "failed to reach the store of the configuration"
+	msgPluginName          = "not found plugin name"
+	msgInvalidSubsystem    = "invalid subsystem passed"
+	msgPluginNotFound      = "plugin not found in subsystem "
+	msgUnsupportedSystem   = "unsupported subsystem: "
+	msgSchemaNotFound      = "not found schema: "
+	msgWellKnownKey        = "the well-known admin key is in force, so only requests to a loopback Host and from a loopback Origin are served: " +
+		"set deployment.admin.admin_key to a key of your own to serve others"
+)
+
+func tooLarge(size int64) string {
+	return fmt.Sprintf("%srequest size %d is greater than the maximum size %d allowed", msgInvalidBody, size, maxBody)
+}
+
+func missingID(word string) string   { return "missing " + word + " id" }
+func wrongID(word string) string     { return "wrong " + word + " id" }
+func idNotNeeded(word string) string { return wrongID(word) + ", do not need it" }
+
+func unsupportedMethod(method, word string) string {
+	return fmt.Sprintf("not supported `%s` method for %s", method, word)
+}
+
+func stillUsed(word, by, id string) string {
+	return fmt.Sprintf("can not delete this %s, %s [%s] is still using it now", word, by, id)
+}
