@@ -18,7 +18,8 @@ type Call struct {
 	Inherited whisk.KeyValues
 	// Binding is ns/pkg of the binding the action was reached through, or empty.
 	Binding string
-	// Payload is a valid JSON object or array, or empty for none.
+	// Payload is a valid JSON object or array, or empty for none. It may be used
+	// again once Invoke has returned.
 	Payload json.RawMessage
 	// Cause is the activation id of the enclosing sequence, or empty.
 	Cause string

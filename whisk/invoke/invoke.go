@@ -1,3 +1,293 @@
 // Package invoke carries one call of an action from request to record: throttle,
-// merge of parameters, queue, warm instance, run, record.
+// merge of parameters, placement on an instance, run, record.
 package invoke
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"millrace/activation"
+	"millrace/blob"
+	"millrace/whisk"
+	wruntime "millrace/whisk/runtime"
+)
+
+// Config says what an Invoker works with. Log, Launchers, Blobs and Activations
+// are needed, the rest has defaults.
+type Config struct {
+	Log         *slog.Logger
+	Launchers   []wruntime.Launcher
+	Blobs       blob.Store
+	Activations activation.Log
+
+	// MemoryMB bounds all instances together: each counts its action's memory
+	// limit while it runs a call and a quarter of it while idle. 0: three times
+	// the machine's memory, since limits are seldom used up.
+	MemoryMB int
+	// StemCells is how many are kept of a kind in use, where it is not what the
+	// launcher advises.
+	StemCells map[string]int
+	// WarmKinds have stem cells from the start. Nil: the first default kind.
+	WarmKinds []string
+	// IdleTimeout is when an idle instance goes (0: 10 minutes).
+	IdleTimeout time.Duration
+	// MaxResultBytes bounds what a call may answer (0: 1 MB).
+	MaxResultBytes int
+	// APIHost is __OW_API_HOST for the actions, such as http://127.0.0.1:3233.
+	APIHost string
+	// Limits are what stored actions are held to when they run; nil: nothing.
+	Limits *whisk.SystemLimits
+	// KeyFor answers the key of a namespace, for accepted calls after a restart:
+	// they are stored without the secret.
+	KeyFor func(namespace string) (uuid, secret string, ok bool)
+}
+
+// Invoker carries out calls. Run must be running for calls to get more than one
+// instance.
+type Invoker struct {
+	cfg      Config
+	throttle throttle
+	pool     *pool
+	shelves  map[string]*shelf
+	pending  []activation.Accepted // found at the start
+
+	// base is done when Run ends: it stops what is being launched.
+	base context.Context
+	stop context.CancelFunc
+	live calls
+}
+
+// New makes an Invoker and reads the calls accepted before a restart, which Run
+// then carries out.
+func New(cfg Config) (*Invoker, error) {
+	pending, err := cfg.Activations.Pending(context.Background())
+	if err != nil {
+		return nil, errors.Join(errors.New("reading the accepted calls"), err)
+	}
+	if cfg.MemoryMB <= 0 {
+		cfg.MemoryMB = 3 * machineMemoryMB()
+	}
+	if cfg.IdleTimeout <= 0 {
+		cfg.IdleTimeout = 10 * time.Minute
+	}
+	if cfg.MaxResultBytes <= 0 {
+		cfg.MaxResultBytes = 1 << 20
+	}
+	v := &Invoker{cfg: cfg, pending: pending, shelves: shelvesOf(&cfg), live: calls{zero: make(chan struct{}, 1)}}
+	v.pool = newPool(cfg.MemoryMB, runtime.GOMAXPROCS(0), v.shelves)
+	v.base, v.stop = context.WithCancel(context.Background())
+	return v, nil
+}
+
+// request is one call on its way.
+type request struct {
+	Call
+	received time.Time
+	usage    *usage
+	group    *group
+	// durable: the log keeps it until it has a record.
+	durable bool
+}
+
+// Invoke carries out a call. A blocking call answers its finished record, or
+// nil if Wait or ctx is over first: the call then runs on and its record
+// appears in the log. A non-blocking call answers nil as soon as it is safely
+// queued. The throttle is Admit, before it; Invoke counts the call in flight.
+//
+// What c points to must not change; Payload may, once Invoke has returned. The
+// error is a *whisk.Error.
+func (v *Invoker) Invoke(ctx context.Context, c *Call) (*whisk.Activation, error) {
+	r := v.begin(c)
+	if !c.Blocking {
+		return nil, v.accept(ctx, r)
+	}
+	if o, bad := v.refuse(&r.Call); bad {
+		return v.recordOnly(r, o), nil
+	}
+	g, w, wt := v.pool.take(&r.Call, r.received)
+	if g == nil {
+		v.end(r)
+		return nil, unavailable()
+	}
+	r.group = g
+	if w != nil && v.endsInTime(ctx, r, w) {
+		return v.carry(r, w), nil
+	}
+	return v.await(ctx, r, w, wt)
+}
+
+func (v *Invoker) begin(c *Call) *request {
+	r := &request{Call: *c, received: time.Now(), usage: v.throttle.of(c.Caller.Namespace)}
+	r.usage.inFlight.Add(1)
+	v.live.add()
+	return r
+}
+
+func (v *Invoker) end(r *request) {
+	r.usage.inFlight.Add(-1)
+	v.live.done()
+}
+
+// lateness is by how much a reply may come after its wait was over, to spare
+// calls whose wait is as long as their time limit a goroutine each.
+const lateness = 100 * time.Millisecond
+
+// endsInTime tells whether the call surely ends before its wait does, so that
+// it can run in the goroutine of its caller. A caller that goes away, which ends
+// ctx without a deadline, is not waited for by anyone and may wait itself.
+func (v *Invoker) endsInTime(ctx context.Context, r *request, w *worker) bool {
+	if !w.warm {
+		return false
+	}
+	now := time.Now()
+	ends := now.Add(time.Duration(r.Action.Limits.TimeoutMS)*time.Millisecond - lateness)
+	if ends.After(r.received.Add(r.Wait)) {
+		return false
+	}
+	deadline, ok := ctx.Deadline()
+	return !ok || !ends.After(deadline)
+}
+
+// await carries out a call in another goroutine, since it may outlast its wait.
+func (v *Invoker) await(ctx context.Context, r *request, w *worker, wt *waiter) (*whisk.Activation, error) {
+	timer := time.NewTimer(time.Until(r.received.Add(r.Wait)))
+	defer timer.Stop()
+	if w == nil {
+		select {
+		case w = <-wt.given:
+		case <-timer.C:
+			v.detach(r, wt)
+			return nil, nil
+		case <-ctx.Done():
+			v.detach(r, wt)
+			return nil, nil
+		}
+		if w == nil {
+			v.end(r)
+			return nil, unavailable()
+		}
+		if v.endsInTime(ctx, r, w) {
+			return v.carry(r, w), nil
+		}
+	}
+	r.Payload = bytes.Clone(r.Payload)
+	ended := make(chan *whisk.Activation, 1)
+	go func() { ended <- v.carry(r, w) }()
+	select {
+	case rec := <-ended:
+		return rec, nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil, nil
+}
+
+// detach lets a call go on waiting without its caller.
+func (v *Invoker) detach(r *request, wt *waiter) {
+	r.Payload = bytes.Clone(r.Payload)
+	go func() {
+		if w := <-wt.given; w != nil {
+			v.carry(r, w)
+			return
+		}
+		v.recordOnly(r, failed(whisk.WhiskError, msgStopped))
+	}()
+}
+
+// carry runs a call on its worker, releases the worker and keeps the record.
+func (v *Invoker) carry(r *request, w *worker) *whisk.Activation {
+	launchErr := v.launch(w)
+	start := time.Now()
+	rec := openRecord(&r.group.facts, &r.Call, start, start.Sub(r.received))
+	v.cfg.Activations.Put(rec.running)
+	var o outcome
+	initTime := time.Duration(-1)
+	if launchErr == nil {
+		o, initTime = v.run(r, w)
+	} else {
+		o = v.unprovided(r, launchErr)
+		v.pool.release(w, false, -1, start)
+	}
+	end := time.Now()
+	o.logs = logsOf(o.logs, r.Action, o.status, end)
+	ended := rec.close(&o, end.Sub(start), initTime)
+	v.keep(r, ended)
+	v.end(r)
+	return ended
+}
+
+// keep puts the record of an ended call.
+func (v *Invoker) keep(r *request, rec *whisk.Activation) {
+	if !r.durable {
+		v.cfg.Activations.Put(rec)
+		return
+	}
+	if err := v.cfg.Activations.Finish(rec.ID, rec); err != nil {
+		v.cfg.Log.Error("finishing an accepted call", "activation", rec.ID, "error", err)
+		v.cfg.Activations.Put(rec)
+	}
+}
+
+// recordOnly ends a call that does not run.
+func (v *Invoker) recordOnly(r *request, o outcome) *whisk.Activation {
+	now := time.Now()
+	f := factsOf(r.Action)
+	rec := openRecord(&f, &r.Call, now, now.Sub(r.received)).close(&o, 0, -1)
+	v.keep(r, rec)
+	v.end(r)
+	return rec
+}
+
+// refuse tells whether a call cannot be run at all, and its outcome.
+func (v *Invoker) refuse(c *Call) (outcome, bool) {
+	l, max := &c.Action.Limits, v.cfg.Limits
+	if max != nil && (l.TimeoutMS > max.TimeoutMS.Max || l.MemoryMB > max.MemoryMB.Max ||
+		l.LogsMB > max.LogsMB.Max || l.Concurrency > max.Concurrency.Max) {
+		return failed(whisk.ApplicationError, msgSystemLimit), true
+	}
+	if v.shelves[c.Action.Exec.Kind] == nil {
+		return failed(whisk.WhiskError, msgProvision), true
+	}
+	return outcome{}, false
+}
+
+func unavailable() error {
+	return &whisk.Error{Status: http.StatusServiceUnavailable, Msg: msgUnavailable}
+}
+
+// Run keeps stem cells, scales groups, drops idle instances and carries out the
+// calls accepted before a restart, until ctx is done. Then calls that still run
+// are ended with their instances (Drain before avoids that), and it returns when
+// all goroutines and instances are gone. Accepted calls that have not started
+// stay in the log for the next start.
+func (v *Invoker) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	tasks.Go(func() { v.pool.scale(ctx) })
+	tasks.Go(func() { v.pool.keepStems(v.base, v.cfg.Log) })
+	tasks.Go(func() { v.sweep(ctx) })
+	v.recover(ctx)
+	<-ctx.Done()
+	v.stop()
+	v.pool.shut()
+	tasks.Wait()
+	v.live.wait(context.Background())
+	v.pool.closing.Wait()
+	return nil
+}
+
+func (v *Invoker) sweep(ctx context.Context) {
+	every := min(max(v.cfg.IdleTimeout/10, 10*time.Millisecond), 30*time.Second)
+	for rest(ctx, every, nil) {
+		v.pool.sweep(time.Now(), v.cfg.IdleTimeout)
+	}
+}
+
+// Drain returns when no call is in progress, or with ctx's error. It keeps no
+// one from making new ones: components of sequences still need to run.
+func (v *Invoker) Drain(ctx context.Context) error { return v.live.wait(ctx) }
