@@ -18,6 +18,7 @@ const (
 	MsgInternal              = "There was an internal server error."
 	MsgTransportLimit        = "The request is larger than the server is willing or able to process."
 	MsgBodyMissing           = "Request entity expected but not supplied"
+	MsgURITooLong            = "URI length exceeds the configured limit of 8192 characters"
 
 	MsgExecUndefined        = "exec undefined"
 	MsgReservedProperties   = "Request defines parameters that are not allowed (e.g., reserved properties)."
@@ -43,9 +44,9 @@ func MsgQueryMalformed(parameter, detail string) string {
 	return "The query parameter '" + parameter + "' was malformed:\n" + detail
 }
 
-// MsgForbidden names the resources (ns/name) that the caller may not use.
-func MsgForbidden(resources ...string) string {
-	return "The supplied authentication is not authorized to access '" + strings.Join(resources, "', '") + "'."
+// MsgForbidden names the resource (ns/name) that the caller may not use.
+func MsgForbidden(resource string) string {
+	return "The supplied authentication is not authorized to access '" + resource + "'."
 }
 
 // MsgNamedNotFound says that the resource with this path does not exist.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +55,32 @@ func TestActionNames(t *testing.T) {
 		{"GET", "…/actions/" + strings.Repeat("a", 257), "", 400, failed("Name segement longer than allowed: 257 > 256.")},
 		{"GET", "/api/v1/namespaces/$x/actions/a", "", 400, failed(whisk.MsgNamespaceIllegal)},
 	})
+}
+
+// Of updates at the same time each either takes effect or answers 409.
+func TestUpdatesAtTheSameTime(t *testing.T) {
+	s := newSystem(t, nil)
+	s.mustPut("actions/a")
+	var wg sync.WaitGroup
+	var done atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				r := s.send("PUT", "/api/v1/namespaces/_/actions/a?overwrite=true", `{}`)
+				switch {
+				case r.status == 200:
+					done.Add(1)
+				case r.status != 409 || normal(r.body) != failed(whisk.MsgConcurrentChange):
+					t.Errorf("%d %s", r.status, r.body)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r := s.send("GET", "/api/v1/namespaces/_/actions/a", "")
+	if want := fmt.Sprintf(`"version":"0.0.%d"`, 1+done.Load()); !strings.Contains(r.body, want) {
+		t.Errorf("%s after %d updates", r.body, done.Load())
+	}
 }
 
 func TestPutBodies(t *testing.T) {

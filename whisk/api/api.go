@@ -76,9 +76,12 @@ func New(c Config) (*API, error) {
 	return a, nil
 }
 
+// maxURI bounds the path and query of a request, in bytes.
+const maxURI = 8 << 10
+
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, tid: transactionID(r.Header.Get("X-Request-ID"))}
+	x := &exchange{ResponseWriter: w, tid: transactionID(r.Header.Get("X-Request-Id"))}
 	if a.WellKnown && !fromLoopback(r) {
 		a.write(x, answer{}, &whisk.Error{Status: http.StatusForbidden, Msg: msgWellKnownKey})
 		return
@@ -90,6 +93,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.versioned()
 	switch {
+	case len(r.RequestURI) > maxURI:
+		a.write(x, answer{}, &whisk.Error{Status: http.StatusRequestURITooLong, Msg: whisk.MsgURITooLong})
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusOK)
 	case (rest == "" || rest == "/") && r.Method == http.MethodGet:

@@ -427,6 +427,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		{"GET", "…//actions/a", "", 404, none},
 		{"GET", "…/actions/../actions/a", "", 404, none},
 		{"GET", "…/triggersX", "", 404, none},
+		{"GET", "…/actions?" + strings.Repeat("x", 8200), "", 414, failed(whisk.MsgURITooLong)},
 	})
 	if r := s.send("HEAD", "/api/v1/namespaces/_/actions/a", ""); r.status != 404 {
 		t.Errorf("HEAD: %d", r.status)

@@ -42,8 +42,13 @@ func transactionID(given string) string {
 	}
 	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	var id [32]byte
+	var random uint64
 	for i := range id {
-		id[i] = alphabet[rand.IntN(len(alphabet))]
+		if i%10 == 0 { // 62^10 < 2^64
+			random = rand.Uint64()
+		}
+		id[i] = alphabet[random%uint64(len(alphabet))]
+		random /= uint64(len(alphabet))
 	}
 	return string(id[:])
 }
@@ -51,7 +56,7 @@ func transactionID(given string) string {
 // versioned sets the headers of every answer under /api/v1.
 func (x *exchange) versioned() {
 	h := x.Header()
-	h.Set("X-Request-ID", x.tid)
+	h.Set("X-Request-Id", x.tid)
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent")
 	h.Set("Access-Control-Allow-Methods", "GET, DELETE, POST, PUT, HEAD")

@@ -247,3 +247,26 @@ func FuzzActivationQuery(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkInvokeREST(b *testing.B) {
+	a, _ := localSystem(b)
+	w := discard{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := http.NewRequest("POST", "/api/v1/namespaces/_/actions/test?blocking=true&result=true", strings.NewReader(`{"name":"world"}`))
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.Header.Set("Authorization", basic(GuestKey))
+		r.Header.Set("Content-Type", "application/json")
+		clear(w.header)
+		a.ServeHTTP(&w, r)
+	}
+}
+
+// discard is a ResponseWriter that keeps nothing.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(int)             {}
