@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,7 +33,10 @@ func (p *probe) FilterHeader(c *Context)      { _ = p.note(c, "header") }
 func (p *probe) Log(c *Context)               { _ = p.note(c, "log") }
 func (p *probe) Close()                       { p.closed = true }
 func (p *probe) FilterBody(c *Context, body []byte) []byte {
-	return append(body, p.Name...)
+	if p.Name == "quiet" {
+		return body
+	}
+	return append(slices.Clip(body), p.Name...)
 }
 
 type notesKey struct{}
@@ -187,15 +191,15 @@ func TestDefaultsInitAndClose(t *testing.T) {
 
 func TestWalkAllocatesNothing(t *testing.T) {
 	c := &Context{}
-	body := make([]byte, 0, 64)
-	for name, confs := range map[string]string{"empty": `{}`, "plain": `{"probe":{"name":"p"},"probe-low":{"name":"l"}}`} {
+	body := []byte("body")
+	for name, confs := range map[string]string{"empty": `{}`, "plain": `{"probe":{"name":"quiet"},"probe-low":{"name":"quiet"}}`} {
 		chain := mustCompile(t, confs)
 		allocs := testing.AllocsPerRun(100, func() {
 			if chain.Rewrite(c) != nil || chain.Access(c) != nil || chain.BeforeProxy(c) != nil {
 				t.Error("the walk ended early")
 			}
 			chain.FilterHeader(c)
-			chain.FilterBody(c, body[:0])
+			chain.FilterBody(c, body)
 			chain.Log(c)
 		})
 		if allocs != 0 {

@@ -36,7 +36,8 @@ type (
 	// HeaderFilter sees the answer's status and headers and may change them,
 	// for answers of the gateway itself too.
 	HeaderFilter interface{ FilterHeader(c *Context) }
-	// BodyFilter sees the whole answer body and returns what is to be sent.
+	// BodyFilter sees the whole answer body and returns what is to be sent. It
+	// must not write into the body, which may belong to a record.
 	BodyFilter interface {
 		FilterBody(c *Context, body []byte) []byte
 	}

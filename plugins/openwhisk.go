@@ -1,7 +1,6 @@
 package plugins
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -53,7 +52,7 @@ type Invoker interface {
 	// Invoke does what the REST API of this process does with a blocking
 	// invocation: authentication, limits, call, record. It waits for up to
 	// call.Wait and answers the status and the body that the REST API would
-	// send, or status 0 if ctx ended first. The body is the caller's.
+	// send, or status 0 if ctx ended first. The caller only reads the body.
 	//
 	// local is false, and nothing has happened, if call.APIHost is no address
 	// of this process; that answer is kept for good.
@@ -68,8 +67,8 @@ type InvokeCall struct {
 	Namespace, Package, Action string
 	Result                     bool          // answer the result alone, not the activation
 	Wait                       time.Duration // then answer 202
-	// Body is the client's, not checked to be JSON. It may be kept: a call can
-	// outlive the wait for it.
+	// Body is the client's, not checked to be JSON. It must not be changed, nor
+	// kept after Invoke returned.
 	Body []byte
 }
 
@@ -172,7 +171,7 @@ func (p *openwhisk) call(ctx context.Context, body []byte) (status int, answer [
 		status, answer, local := p.invoker.Invoke(ctx, &InvokeCall{
 			APIHost: p.APIHost, Token: p.ServiceToken,
 			Namespace: p.Namespace, Package: p.Package, Action: p.Action,
-			Result: p.Result, Wait: wait, Body: bytes.Clone(body),
+			Result: p.Result, Wait: wait, Body: body,
 		})
 		if local && status == 0 {
 			return 0, nil, errUnanswered
