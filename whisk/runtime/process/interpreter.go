@@ -22,10 +22,14 @@ type interpreter struct {
 	number  int    // major*1000 + minor, to find the nearest
 	// roots are the folders outside the system's that it needs.
 	roots []string
-	flags []string
 }
 
 var launcherOf = map[string]string{"nodejs": "launcher.js", "python": "launcher.py"}
+
+// flagsOf are what an interpreter is started with. V8 measures its heap by the
+// whole machine, and would let more garbage pile up than a small action may use
+// at all: its first collections must come early.
+var flagsOf = map[string][]string{"nodejs": {"--initial-heap-size=16", "--max-semi-space-size=8"}}
 
 // runs is what the interpreter is, for people: node v20.20.2.
 func (in *interpreter) runs() string {
@@ -117,20 +121,20 @@ print("\n".join(["%d.%d.%d" % sys.version_info[:3], os.path.realpath(sys.executa
 // probe runs a program to learn what it is; nil if it is none of ours. Python
 // before 3.6 is not supported.
 func probe(path string) *interpreter {
-	in := &interpreter{family: "python", flags: []string{"-I", "-S", "-c", probePython}}
+	in, args := &interpreter{family: "python"}, []string{"-I", "-S", "-c", probePython}
 	if strings.HasPrefix(filepath.Base(path), "node") {
-		in.family, in.flags = "nodejs", []string{"-e", probeNode}
+		in.family, args = "nodejs", []string{"-e", probeNode}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, in.flags...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"}
 	out, err := cmd.Output()
 	fields := strings.Split(string(bytes.TrimSpace(out)), "\n")
 	if err != nil || len(fields) < 3 {
 		return nil
 	}
-	in.version, in.path, in.roots, in.flags = fields[0], fields[1], outsideSystem(fields[2:]), nil
+	in.version, in.path, in.roots = fields[0], fields[1], outsideSystem(fields[2:])
 	if in.number = versionNumber(in.version); in.family == "python" && in.number < 3006 {
 		return nil
 	}

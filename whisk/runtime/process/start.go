@@ -151,7 +151,7 @@ func (l *Launcher) blueprint(in *interpreter, serial uint32) (b blueprint, home 
 		modules = l.layers.seen(l.cfg.NodeModules, modulesRoot)
 	}
 	b.Env = l.environment(dir, modules)
-	b.Args = append(append([]string{in.path}, in.flags...), program)
+	b.Args = append(append([]string{in.path}, flagsOf[in.family]...), program)
 	return b, home, nil
 }
 
