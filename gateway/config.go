@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"millrace/internal/fieldcrypt"
+	"millrace/plugin"
+	"millrace/store"
+)
+
+// Config is what a Gateway is made of. Log, Store and Env are needed; zero
+// values elsewhere stand for nginx's defaults.
+type Config struct {
+	Log   *slog.Logger
+	Store store.Store
+	Env   *plugin.Env
+	// Keyring decrypts secret fields of stored resources; nil leaves them.
+	Keyring *fieldcrypt.Keyring
+	// Version stands in the Server header.
+	Version string
+
+	// Local answers requests whose path is one of LocalPrefixes or below one,
+	// for clients on this machine only. Others are routed as if it were not there.
+	Local         http.Handler
+	LocalPrefixes []string
+
+	// Router is radixtree_host_uri (default) or radixtree_uri.
+	Router string
+	// TrustedAddresses are the clients whose X-Forwarded-* headers pass through;
+	// nil means that nothing is configured.
+	TrustedAddresses []string
+	// RealIPFrom are the clients whose X-Real-IP header names the real client;
+	// nil means 127.0.0.1 and Unix sockets.
+	RealIPFrom []string
+	// ShowUpstreamStatus adds X-APISIX-Upstream-Status to every proxied answer.
+	ShowUpstreamStatus bool
+
+	// HeaderTimeout bounds the wait for a request on an open connection and for
+	// its head, BodyTimeout the gap between two reads of a body, SendTimeout that
+	// between two writes to a client that does not read.
+	HeaderTimeout, BodyTimeout, SendTimeout time.Duration
+	// DrainTimeout bounds how long Serve waits for requests in flight when its
+	// context ends.
+	DrainTimeout time.Duration
+	// MaxBody is the largest request body in bytes; 0 is no limit.
+	MaxBody int64
+}
+
+func (c *Config) fillDefaults() {
+	for _, d := range []*time.Duration{&c.HeaderTimeout, &c.BodyTimeout, &c.SendTimeout, &c.DrainTimeout} {
+		if *d == 0 {
+			*d = 60 * time.Second
+		}
+	}
+	if c.RealIPFrom == nil {
+		c.RealIPFrom = []string{"127.0.0.1", "unix:"}
+	}
+	if c.Env == nil {
+		c.Env = &plugin.Env{Log: c.Log}
+	}
+}
+
+// peers is a set of clients, by address.
+type peers struct {
+	set    bool // false if nothing is configured
+	unix   bool
+	blocks []netip.Prefix
+}
+
+// parsePeers reads addresses, CIDR blocks and "unix:".
+func parsePeers(list []string) (peers, error) {
+	p := peers{set: list != nil}
+	for _, s := range list {
+		if s == "unix:" {
+			p.unix = true
+			continue
+		}
+		if !strings.Contains(s, "/") {
+			a, err := netip.ParseAddr(s)
+			if err != nil {
+				return p, fmt.Errorf("reading address of a trusted client: %w", err)
+			}
+			p.blocks = append(p.blocks, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		b, err := netip.ParsePrefix(s)
+		if err != nil {
+			return p, fmt.Errorf("reading addresses of trusted clients: %w", err)
+		}
+		p.blocks = append(p.blocks, b.Masked())
+	}
+	return p, nil
+}
+
+// has says whether a client is in the set; the zero address is a Unix socket.
+func (p *peers) has(a netip.Addr) bool {
+	if !a.IsValid() {
+		return p.unix
+	}
+	for _, b := range p.blocks {
+		if b.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

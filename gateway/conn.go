@@ -1,0 +1,319 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace/gateway/http1"
+	"millrace/gateway/upstream"
+	"millrace/plugin"
+)
+
+// errClientGone says that the client's connection broke.
+var errClientGone = errors.New("client has gone")
+
+// Sizes of a connection's buffers.
+const (
+	clientBuffer = 4 << 10
+	outBuffer    = 4 << 10
+)
+
+// clientConn is a client's connection, served by one goroutine. Its timeouts
+// are no timers of its own: the listener's tick looks at deadline.
+type clientConn struct {
+	net.Conn
+	raw                 net.Conn // below TLS
+	l                   *listener
+	reader              *http1.Reader
+	out                 []byte // room to build messages in
+	x                   exchange
+	peer                plugin.Conn
+	addr                netip.Addr // invalid for a Unix socket
+	local               bool       // the client is on this machine
+	trusted, realIPFrom bool       // what the client's headers may say
+
+	deadline atomic.Int64 // coarse milliseconds; 0 is none
+	waiting  atomic.Int64 // since when an upstream is working; 0 if none is
+	idle     atomic.Bool  // no request has begun
+
+	mu       sync.Mutex
+	up       *upstream.Conn
+	cancel   func()
+	aborted  bool
+	expects  bool // the client waits for 100 Continue
+	xRealIP  string
+	realAddr netip.Addr
+}
+
+func newConn(l *listener, conn net.Conn) *clientConn {
+	c := &clientConn{Conn: conn, raw: conn, l: l, out: make([]byte, 0, outBuffer)}
+	c.reader = http1.NewReader(conn, clientBuffer)
+	c.peer.Scheme, c.peer.Proto = "http", "HTTP/1.1"
+	if t, ok := conn.(*tls.Conn); ok {
+		c.raw, c.peer.Scheme = t.NetConn(), "https"
+	}
+	c.addr, c.peer.RemoteAddr, c.peer.RemotePort = splitAddr(conn.RemoteAddr())
+	_, c.peer.ServerAddr, c.peer.ServerPort = splitAddr(conn.LocalAddr())
+	c.trusted, c.realIPFrom = l.g.trusted.has(c.addr), l.g.realIP.has(c.addr)
+	c.local = !c.addr.IsValid() || c.addr.IsLoopback()
+	c.x.g, c.x.conn, c.x.req.x = l.g, c, &c.x
+	c.x.ctx.Request, c.x.ctx.Response = &c.x.req, &c.x.res
+	return c
+}
+
+func splitAddr(a net.Addr) (addr netip.Addr, text string, port int) {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return addr, "unix:", 0
+	}
+	addr = t.AddrPort().Addr().Unmap().WithZone("")
+	return addr, addr.String(), t.Port
+}
+
+// serve answers requests until the connection ends.
+func (c *clientConn) serve() {
+	defer c.Conn.Close()
+	for {
+		c.idle.Store(true)
+		if c.l.draining.Load() {
+			c.lastChance()
+		}
+		c.expect(c.l.g.conf.HeaderTimeout)
+		head, err := c.reader.Head(false)
+		c.idle.Store(false)
+		if c.l.draining.Load() {
+			c.resume()
+		}
+		if err != nil {
+			if c.overslept(err) {
+				continue
+			}
+			c.refuse(err)
+			c.linger()
+			return
+		}
+		keep := c.x.handle(head)
+		if !keep {
+			c.linger()
+			return
+		}
+		c.reader.Next()
+	}
+}
+
+// lastChance lets an idle connection begin one more request, soon.
+func (c *clientConn) lastChance() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle.Load() {
+		c.Conn.SetReadDeadline(time.Now().Add(lastRequest))
+	}
+}
+
+// resume undoes lastChance when a request has begun.
+func (c *clientConn) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.aborted {
+		c.Conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// overslept says whether a read was ended by lastChance although a request had
+// begun to arrive.
+func (c *clientConn) overslept(err error) bool {
+	if !c.l.draining.Load() || !isTimeout(err) {
+		return false
+	}
+	pending, open := upstream.Pending(c.raw)
+	return open && (pending || c.reader.Buffered() > 0) && !c.timedOut()
+}
+
+func (c *clientConn) timedOut() bool {
+	dl := c.deadline.Load()
+	return dl != 0 && c.l.g.clock.ms.Load() > dl
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// refuse answers what is no request.
+func (c *clientConn) refuse(err error) {
+	status, detail := 0, ""
+	switch {
+	case errors.Is(err, http1.ErrTargetTooLong):
+		status = 414
+	case errors.Is(err, http1.ErrHeadTooLarge):
+		status, detail = 400, "Request Header Or Cookie Too Large"
+	case errors.Is(err, http1.ErrMethod):
+		status = 405
+	case errors.Is(err, http1.ErrVersion):
+		status = 505
+	case errors.Is(err, http1.ErrMalformed):
+		status = 400
+	}
+	if status != 0 {
+		c.x.refuse(status, detail)
+	}
+}
+
+// expect gives the client d for what it does next.
+func (c *clientConn) expect(d time.Duration) {
+	c.deadline.Store(c.l.g.clock.ms.Load() + d.Milliseconds())
+}
+
+// relax ends expect.
+func (c *clientConn) relax() { c.deadline.Store(0) }
+
+// send writes to the client.
+func (c *clientConn) send(b []byte) error {
+	c.expect(c.l.g.conf.SendTimeout)
+	_, err := c.Conn.Write(b)
+	c.relax()
+	if err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// continue100 tells a client that waits for it to send its body.
+func (c *clientConn) continue100() {
+	if c.expects {
+		c.expects = false
+		_ = c.send([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	}
+}
+
+// attach makes the upstream's connection end when the client goes; false if it
+// has already gone.
+func (c *clientConn) attach(up *upstream.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.aborted {
+		return false
+	}
+	c.up = up
+	c.waiting.Store(c.l.g.clock.ms.Load())
+	return true
+}
+
+func (c *clientConn) detach() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.up = nil
+	if c.cancel == nil {
+		c.waiting.Store(0)
+	}
+}
+
+// watch makes cancel be called when the client goes before the request is over.
+func (c *clientConn) watch(cancel func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel = cancel
+	c.waiting.Store(c.l.g.clock.ms.Load())
+	if c.aborted {
+		cancel()
+	}
+}
+
+func (c *clientConn) unwatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel = nil
+	c.waiting.Store(0)
+}
+
+// abort ends whatever is done for the client.
+func (c *clientConn) abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.aborted = true
+	c.Conn.SetDeadline(past)
+	if c.up != nil {
+		c.up.SetDeadline(past)
+	}
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+func (c *clientConn) gone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.aborted
+}
+
+// Bounds of linger.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 256 << 10
+)
+
+// linger reads on for a while after the last answer: closing a connection with
+// unread bytes would make the kernel reset it, and the answer could be lost.
+func (c *clientConn) linger() {
+	if c.x.dropped || c.gone() {
+		return
+	}
+	pending, open := upstream.Pending(c.raw)
+	if !open || !pending && c.reader.Buffered() == 0 && c.reader.BodyDone() {
+		return
+	}
+	w, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || w.CloseWrite() != nil {
+		return
+	}
+	c.expect(lingerTime)
+	var sink [4 << 10]byte
+	for n := 0; n < lingerBytes; {
+		m, err := c.Conn.Read(sink[:])
+		if n += m; err != nil {
+			return
+		}
+	}
+}
+
+// realIP answers the client's address after X-Real-IP, whose last value of this
+// connection is remembered.
+func (c *clientConn) realIP(header []byte) (netip.Addr, string) {
+	if len(header) == 0 {
+		return c.addr, c.peer.RemoteAddr
+	}
+	if string(header) != c.xRealIP {
+		a, err := netip.ParseAddr(strings.Clone(string(header)))
+		if err != nil {
+			return c.addr, c.peer.RemoteAddr
+		}
+		c.xRealIP, c.realAddr = a.String(), a.Unmap()
+	}
+	return c.realAddr, c.xRealIP
+}
+
+// discard reads a body that nobody wanted, if it is short; false if not.
+func (c *clientConn) discard() bool {
+	if c.reader.BodyDone() {
+		return true
+	}
+	if c.expects {
+		return false
+	}
+	c.expect(lingerTime)
+	var sink [4 << 10]byte
+	for n := 0; n <= wholeBody; {
+		m, err := c.reader.Read(sink[:])
+		if n += m; err != nil {
+			return err == io.EOF
+		}
+	}
+	return false
+}

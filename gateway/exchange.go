@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"bytes"
+
+	"millrace/gateway/http1"
+	"millrace/gateway/route"
+)
+
+// handle answers the request whose head is given and says whether the
+// connection may serve another.
+func (x *exchange) handle(head []byte) (keep bool) {
+	c := x.conn
+	x.begin()
+	defer x.end()
+	if err := x.read(head); err != nil {
+		c.refuse(err)
+		return false
+	}
+	c.relax()
+	switch {
+	case x.g.conf.MaxBody > 0 && x.req.head.Length > x.g.conf.MaxBody:
+		x.exit(413, nil)
+	case x.isLocal():
+		x.serveLocal()
+	default:
+		x.walk()
+	}
+	return !x.close && c.discard()
+}
+
+// begin makes x ready for a request; its parts keep their memory.
+func (x *exchange) begin() {
+	x.ctx.Reset()
+	x.ctx.Request, x.ctx.Response = &x.req, &x.res
+	x.req.reset()
+	x.res.reset()
+	x.call.reset()
+	x.kept = x.kept[:0]
+	x.route, x.close, x.dropped = nil, false, false
+}
+
+// end lets go of what the request held.
+func (x *exchange) end() {
+	if x.req.cancel != nil {
+		x.conn.unwatch()
+		x.req.cancel()
+		x.req.cancel = nil
+	}
+}
+
+// read parses the head and derives what the request is matched by.
+func (x *exchange) read(head []byte) (err error) {
+	r := &x.req
+	if err := r.head.Parse(head); err != nil {
+		return err
+	}
+	r.fields, r.received = r.head.Fields, len(r.head.Fields)
+	if r.path, x.path, err = http1.CleanPath(r.head.Target, x.path); err != nil {
+		return err
+	}
+	c := x.conn
+	c.reader.SetBody(r.head.Length)
+	c.expects = r.head.Expect && r.head.Length != 0
+	x.close = r.head.Close
+	x.identify()
+	full := x.lowerHost(r.head.Host)
+	x.query = route.Query{
+		Host: withoutPort(full), HostPort: full,
+		Path: r.path, Method: r.head.Method, Addr: x.addr,
+	}
+	return nil
+}
+
+// identify finds out who the client is.
+func (x *exchange) identify() {
+	c := x.conn
+	x.ctx.Conn = c.peer
+	x.addr, x.trusted = c.addr, c.trusted
+	if c.realIPFrom {
+		x.addr, x.ctx.Conn.RemoteAddr = c.realIP(x.req.fields.kind(http1.XRealIP))
+	}
+}
+
+func (x *exchange) lowerHost(host []byte) []byte {
+	for _, c := range host {
+		if c >= 'A' && c <= 'Z' {
+			x.lower = append(x.lower[:0], host...)
+			for i, c := range x.lower {
+				if c >= 'A' && c <= 'Z' {
+					x.lower[i] = c | 0x20
+				}
+			}
+			return x.lower
+		}
+	}
+	return host
+}
+
+// withoutPort cuts the port and a final dot off a host.
+func withoutPort(host []byte) []byte {
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
+		host = host[:i]
+	}
+	if n := len(host); n > 1 && host[n-1] == '.' {
+		host = host[:n-1]
+	}
+	return host
+}

@@ -1,0 +1,303 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"millrace/resource"
+	"millrace/store"
+)
+
+// Run compiles what the store holds and follows its changes until ctx ends. It
+// returns ctx's error when its goroutines are gone.
+func (g *Gateway) Run(ctx context.Context) error {
+	var pool sync.WaitGroup
+	pool.Go(func() { g.pool.Run(ctx) })
+	defer pool.Wait()
+	f := newFollower(g)
+	for wait := time.Duration(0); ; wait = min(max(100*time.Millisecond, 2*wait), 5*time.Second) {
+		if wait > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+		}
+		followed, err := f.follow(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if followed {
+			wait = 0
+		}
+		g.conf.Log.Warn("following the configuration", "err", err)
+	}
+}
+
+// WaitApplied returns when requests are served with the store's revision or a
+// newer one, or with ctx's error.
+func (g *Gateway) WaitApplied(ctx context.Context, revision int64) error {
+	return g.applied.wait(ctx, revision)
+}
+
+// progress is how far the store has been followed.
+type progress struct {
+	mu       sync.Mutex
+	revision int64
+	changed  chan struct{} // closed when revision grows
+}
+
+func (p *progress) init() { p.revision, p.changed = -1, make(chan struct{}) }
+
+func (p *progress) set(revision int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.revision = max(p.revision, revision)
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *progress) wait(ctx context.Context, revision int64) error {
+	for {
+		p.mu.Lock()
+		reached, changed := p.revision >= revision, p.changed
+		p.mu.Unlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// follower turns changes of the store into new tables. Only Run's goroutine
+// uses it.
+type follower struct {
+	g *Gateway
+	// seen are the revisions of all keys, so that a new listing can be compared.
+	seen map[string]int64
+
+	routes        map[string]*followedRoute
+	upstreams     map[string]*sharedUpstream
+	services      map[string]*serviceConf
+	pluginConfigs map[string]*pluginConf
+}
+
+// followedRoute is a route as it was last good.
+type followedRoute struct {
+	conf    *resource.Route
+	created int64
+	served  *servedRoute
+}
+
+func newFollower(g *Gateway) *follower {
+	return &follower{
+		g: g, seen: map[string]int64{}, routes: map[string]*followedRoute{},
+		upstreams: map[string]*sharedUpstream{}, services: map[string]*serviceConf{},
+		pluginConfigs: map[string]*pluginConf{},
+	}
+}
+
+// follow lists and watches until the watch ends; followed says that it began.
+func (f *follower) follow(ctx context.Context) (followed bool, err error) {
+	entries, revision, err := f.g.conf.Store.List(ctx, resource.Prefix)
+	if err != nil {
+		return false, err
+	}
+	f.apply(f.difference(entries), revision)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes, err := f.g.conf.Store.Watch(ctx, resource.Prefix, revision)
+	if err != nil {
+		return false, err
+	}
+	for events := range changes {
+		if n := len(events); n > 0 {
+			f.apply(events, events[n-1].ModRevision)
+		}
+	}
+	return true, errors.New("the store ended the watch")
+}
+
+// difference answers the changes that lead from what was seen to a listing.
+func (f *follower) difference(entries []store.Entry) []store.Event {
+	var events []store.Event
+	listed := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		listed[e.Key] = true
+		if f.seen[e.Key] != e.ModRevision {
+			events = append(events, store.Event{Entry: e})
+		}
+	}
+	for key := range f.seen {
+		if !listed[key] {
+			events = append(events, store.Event{Entry: store.Entry{Key: key}, Deleted: true})
+		}
+	}
+	return events
+}
+
+// apply takes in changes and swaps the table.
+func (f *follower) apply(events []store.Event, revision int64) {
+	dirty := map[string]bool{}
+	for i := range events {
+		f.take(&events[i], dirty)
+	}
+	if len(dirty) > 0 {
+		f.rebuild(dirty)
+	}
+	f.g.applied.set(revision)
+}
+
+// take notes one change and marks the routes that it touches.
+func (f *follower) take(e *store.Event, dirty map[string]bool) {
+	f.seen[e.Key] = e.ModRevision
+	if e.Deleted {
+		delete(f.seen, e.Key)
+	}
+	folder, id, _ := strings.Cut(strings.TrimPrefix(e.Key, resource.Prefix), "/")
+	if id == "" {
+		return
+	}
+	var err error
+	switch folder {
+	case "routes":
+		err = f.takeRoute(id, e)
+		dirty[id] = dirty[id] || err == nil
+	case "upstreams":
+		err = f.takeUpstream(id, e)
+		f.mark(dirty, func(r *resource.Route) bool {
+			svc := f.services[string(r.ServiceID)]
+			return string(r.UpstreamID) == id || svc != nil && string(svc.UpstreamID) == id
+		})
+	case "services":
+		err = takeConf(f, f.services, id, e)
+		f.mark(dirty, func(r *resource.Route) bool { return string(r.ServiceID) == id })
+	case "plugin_configs":
+		err = takeConf(f, f.pluginConfigs, id, e)
+		f.mark(dirty, func(r *resource.Route) bool { return string(r.PluginConfigID) == id })
+	}
+	if err != nil {
+		f.g.conf.Log.Error("reading configuration; what was there before stays", "key", e.Key, "err", err)
+	}
+}
+
+// mark makes the routes dirty that uses says.
+func (f *follower) mark(dirty map[string]bool, uses func(*resource.Route) bool) {
+	for id, r := range f.routes {
+		if uses(r.conf) {
+			dirty[id] = true
+		}
+	}
+}
+
+func (f *follower) takeRoute(id string, e *store.Event) error {
+	if e.Deleted {
+		if r := f.routes[id]; r != nil {
+			r.conf = nil
+		}
+		return nil
+	}
+	conf, err := resource.ParseRoute(e.Value, f.g.conf.Keyring)
+	if err != nil {
+		return err
+	}
+	r := f.routes[id]
+	if r == nil {
+		r = &followedRoute{}
+		f.routes[id] = r
+	}
+	r.conf, r.created = conf, e.CreateRevision
+	return nil
+}
+
+func (f *follower) takeUpstream(id string, e *store.Event) error {
+	if e.Deleted {
+		delete(f.upstreams, id)
+		return nil
+	}
+	raw, err := resource.DecryptJSON(e.Value, f.g.conf.Keyring)
+	if err != nil {
+		return err
+	}
+	conf := new(resource.Upstream)
+	if err := json.Unmarshal(raw, conf); err != nil {
+		return err
+	}
+	u, err := f.compileUpstream(conf)
+	if err == nil {
+		f.upstreams[id] = &u
+	}
+	return err
+}
+
+// takeConf keeps a resource that only routes make use of.
+func takeConf[T any](f *follower, confs map[string]*T, id string, e *store.Event) error {
+	if e.Deleted {
+		delete(confs, id)
+		return nil
+	}
+	raw, err := resource.DecryptJSON(e.Value, f.g.conf.Keyring)
+	if err != nil {
+		return err
+	}
+	conf := new(T)
+	if err := json.Unmarshal(raw, conf); err != nil {
+		return err
+	}
+	confs[id] = conf
+	return nil
+}
+
+// rebuild compiles the dirty routes, swaps the table and lets go of the routes
+// that were replaced. A route that does not compile stays as it was.
+func (f *follower) rebuild(dirty map[string]bool) {
+	editor := f.g.table.Load().Edit()
+	var replaced []*servedRoute
+	for id := range dirty {
+		r := f.routes[id]
+		if r == nil {
+			continue
+		}
+		next, keep := f.recompile(id, r)
+		if keep {
+			continue
+		}
+		if old := r.served; old != nil {
+			replaced = append(replaced, old)
+			if old.rule != nil {
+				editor.Remove(old.rule)
+			}
+		}
+		if next != nil && next.rule != nil {
+			editor.Add(next.rule)
+		}
+		if r.served = next; r.conf == nil {
+			delete(f.routes, id)
+		}
+	}
+	f.g.table.Store(editor.Table())
+	for _, old := range replaced {
+		old.release()
+	}
+}
+
+// recompile answers the route's new form, nil if it is not to be served; keep
+// says that the form it has stays.
+func (f *follower) recompile(id string, r *followedRoute) (next *servedRoute, keep bool) {
+	if r.conf == nil {
+		return nil, false
+	}
+	next, err := f.compileRoute(id, r.created, r.conf)
+	if err == nil {
+		return next, false
+	}
+	f.g.conf.Log.Error("compiling a route", "route", id, "err", err)
+	return nil, !errors.Is(err, errUnsupported)
+}

@@ -1,0 +1,173 @@
+// Package gateway is the data plane: it reads requests, finds their route, runs
+// the route's plugins, passes them on to an upstream and sends the answer back.
+//
+// What is configured is compiled into a snapshot (snapshot.go) that is swapped
+// as a whole; a request finishes with the route it was matched to. The steps of
+// a request are in this file, in the order in which it takes them.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"millrace/gateway/http1"
+	"millrace/gateway/route"
+	"millrace/gateway/upstream"
+	"millrace/plugin"
+)
+
+// Gateway is the data plane of one process. Run follows the configuration,
+// Serve answers requests; both may run at once, Serve for several listeners.
+type Gateway struct {
+	conf    Config
+	server  string // value of the Server header
+	trusted peers
+	realIP  peers
+	pool    *upstream.Pool
+	table   atomic.Pointer[route.Table[*servedRoute]]
+	applied progress
+	clock   clock
+
+	// ctx ends when the gateway is stopped for good.
+	ctx   context.Context
+	stop  context.CancelFunc
+	drain chan struct{} // closed by Shutdown
+	once  sync.Once
+	serve sync.WaitGroup
+}
+
+// New makes a gateway, which serves nothing before Run.
+func New(conf Config) (*Gateway, error) {
+	conf.fillDefaults()
+	g := &Gateway{conf: conf, server: "millrace/" + conf.Version, pool: upstream.NewPool(), drain: make(chan struct{})}
+	switch conf.Router {
+	case "", "radixtree_host_uri", "radixtree_uri":
+	default:
+		return nil, fmt.Errorf("router %q is not served", conf.Router)
+	}
+	var err error
+	if g.trusted, err = parsePeers(conf.TrustedAddresses); err != nil {
+		return nil, err
+	}
+	if g.realIP, err = parsePeers(conf.RealIPFrom); err != nil {
+		return nil, err
+	}
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	g.table.Store(route.New[*servedRoute](conf.Router == "radixtree_uri"))
+	g.applied.init()
+	g.clock.tick()
+	return g, nil
+}
+
+// exchange is one request with its answer. It belongs to a connection and is
+// used for one request after another.
+type exchange struct {
+	g     *Gateway
+	conn  *clientConn
+	ctx   plugin.Context
+	req   request
+	res   response
+	query route.Query
+	path  []byte // room for a path that must be decoded
+	lower []byte // room for a host that must be lowered
+	kept  []byte // upstream headers that plugins may look at
+
+	route   *servedRoute
+	addr    netip.Addr // the client, after X-Real-IP
+	trusted bool       // the client's X-Forwarded-* pass through
+	call    call
+	// close: the connection ends after this answer. dropped: there is none.
+	close, dropped bool
+}
+
+// walk takes a request whose head has been read through all the steps.
+func (x *exchange) walk() {
+	if !x.match() {
+		x.exit(404, notFound)
+		return
+	}
+	defer x.route.release()
+	err := x.plugins()
+	if err == nil {
+		err = x.proxy()
+	}
+	if err != nil {
+		x.answerError(err)
+	}
+	x.route.chain.Log(&x.ctx)
+}
+
+// match finds the route and takes hold of it. A service that was replaced
+// between the two steps is looked up again.
+func (x *exchange) match() bool {
+	for {
+		s, ext, ok := x.g.table.Load().Match(&x.query)
+		if !ok {
+			return false
+		}
+		if !s.acquire() {
+			continue
+		}
+		x.route = s
+		if !s.chain.Empty() {
+			x.ctx.Matched = s.matched
+			x.ctx.Matched.Ext = string(ext)
+		}
+		return true
+	}
+}
+
+// plugins runs the rewrite and access phases. It answers plugin.ErrExit when a
+// plugin answered the request.
+func (x *exchange) plugins() error {
+	if status := x.route.refusal; status != 0 {
+		return x.ctx.Exit(status, nil)
+	}
+	if x.route.chain.Empty() {
+		return nil
+	}
+	if err := x.route.chain.Rewrite(&x.ctx); err != nil {
+		return err
+	}
+	return x.route.chain.Access(&x.ctx)
+}
+
+// proxy chooses a node, calls it and passes its answer on.
+func (x *exchange) proxy() error {
+	if status := x.route.upstreamRefusal; status != 0 {
+		return x.ctx.Exit(status, nil)
+	}
+	if err := x.route.chain.BeforeProxy(&x.ctx); err != nil {
+		return err
+	}
+	if err := x.prepare(); err != nil {
+		return err
+	}
+	if err := x.dispatch(); err != nil {
+		return err
+	}
+	return x.relay()
+}
+
+// answerError ends a request whose phases ended with err.
+func (x *exchange) answerError(err error) {
+	status, body, ok := x.ctx.Exited()
+	switch {
+	case err == plugin.ErrExit && ok:
+		x.exit(status, body)
+	case errors.Is(err, plugin.ErrDrop), errors.Is(err, errClientGone):
+		x.dropped, x.close = true, true
+	case errors.Is(err, http1.ErrMalformed):
+		x.exit(400, nil)
+	default:
+		x.g.conf.Log.Error("answering a request", "route", x.route.id, "err", err)
+		x.exit(500, nil)
+	}
+}
+
+// notFound is the body for a request without route.
+var notFound = []byte("{\"error_msg\":\"404 Route Not Found\"}\n")

@@ -1,0 +1,349 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"millrace/gateway/http1"
+	"millrace/gateway/upstream"
+)
+
+// call is the exchange with the upstream.
+type call struct {
+	conn     *upstream.Conn
+	res      http1.Response
+	tried    upstream.Tried
+	statuses []int         // of each attempt that failed, then of the answer
+	upload   chan uploaded // not nil while the request body streams
+}
+
+func (c *call) reset() {
+	c.conn, c.upload = nil, nil
+	c.tried, c.statuses = c.tried[:0], c.statuses[:0]
+}
+
+// callError is a failed attempt. status is what the client is told; sent says
+// that the node may have begun to work on the request.
+type callError struct {
+	status int
+	sent   bool
+	err    error
+}
+
+func (e *callError) Error() string { return e.err.Error() }
+func (e *callError) Unwrap() error { return e.err }
+
+func newCallError(err error, sent bool) *callError {
+	status := 502
+	if isTimeout(err) {
+		status = 504
+	}
+	return &callError{status: status, sent: sent, err: err}
+}
+
+// prepare reads the request body as far as it is held back for the upstream.
+func (x *exchange) prepare() error {
+	err := x.req.prepareBody()
+	switch {
+	case err == nil:
+	case errors.Is(err, http1.ErrMalformed):
+		return err
+	default:
+		return errClientGone
+	}
+	if limit := x.g.conf.MaxBody; limit > 0 && int64(len(x.req.body)) > limit {
+		return x.ctx.Exit(413, nil)
+	}
+	return nil
+}
+
+// dispatch calls one node after another until one has answered. When it answers
+// nil, the head of the answer is in x.call.res.
+func (x *exchange) dispatch() error {
+	u := x.route.upstream
+	var started time.Time
+	if u.RetryTimeout > 0 {
+		started = time.Now()
+	}
+	last := 502
+	for range u.Retries + 1 {
+		if len(x.call.tried) > 0 && !started.IsZero() && time.Since(started) > u.RetryTimeout {
+			last = 502
+			break
+		}
+		node := u.Pick(x.call.tried)
+		if node == nil {
+			break
+		}
+		x.call.tried = append(x.call.tried, node)
+		err := x.try(node)
+		if err == nil {
+			x.call.statuses = append(x.call.statuses, x.call.res.Status)
+			return nil
+		}
+		failed := (*callError)(nil)
+		if !errors.As(err, &failed) {
+			return err
+		}
+		x.g.conf.Log.Warn("calling an upstream", "route", x.route.id, "node", node.Addr, "err", failed.err)
+		last = failed.status
+		x.call.statuses = append(x.call.statuses, last)
+		if failed.sent && !x.mayRepeat() || x.bodyConsumed() {
+			break
+		}
+	}
+	x.res.fields.set(statusHeader, x.statusList())
+	return x.ctx.Exit(last, nil)
+}
+
+// statusHeader tells the client with which statuses the upstream failed.
+const statusHeader = "X-APISIX-Upstream-Status"
+
+func (x *exchange) statusList() string {
+	b := make([]byte, 0, 32)
+	for i, s := range x.call.statuses {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = strconv.AppendInt(b, int64(s), 10)
+	}
+	return string(b)
+}
+
+// mayRepeat says whether the request may reach two servers.
+func (x *exchange) mayRepeat() bool {
+	switch string(x.req.head.Method) {
+	case "POST", "LOCK", "PATCH":
+		return false
+	}
+	return true
+}
+
+// bodyConsumed says that a part of the body has gone to a node and is lost.
+func (x *exchange) bodyConsumed() bool { return !x.req.bodyRead && x.req.streamed }
+
+// try calls one node. A kept-alive connection that the server has closed in the
+// meantime does not count: the node is asked again over a fresh one.
+func (x *exchange) try(node *upstream.Node) error {
+	name := ""
+	if x.route.upstream.TLS {
+		name = string(withoutPort(x.upstreamHost(node)))
+	}
+	endpoint, err := node.Endpoint(x.g.ctx, name)
+	if err != nil {
+		if errors.Is(err, upstream.ErrUnresolved) {
+			x.g.conf.Log.Warn("resolving an upstream", "route", x.route.id, "node", node.Addr, "err", err)
+			return x.ctx.Exit(503, nil)
+		}
+		return newCallError(err, false)
+	}
+	for fresh := false; ; fresh = true {
+		up, err := x.connect(endpoint, fresh)
+		if err != nil {
+			return newCallError(err, false)
+		}
+		if !x.conn.attach(up) {
+			up.Close()
+			return errClientGone
+		}
+		err = x.converse(up, node)
+		if err == nil {
+			x.call.conn = up
+			return nil
+		}
+		x.hangUp(up)
+		if x.conn.gone() {
+			return errClientGone
+		}
+		stale := !up.Fresh() && up.Reader.Buffered() == 0 && !isTimeout(err)
+		if !stale || !x.mayRepeat() || x.bodyConsumed() {
+			return err
+		}
+	}
+}
+
+// connect takes a kept-alive connection or opens one.
+func (x *exchange) connect(e *upstream.Endpoint, fresh bool) (*upstream.Conn, error) {
+	for !fresh {
+		up := e.Take()
+		if up == nil {
+			break
+		}
+		// What may not be repeated must not meet a closed connection.
+		if x.mayRepeat() || up.Alive() {
+			return up, nil
+		}
+		up.Close()
+	}
+	return e.Dial(x.g.ctx, x.route.timeouts.Connect)
+}
+
+// hangUp ends a call whose connection cannot be used again.
+func (x *exchange) hangUp(up *upstream.Conn) {
+	x.conn.detach()
+	up.Close()
+	x.endUpload(up)
+}
+
+// smallWrite is what a kernel takes at once from an idle connection, so that a
+// write of it needs no deadline.
+const smallWrite = 4 << 10
+
+// converse sends the request and reads the head of the answer.
+func (x *exchange) converse(up *upstream.Conn, node *upstream.Node) error {
+	out := x.appendRequest(x.conn.out[:0], node)
+	body := x.req.body
+	if !x.req.bodyRead {
+		body = nil // the upload sends it
+	}
+	if len(out)+len(body) <= wholeBody {
+		out, body = append(out, body...), nil
+	}
+	x.conn.out = out[:0]
+	if err := x.sendUp(up, out); err != nil {
+		return newCallError(err, true)
+	}
+	if len(body) > 0 {
+		if err := x.sendUp(up, body); err != nil {
+			return newCallError(err, true)
+		}
+	}
+	if x.req.bodyRead {
+		up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
+	} else {
+		x.startUpload(up)
+	}
+	return x.readAnswer(up)
+}
+
+func (x *exchange) sendUp(up *upstream.Conn, b []byte) error {
+	if len(b) > smallWrite {
+		up.SetWriteDeadline(time.Now().Add(x.route.timeouts.Send))
+	}
+	_, err := up.Write(b)
+	return err
+}
+
+// readAnswer reads the head of the final answer; interim ones are dropped.
+func (x *exchange) readAnswer(up *upstream.Conn) error {
+	for {
+		head, err := up.Reader.Head(true)
+		if err == nil {
+			err = x.call.res.Parse(head, string(x.req.head.Method) == "HEAD")
+		}
+		if err != nil {
+			if x.clientFailed() {
+				return errClientGone
+			}
+			return newCallError(err, true)
+		}
+		if s := x.call.res.Status; s >= 200 || s == 101 {
+			up.Reader.SetBody(x.call.res.Length)
+			return nil
+		}
+		up.Reader.Next()
+	}
+}
+
+// uploaded is how the streaming of a request body ended.
+type uploaded struct {
+	whole  bool // all of it was sent
+	client bool // the client failed
+}
+
+// startUpload streams the rest of the body while the answer is awaited, so that
+// a server may answer before it has read everything.
+func (x *exchange) startUpload(up *upstream.Conn) {
+	x.req.streamed = true
+	up.SetDeadline(time.Time{})
+	done := make(chan uploaded, 1)
+	x.call.upload = done
+	go func() {
+		result := x.copyBody(up)
+		if result.client {
+			up.Close()
+		} else if result.whole {
+			up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
+		}
+		done <- result
+	}()
+}
+
+// copyBody sends what has been read of the body and then the rest.
+func (x *exchange) copyBody(up *upstream.Conn) uploaded {
+	c := x.conn
+	chunked := x.req.head.Length < 0
+	buf := getBuffer()
+	defer putBuffer(buf)
+	part, total := x.req.body, int64(len(x.req.body))
+	c.continue100()
+	var out []byte
+	for {
+		if len(part) > 0 {
+			b := part
+			if chunked {
+				out = http1.AppendChunk(out[:0], part)
+				b = out
+			}
+			up.SetWriteDeadline(time.Now().Add(x.route.timeouts.Send))
+			if _, err := up.Write(b); err != nil {
+				return uploaded{}
+			}
+		}
+		if limit := x.g.conf.MaxBody; limit > 0 && total > limit {
+			return uploaded{client: true}
+		}
+		c.expect(x.g.conf.BodyTimeout)
+		n, err := c.reader.Read(*buf)
+		part = (*buf)[:n]
+		total += int64(n)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return uploaded{client: true}
+		}
+	}
+	c.relax()
+	if chunked {
+		if _, err := up.Write(http1.AppendLastChunk(out[:0])); err != nil {
+			return uploaded{}
+		}
+	}
+	return uploaded{whole: true}
+}
+
+// clientFailed says whether an upload has ended because of the client.
+func (x *exchange) clientFailed() bool {
+	select {
+	case result := <-x.call.upload:
+		x.call.upload <- result
+		return result.client
+	default:
+		return false
+	}
+}
+
+// endUpload ends an upload and says whether it sent everything. If not, neither
+// connection can be used again.
+func (x *exchange) endUpload(up *upstream.Conn) bool {
+	if x.call.upload == nil {
+		return true
+	}
+	var result uploaded
+	select {
+	case result = <-x.call.upload:
+	default:
+		up.Close()
+		x.conn.Conn.SetReadDeadline(past)
+		result = <-x.call.upload
+		x.conn.Conn.SetReadDeadline(time.Time{})
+	}
+	x.call.upload = nil
+	if !result.whole {
+		x.close = true
+	}
+	return result.whole
+}

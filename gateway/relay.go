@@ -1,0 +1,209 @@
+package gateway
+
+import (
+	"io"
+	"time"
+
+	"millrace/gateway/http1"
+)
+
+// relay passes the upstream's answer on to the client.
+func (x *exchange) relay() error {
+	if x.call.res.Status == 101 {
+		return x.tunnel()
+	}
+	contentType := x.takeHeaders()
+	if last := x.call.statuses[len(x.call.statuses)-1]; last >= 500 || x.g.conf.ShowUpstreamStatus {
+		x.res.fields.set(statusHeader, x.statusList())
+	}
+	chain := x.route.chain
+	if chain.Empty() {
+		x.relayBody(contentType)
+		return nil
+	}
+	chain.FilterHeader(&x.ctx)
+	if !chain.HasBodyFilter() {
+		x.relayBody(x.res.fields.kind(http1.ContentType))
+		return nil
+	}
+	return x.relayFiltered()
+}
+
+// takeHeaders makes the upstream's headers those of the answer, before what
+// plugins have set already, and answers its Content-Type.
+func (x *exchange) takeHeaders() (contentType []byte) {
+	res := &x.call.res
+	x.res.status = res.Status
+	early := x.res.fields
+	plain := x.route.chain.Empty()
+	if len(early) > 0 {
+		x.res.fields = make(fields, 0, len(early)+len(res.Fields))
+	}
+	for i := range res.Fields {
+		f := &res.Fields[i]
+		switch f.Kind {
+		case http1.Connection, http1.KeepAlive, http1.ProxyConnection, http1.Server, http1.TE,
+			http1.TransferEncoding, http1.Upgrade, http1.XAccel, http1.ContentLength:
+			continue
+		case http1.ContentType:
+			contentType = f.Value
+			if plain {
+				continue
+			}
+		}
+		field := *f
+		if !plain {
+			field.Name, field.Value = x.keep(f.Name), x.keep(f.Value)
+		}
+		x.res.fields = append(x.res.fields, field)
+	}
+	if len(early) > 0 {
+		x.res.fields = append(x.res.fields, early...)
+	}
+	return contentType
+}
+
+// keep copies bytes of the upstream's buffer, which other requests use again
+// before the log phase reads them.
+func (x *exchange) keep(b []byte) []byte {
+	n := len(x.kept)
+	x.kept = append(x.kept, b...)
+	return x.kept[n:len(x.kept):len(x.kept)]
+}
+
+// relayBody sends the head and streams the body. What the upstream has sent by
+// now goes out in one write; after that each part goes as it comes.
+func (x *exchange) relayBody(contentType []byte) {
+	res, up := &x.call.res, x.call.conn
+	x.planBody()
+	frame, length := x.relayFraming()
+	reason := res.Reason
+	if x.res.status != res.Status {
+		reason = nil
+	}
+	out := x.appendStatus(x.conn.out[:0], reason)
+	out = x.appendContentType(out, contentType, "")
+	out = x.appendFraming(out, frame, length)
+	out = x.appendOwnFields(out)
+	ok := false
+	if body, whole := up.Reader.BufferedBody(); whole && frame != chunked {
+		out = append(out, body...)
+		x.release(true)
+		x.flush(out)
+		return
+	}
+	ok = x.stream(out, frame == chunked && !x.req.head.HTTP10)
+	if !ok {
+		x.close, x.dropped = true, true
+	}
+	x.release(ok)
+}
+
+// relayFraming keeps the upstream's Content-Length, and makes chunked what has
+// none.
+func (x *exchange) relayFraming() (framing, int64) {
+	res := &x.call.res
+	bodyless := res.Status == 204 || res.Status == 304 || string(x.req.head.Method) == "HEAD"
+	switch {
+	case bodyless && res.HasLength && res.Status != 204:
+		return sized, res.DeclaredLength
+	case bodyless:
+		return noBody, 0
+	case res.Length >= 0:
+		return sized, res.Length
+	}
+	return chunked, 0
+}
+
+// stream copies the body behind out; false if either side failed.
+func (x *exchange) stream(out []byte, chunk bool) bool {
+	up := x.call.conn
+	buf := getBuffer()
+	defer putBuffer(buf)
+	for {
+		if len(out) > 0 && (up.Reader.Buffered() == 0 || len(out) >= streamBuffer) {
+			if !x.flush(out) {
+				return false
+			}
+			out = x.conn.out[:0]
+		}
+		if x.call.upload == nil {
+			up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
+		}
+		n, err := up.Reader.Read(*buf)
+		if n > 0 && chunk {
+			out = http1.AppendChunk(out, (*buf)[:n])
+		} else {
+			out = append(out, (*buf)[:n]...)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			if len(out) > 0 {
+				x.flush(out)
+			}
+			return false
+		}
+	}
+	if chunk {
+		out = http1.AppendLastChunk(out)
+	}
+	return len(out) == 0 || x.flush(out)
+}
+
+// release ends the call; whole says that the answer was read to its end.
+func (x *exchange) release(whole bool) {
+	up := x.call.conn
+	x.conn.detach()
+	whole = x.endUpload(up) && whole
+	x.call.conn = nil
+	up.Release(whole && !x.call.res.Close && up.Reader.BodyDone())
+}
+
+// filteredBody is the longest answer that body filters are given.
+const filteredBody = 64 << 20
+
+// relayFiltered reads the whole answer for the body filters.
+func (x *exchange) relayFiltered() error {
+	up := x.call.conn
+	if x.call.upload == nil {
+		up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
+	}
+	body, err := io.ReadAll(io.LimitReader(up.Reader, filteredBody+1))
+	x.release(err == nil && len(body) <= filteredBody)
+	switch {
+	case x.conn.gone():
+		return errClientGone
+	case err != nil || len(body) > filteredBody:
+		x.g.conf.Log.Warn("reading an answer for body filters", "route", x.route.id, "err", err, "limit", filteredBody)
+		x.res.fields = x.res.fields[:0]
+		return x.ctx.Exit(502, nil)
+	}
+	body = x.route.chain.FilterBody(&x.ctx, body)
+	x.sendFiltered(body)
+	return nil
+}
+
+func (x *exchange) sendFiltered(body []byte) {
+	x.planBody()
+	frame, _ := x.relayFraming()
+	if frame == sized && string(x.req.head.Method) != "HEAD" {
+		frame = chunked
+	}
+	out := x.appendStatus(x.conn.out[:0], nil)
+	out = x.appendContentType(out, nil, "")
+	out = x.appendFraming(out, frame, 0)
+	out = x.appendOwnFields(out)
+	switch {
+	case frame != chunked:
+	case x.req.head.HTTP10:
+		out = append(out, body...)
+	default:
+		if len(body) > 0 {
+			out = http1.AppendChunk(out, body)
+		}
+		out = http1.AppendLastChunk(out)
+	}
+	x.flush(out)
+}

@@ -1,0 +1,274 @@
+// Package route finds the route of a request: an immutable table that answers
+// in APISIX's candidate order (spec/gateway.md section 5) without allocating,
+// and of which an edit makes a changed copy that shares all the rest.
+//
+// Hosts and paths stand in radix trees. Under the default router a request asks
+// the group of its exact host, then those of wildcard hosts from the longest
+// to the shortest, then the routes without host; inside a group first the
+// routes whose path is exactly the request's, then prefixes from the longest to
+// the shortest, and among equals by priority and age.
+package route
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Spec is what a route matches on, and what it leads to.
+type Spec[V any] struct {
+	ID       string
+	URIs     []string
+	Hosts    []string
+	Methods  []string
+	Addrs    []string // addresses or CIDR blocks of clients
+	Priority int
+	Created  int64 // orders routes of equal priority: smaller first
+	Value    V
+}
+
+// Rule is a Spec made ready for a Table.
+type Rule[V any] struct {
+	spec    Spec[V]
+	methods methodSet // 0 means every method
+	addrs   []netip.Prefix
+	hosts   []hostPattern
+	paths   []pathPattern
+}
+
+// Compile checks a Spec.
+func Compile[V any](s Spec[V]) (*Rule[V], error) {
+	r := &Rule[V]{spec: s}
+	for _, m := range s.Methods {
+		bit := methodBit([]byte(m))
+		if bit == 0 {
+			return nil, fmt.Errorf("unknown method %q", m)
+		}
+		r.methods |= bit
+	}
+	for _, a := range s.Addrs {
+		p, err := parseAddrs(a)
+		if err != nil {
+			return nil, err
+		}
+		r.addrs = append(r.addrs, p)
+	}
+	for _, h := range s.Hosts {
+		r.hosts = append(r.hosts, parseHost(h))
+	}
+	for _, u := range s.URIs {
+		r.paths = append(r.paths, parsePath(u))
+	}
+	return r, nil
+}
+
+func parseAddrs(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return p, fmt.Errorf("reading remote address block: %w", err)
+		}
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("reading remote address: %w", err)
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// hostPattern is a host of a route. A suffix pattern matches hosts that are
+// longer than or, if plain, equal to the suffix.
+type hostPattern struct {
+	text   string // lower case, without the leading *
+	suffix bool
+	port   bool // text holds a port: compared with the whole Host field
+}
+
+func parseHost(h string) hostPattern {
+	p := hostPattern{text: strings.ToLower(h)}
+	if strings.HasPrefix(p.text, "*") {
+		p.text, p.suffix = p.text[1:], true
+	}
+	if i := strings.LastIndexByte(p.text, ':'); i >= 0 && !strings.HasSuffix(p.text, "]") {
+		p.port = true
+	}
+	return p
+}
+
+func (p *hostPattern) match(q *Query) bool {
+	host := q.Host
+	if p.port {
+		host = q.HostPort
+	}
+	if !p.suffix {
+		return string(host) == p.text
+	}
+	return len(host) >= len(p.text) && string(host[len(host)-len(p.text):]) == p.text &&
+		!(len(host) == len(p.text) && strings.HasPrefix(p.text, "."))
+}
+
+// key is the pattern's place in the tree of hosts: reversed, without port.
+func (p *hostPattern) key() string {
+	name := p.text
+	if p.port {
+		name = name[:strings.LastIndexByte(name, ':')]
+	}
+	return reverse(name)
+}
+
+// pathPattern is a path of a route. For an exact path prefix is the whole of it,
+// else what stands before the first *.
+type pathPattern struct {
+	prefix string
+	exact  bool
+	rest   []string // for an inner *: the texts after each *
+}
+
+func parsePath(uri string) pathPattern {
+	i := strings.IndexByte(uri, '*')
+	if i < 0 {
+		return pathPattern{prefix: uri, exact: true}
+	}
+	p := pathPattern{prefix: uri[:i]}
+	if i < len(uri)-1 {
+		p.rest = strings.Split(uri[i+1:], "*")
+	}
+	return p
+}
+
+// match checks what the tree does not: the texts after an inner *. It answers
+// what the trailing * stood for.
+func (p *pathPattern) match(path []byte) (ext []byte, ok bool) {
+	if p.exact {
+		return nil, true
+	}
+	rest := path[len(p.prefix):]
+	if p.rest == nil {
+		return rest, true
+	}
+	last := len(p.rest) - 1
+	for _, text := range p.rest[:last] {
+		i := indexString(rest, text)
+		if i < 0 {
+			return nil, false
+		}
+		rest = rest[i+len(text):]
+	}
+	end := p.rest[last]
+	if len(rest) < len(end) || string(rest[len(rest)-len(end):]) != end {
+		return nil, false
+	}
+	if end == "" {
+		return rest, true
+	}
+	return nil, true
+}
+
+func indexString(b []byte, s string) int {
+	for i := 0; i+len(s) <= len(b); i++ {
+		if string(b[i:i+len(s)]) == s {
+			return i
+		}
+	}
+	return -1
+}
+
+// methodSet is a set of the methods that a route may name.
+type methodSet uint16
+
+func methodBit(m []byte) methodSet {
+	switch string(m) {
+	case "GET":
+		return 1
+	case "POST":
+		return 1 << 1
+	case "PUT":
+		return 1 << 2
+	case "DELETE":
+		return 1 << 3
+	case "PATCH":
+		return 1 << 4
+	case "HEAD":
+		return 1 << 5
+	case "OPTIONS":
+		return 1 << 6
+	case "CONNECT":
+		return 1 << 7
+	case "TRACE":
+		return 1 << 8
+	case "PURGE":
+		return 1 << 9
+	}
+	return 0
+}
+
+// candidate is one path of one rule in a list.
+type candidate[V any] struct {
+	rule *Rule[V]
+	path *pathPattern
+}
+
+// before is the order of candidates in a list.
+func (c candidate[V]) before(d candidate[V]) bool {
+	a, b := &c.rule.spec, &d.rule.spec
+	switch {
+	case a.Priority != b.Priority:
+		return a.Priority > b.Priority
+	case a.Created != b.Created:
+		return a.Created < b.Created
+	case a.ID != b.ID:
+		return a.ID < b.ID
+	}
+	return false
+}
+
+// slot holds the candidates at one place of a tree of paths.
+type slot[V any] struct {
+	edit          uint64
+	exact, prefix []candidate[V]
+}
+
+func (s *slot[V]) own(edit uint64) *slot[V] {
+	switch {
+	case s == nil:
+		return &slot[V]{edit: edit}
+	case s.edit == edit:
+		return s
+	}
+	return &slot[V]{edit: edit, exact: slices.Clone(s.exact), prefix: slices.Clone(s.prefix)}
+}
+
+func (s *slot[V]) add(c candidate[V], edit uint64) *slot[V] {
+	s = s.own(edit)
+	list := s.list(c)
+	i, _ := slices.BinarySearchFunc(*list, c, func(e, c candidate[V]) int {
+		if c.before(e) {
+			return 1
+		}
+		return -1
+	})
+	*list = slices.Insert(*list, i, c)
+	return s
+}
+
+func (s *slot[V]) remove(c candidate[V], edit uint64) *slot[V] {
+	if s == nil {
+		return nil
+	}
+	s = s.own(edit)
+	list := s.list(c)
+	*list = slices.DeleteFunc(*list, func(e candidate[V]) bool { return e == c })
+	if len(s.exact)+len(s.prefix) == 0 {
+		return nil
+	}
+	return s
+}
+
+func (s *slot[V]) list(c candidate[V]) *[]candidate[V] {
+	if c.path.exact {
+		return &s.exact
+	}
+	return &s.prefix
+}

@@ -1,0 +1,236 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace/gateway/upstream"
+)
+
+// tickEvery is how often connections are looked over for timeouts and for
+// clients that have gone.
+const tickEvery = 100 * time.Millisecond
+
+// lastAccept is how long a listener still accepts connections when it stops:
+// those that clients have already opened.
+const lastAccept = 50 * time.Millisecond
+
+// lastRequest is how long an idle connection may begin another request when the
+// gateway stops: its client cannot know yet.
+const lastRequest = 500 * time.Millisecond
+
+// clock is the coarse time that connections work with.
+type clock struct {
+	ms   atomic.Int64
+	date atomic.Pointer[string]
+}
+
+func (c *clock) tick() {
+	now := time.Now()
+	old := c.ms.Swap(now.UnixMilli())
+	if c.date.Load() == nil || old/1000 != now.Unix() {
+		date := now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
+		c.date.Store(&date)
+	}
+}
+
+// listener is a listener being served, with its connections.
+type listener struct {
+	g  *Gateway
+	ln net.Listener
+
+	draining atomic.Bool
+	mu       sync.Mutex
+	conns    map[*clientConn]struct{}
+	done     sync.WaitGroup
+}
+
+// Serve accepts connections on ln until ctx ends or Shutdown is called. Then it
+// stops accepting, finishes the requests in flight, for DrainTimeout at most if
+// it was ctx, and returns nil when all connections are gone. It closes ln.
+func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	g.serve.Add(1)
+	defer g.serve.Done()
+	l := &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}}
+	ticking := make(chan struct{})
+	stopTick := make(chan struct{})
+	go func() {
+		defer close(ticking)
+		l.tick(stopTick)
+	}()
+	accepted := make(chan error, 1)
+	go func() { accepted <- l.accept() }()
+
+	err, listening := error(nil), true
+	select {
+	case err = <-accepted:
+		listening = false
+	case <-ctx.Done():
+	case <-g.drain:
+	}
+	l.beginDrain()
+	if listening {
+		err = <-accepted
+	}
+	l.finish(ctx)
+	close(stopTick)
+	<-ticking
+	if l.draining.Load() && (ctx.Err() != nil || g.stopping()) {
+		return nil
+	}
+	return err
+}
+
+func (g *Gateway) stopping() bool {
+	select {
+	case <-g.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// Shutdown makes all Serve calls drain and waits for them. When ctx ends first,
+// the connections that are left are closed.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.once.Do(func() { close(g.drain) })
+	done := make(chan struct{})
+	go func() {
+		g.serve.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		g.stop()
+		return nil
+	case <-ctx.Done():
+		g.stop()
+		<-done
+		return ctx.Err()
+	}
+}
+
+// accept takes connections until the listener is closed or, after it is
+// draining, no more come.
+func (l *listener) accept() error {
+	defer l.ln.Close()
+	var wait time.Duration
+	for {
+		conn, err := l.ln.Accept()
+		if err == nil {
+			wait = 0
+			l.start(conn)
+			continue
+		}
+		if l.draining.Load() {
+			return nil
+		}
+		var timeout net.Error
+		if !errors.As(err, &timeout) || errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		// Out of file descriptors, most likely: wait for some to be closed.
+		wait = min(max(5*time.Millisecond, 2*wait), time.Second)
+		l.g.conf.Log.Warn("accepting a connection", "err", err, "again_in", wait)
+		time.Sleep(wait)
+	}
+}
+
+func (l *listener) start(conn net.Conn) {
+	c := newConn(l, conn)
+	l.mu.Lock()
+	l.conns[c] = struct{}{}
+	l.mu.Unlock()
+	l.done.Add(1)
+	go func() {
+		defer l.done.Done()
+		c.serve()
+		l.mu.Lock()
+		delete(l.conns, c)
+		l.mu.Unlock()
+	}()
+}
+
+// beginDrain stops accepting, after what is already waiting, and asks idle
+// connections to end.
+func (l *listener) beginDrain() {
+	l.draining.Store(true)
+	if d, ok := l.ln.(interface{ SetDeadline(time.Time) error }); ok {
+		d.SetDeadline(time.Now().Add(lastAccept))
+	} else {
+		l.ln.Close()
+	}
+	l.each(func(c *clientConn) { c.lastChance() })
+}
+
+// finish waits for the connections, and closes them when the time is over.
+func (l *listener) finish(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		l.done.Wait()
+		close(done)
+	}()
+	var limit <-chan time.Time
+	if ctx.Err() != nil {
+		t := time.NewTimer(l.g.conf.DrainTimeout)
+		defer t.Stop()
+		limit = t.C
+	}
+	select {
+	case <-done:
+		return
+	case <-limit:
+	case <-l.g.ctx.Done():
+	}
+	for {
+		l.each(func(c *clientConn) { c.abort() })
+		select {
+		case <-done:
+			return
+		case <-time.After(tickEvery):
+		}
+	}
+}
+
+func (l *listener) each(fn func(*clientConn)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		fn(c)
+	}
+}
+
+func (l *listener) tick(stop <-chan struct{}) {
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-t.C:
+		}
+		l.g.clock.tick()
+		now := l.g.clock.ms.Load()
+		l.each(func(c *clientConn) { c.check(now) })
+	}
+}
+
+// check ends what takes too long, and calls whose client has gone.
+func (c *clientConn) check(now int64) {
+	if dl := c.deadline.Load(); dl != 0 && now > dl {
+		c.Conn.SetDeadline(past)
+	}
+	if since := c.waiting.Load(); since == 0 || now-since < 2*tickEvery.Milliseconds() {
+		return
+	}
+	if _, open := upstream.Pending(c.raw); !open {
+		c.abort()
+	}
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
