@@ -5,6 +5,10 @@ import (
 	"os"
 
 	"millrace/cli"
+	"millrace/whisk/runtime/process"
 )
 
-func main() { os.Exit(cli.Main()) }
+func main() {
+	process.Main() // does not return if this process was started to run a function
+	os.Exit(cli.Main())
+}

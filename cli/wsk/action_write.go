@@ -22,15 +22,17 @@ type actionFlags struct {
 }
 
 func (a *app) actionWriteCommand(update bool) *cobra.Command {
-	verb, done, least, required := "create", "created", 1, "An action name and code artifact are required."
+	verb, done, short := "create", "created", "create a new action"
+	required := "An action name and code artifact are required."
 	if update {
-		verb, done, required = "update", "updated", "An action name is required. A code artifact is optional."
+		verb, done, short = "update", "updated", "update an existing action, or create an action if it does not exist"
+		required = "An action name is required. A code artifact is optional."
 	}
 	var f actionFlags
 	cmd := &cobra.Command{
 		Use:   verb + " ACTION_NAME ACTION",
-		Short: map[string]string{"create": "create a new action", "update": "update an existing action, or create an action if it does not exist"}[verb],
-		Args:  between(least, 2, required),
+		Short: short,
+		Args:  between(1, 2, required),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(true)
 			if err != nil {

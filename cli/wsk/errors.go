@@ -35,14 +35,15 @@ func usageError(format string, args ...any) error {
 	return &Error{Msg: fmt.Sprintf(format, args...), Code: exitUsage, Usage: true}
 }
 
-// because puts what was being done before a failure and keeps its exit code.
+// because puts what was being done before a failure and keeps the rest.
 func because(err error, format string, args ...any) error {
-	code, shown := exitGeneral, false
+	out := Error{Code: exitGeneral}
 	var known *Error
 	if errors.As(err, &known) {
-		code, shown = known.Code, known.Shown
+		out = *known
 	}
-	return &Error{Msg: fmt.Sprintf(format, args...) + ": " + err.Error(), Code: code, Shown: shown}
+	out.Msg = fmt.Sprintf(format, args...) + ": " + err.Error()
+	return &out
 }
 
 // statusError is the failure that an answer of the API tells: its exit code is

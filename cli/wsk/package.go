@@ -35,15 +35,15 @@ func (a *app) packageCommand() *cobra.Command {
 }
 
 func (a *app) packageWriteCommand(update bool) *cobra.Command {
-	verb, done := "create", "created"
+	verb, done, short := "create", "created", "create a new package"
 	if update {
-		verb, done = "update", "updated"
+		verb, done, short = "update", "updated", "update an existing package, or create a package if it does not exist"
 	}
 	var body pkg
 	var shared string
 	cmd := &cobra.Command{
 		Use:   verb + " PACKAGE_NAME",
-		Short: map[string]string{"create": "create a new package", "update": "update an existing package, or create a package if it does not exist"}[verb],
+		Short: short,
 		Args:  between(1, 1, "A package name is required."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(true)
@@ -71,7 +71,6 @@ func (a *app) packageWriteCommand(update bool) *cobra.Command {
 	flags.VarP(pairFlag{&body.Annotations}, "annotation", "a", "annotation values in KEY VALUE format")
 	flags.VarP(fileFlag{&body.Annotations}, "annotation-file", "A", "FILE containing annotation values in JSON format")
 	flags.StringVar(&shared, "shared", "", "package visibility `SCOPE`; yes = shared, no = private")
-	flags.Lookup("shared").NoOptDefVal = "yes"
 	return cmd
 }
 
