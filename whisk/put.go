@@ -45,7 +45,7 @@ func ParseActionPut(body []byte, m *Manifest, s *SystemLimits) (*ActionPut, erro
 	}
 	if raw := fields["delAnnotations"]; !isNull(raw) {
 		if err := json.Unmarshal(raw, &p.DelAnnotations); err != nil {
-			return nil, malformed(errors.New(MsgAnnotationsMalformed))
+			return nil, malformed(detail(MsgAnnotationsMalformed))
 		}
 	}
 	if raw := fields["limits"]; !isNull(raw) {
@@ -125,12 +125,12 @@ func parseHead(fields map[string]json.RawMessage) (*Version, *bool, error) {
 func parseLists(fields map[string]json.RawMessage) (parameters, annotations KeyValues, err error) {
 	if raw := fields["parameters"]; !isNull(raw) {
 		if parameters, err = ParseKeyValues(raw); err != nil {
-			return nil, nil, errors.New(MsgParametersMalformed)
+			return nil, nil, detail(MsgParametersMalformed)
 		}
 	}
 	if raw := fields["annotations"]; !isNull(raw) {
 		if annotations, err = ParseKeyValues(raw); err != nil {
-			return nil, nil, errors.New(MsgAnnotationsMalformed)
+			return nil, nil, detail(MsgAnnotationsMalformed)
 		}
 	}
 	return parameters, annotations, nil
@@ -195,6 +195,11 @@ func IsBase64(code string) bool {
 	}
 	return true
 }
+
+// detail is an error whose text is for clients, ended as they know it.
+type detail string
+
+func (d detail) Error() string { return string(d) }
 
 // malformed is the 400 for a request body that cannot be read.
 func malformed(err error) error {
