@@ -1,0 +1,157 @@
+package conformance
+
+import (
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+)
+
+// With these the scripts run against servers that are there already, such as
+// the originals.
+var (
+	gateway  = flag.String("gateway", "", "base URL of the gateway")
+	admin    = flag.String("admin", "", "base URL of the Admin API")
+	whisk    = flag.String("whisk", "", "base URL of the REST API of OpenWhisk")
+	adminKey = flag.String("admin-key", "edd1c9f034335f136f87ad84b625c8f1", "key of the Admin API")
+	whiskKey = flag.String("whisk-key", "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP", "key of the namespace guest")
+	settle   = flag.Duration("settle", 5*time.Second, "how long a change may take to be seen")
+)
+
+func TestScriptsAgainstServers(t *testing.T) {
+	if *gateway == "" && *admin == "" && *whisk == "" {
+		t.Skip("needs -args -gateway=URL -admin=URL -whisk=URL")
+	}
+	Run(t, Scripts, Target{Gateway: *gateway, Admin: *admin, Whisk: *whisk, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle})
+}
+
+func TestScriptsParse(t *testing.T) {
+	names, err := scripts(Scripts)
+	if err != nil || len(names) < 5 {
+		t.Fatalf("%d scripts, %v", len(names), err)
+	}
+	for _, name := range names {
+		text, err := Scripts.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases, err := parse(txtar.Parse(text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		seen := map[string]bool{}
+		for _, c := range cases {
+			if seen[c.name] {
+				t.Errorf("%s: two cases are named %q", name, c.name)
+			}
+			seen[c.name] = true
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	const expect = "-- expect --\nstatus 200\n"
+	cases := []struct{ script, want string }{
+		{"", "pairs of a case"},
+		{"-- t/a --\ngateway GET /\n", "pairs of a case"},
+		{"-- t/a --\ngateway GET /\n-- t/b --\n", "not followed by expect"},
+		{"-- a --\ngateway GET /\n" + expect, "does not begin with an origin"},
+		{"-- t/a --\nGET /\n" + expect, "bad request line"},
+		{"-- t/a --\nelsewhere GET /\n" + expect, "bad request line"},
+		{"-- t/a --\ngateway GET /\nHeader\n" + expect, "bad header line"},
+		{"-- t/a --\ngateway GET /\n-- expect --\n", "nothing is expected"},
+		{"-- t/a --\ngateway GET /\n-- expect --\nstatus ok\n", "invalid syntax"},
+		{"-- t/a --\ngateway GET /\n-- expect --\nfine\n", "no such expectation"},
+		{"-- t/a --\ngateway GET /\n-- expect --\nbody ~ (\n", "missing closing )"},
+		{"-- t/a --\ngateway GET /\n-- expect --\nbody text\n", "invalid syntax"},
+		{"-- t/a --\ngateway GET /\n-- expect --\nheader A\n", "neither a value nor a pattern"},
+	}
+	for _, tc := range cases {
+		if _, err := parse(txtar.Parse([]byte(tc.script))); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%q: got %v, want %s", tc.script, err, tc.want)
+		}
+	}
+}
+
+// The runner must see what is wrong, and nothing else.
+func TestRunner(t *testing.T) {
+	calls := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-Target", r.RequestURI)
+		w.Header().Set("X-Host", r.Host)
+		w.Header().Set("X-Key", r.Header.Get("X-API-KEY"))
+		w.WriteHeader(201)
+		_, _ = w.Write(body)
+	}))
+	defer srv.Close()
+	target := Target{Gateway: srv.URL, AdminKey: "secret", Vars: map[string]string{"own": "variable"}}
+	const request = "-- t/x --\ngateway POST /a%2Fb/../c?{{own}}\nHost: a.example\nX-API-KEY: {{admin_key}}\n\n{\"a\":[1,\"{{own}}\"],\n\n\"b\":{}}\n-- expect --\n"
+	cases := []struct{ expect, problem string }{
+		{"status 200 201", ""},
+		{"status 200", "status 201, want [200]"},
+		{"header X-Target: /a%2Fb/../c?variable", ""},
+		{"header X-Host: a.example", ""},
+		{"header X-Key: secret", ""},
+		{"header X-Key: other", `header X-Key is "secret", want "other"`},
+		{"header X-Key ~ ^sec", ""},
+		{"header X-Key ~ ^x", `header X-Key is "secret", want a match of ^x`},
+		{"no header X-None", ""},
+		{"no header X-Key", `header X-Key is there: ["secret"]`},
+		{`body "{\"a\":[1,\"variable\"],\n\n\"b\":{}}"`, ""},
+		{`body ""`, `the body is not ""`},
+		{"body ~ variable", ""},
+		{"body ~ ^variable", "the body does not match ^variable"},
+		{"capture got a.1\nbody ~ {{got}}|variable", ""},
+		{"capture got c", "the body has no c"},
+		{`json {"a":[1,"{{own}}"],"b":{}}`, ""},
+		{`json {"a":"<any>",` + "\n" + `"...":"..."}`, ""},
+		{`json {"a":["<number>","<~ ^var>"],"b":{}}`, ""},
+		{`json {"a":[1,"..."],"b":{}}`, ""},
+		{`json {"a":"<any>"}`, ".b is not expected: map[]"},
+		{`json {"...":"...","c":1}`, ".c is missing"},
+		{`json {"...":"...","a":[1]}`, ".a has 2 elements, want 1"},
+		{`json {"...":"...","a":[1,2]}`, ".a[1] is variable, want 2"},
+		{`json {"...":"...","a":[1,"<~ ^x>"]}`, `.a[1] is variable, want "<~ ^x>"`},
+		{`json {"...":"...","a":[1,"<number>"]}`, `.a[1] is variable, want "<number>"`},
+		{`json {"...":"...","b":[]}`, ".b is map[], want an array"},
+		{`json []`, "the body is map[a:[1 variable] b:map[]], want an array"},
+	}
+	for _, tc := range cases {
+		parsed, err := parse(txtar.Parse([]byte(request + tc.expect + "\n")))
+		if err != nil {
+			t.Errorf("%s: %v", tc.expect, err)
+			continue
+		}
+		problems := newRun(target).try(parsed[0])
+		if tc.problem == "" && len(problems) > 0 || tc.problem != "" && (len(problems) == 0 || problems[0] != tc.problem) {
+			t.Errorf("%s: got %q, want %q", tc.expect, problems, tc.problem)
+		}
+	}
+}
+
+func TestRunnerTriesAgain(t *testing.T) {
+	calls := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls < 3 {
+			w.WriteHeader(404)
+		}
+	}))
+	defer srv.Close()
+	parsed, err := parse(txtar.Parse([]byte("-- t/x --\nwhisk GET /\n-- expect --\nstatus 200\neventually\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems := newRun(Target{Whisk: srv.URL}).try(parsed[0]); len(problems) == 0 {
+		t.Error("tried again without time to settle")
+	}
+	if problems := newRun(Target{Whisk: srv.URL, Settle: time.Minute}).try(parsed[0]); len(problems) > 0 {
+		t.Error(problems)
+	}
+}
