@@ -100,6 +100,19 @@ var nodeAndJava = []runtime.Kind{
 	{Name: "java:8", Family: "java", Image: "openwhisk/java8action:nightly", RequireMain: true},
 }
 
+func manifestOf(t testing.TB, kinds []runtime.Kind) *whisk.Manifest {
+	t.Helper()
+	var all []whisk.Runtime
+	for _, k := range kinds {
+		all = append(all, whisk.Runtime{Kind: k.Name, Family: k.Family, Image: k.Image, Default: k.Default, RequireMain: k.RequireMain})
+	}
+	m, err := whisk.NewManifest(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 type system struct {
 	t      testing.TB
 	api    *API
@@ -113,15 +126,11 @@ func newAPI(t testing.TB, change func(*Config)) (*API, *functions) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest, err := Manifest(nodeAndJava)
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := activationmem.New()
 	f := &functions{log: log, allowed: 1 << 40}
 	c := Config{
 		Log: slog.New(slog.DiscardHandler), Catalog: cat, Activations: log, Invoker: f,
-		Manifest: manifest, Limits: whisk.DefaultSystemLimits(),
+		Manifest: manifestOf(t, nodeAndJava), Limits: whisk.DefaultSystemLimits(),
 		Identities: []whisk.Identity{identity("guest", GuestKey), identity("stranger", strangerKey)},
 		Build:      "2026-01-02T03:04:05Z",
 	}

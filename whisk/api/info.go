@@ -7,17 +7,7 @@ import (
 	"time"
 
 	"millrace/whisk"
-	"millrace/whisk/runtime"
 )
-
-// Manifest makes the manifest of the kinds that a launcher runs.
-func Manifest(kinds []runtime.Kind) (*whisk.Manifest, error) {
-	runtimes := make([]whisk.Runtime, len(kinds))
-	for i, k := range kinds {
-		runtimes[i] = whisk.Runtime{Kind: k.Name, Family: k.Family, Image: k.Image, Default: k.Default, RequireMain: k.RequireMain}
-	}
-	return whisk.NewManifest(runtimes)
-}
 
 // staticDocuments are what never changes while the process runs.
 type staticDocuments struct{ root, version []byte }

@@ -30,9 +30,7 @@ func newRealSystem(t *testing.T, funcs map[string]func(json.RawMessage) (json.Ra
 		if c.Catalog, err = catalog.Open(t.Context(), c.Log, storemem.New(), blobs); err != nil {
 			t.Fatal(err)
 		}
-		if c.Manifest, err = Manifest(launcher.Kinds()); err != nil {
-			t.Fatal(err)
-		}
+		c.Manifest = manifestOf(t, launcher.Kinds())
 		invoker, err := invoke.New(invoke.Config{
 			Log: slog.New(slog.DiscardHandler), Launchers: []runtime.Launcher{launcher},
 			Blobs: blobs, Activations: c.Activations, Limits: &limits,
