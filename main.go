@@ -9,6 +9,6 @@ import (
 )
 
 func main() {
-	process.Main() // does not return if this process was started to run a function
+	process.Main() // does not return in the child processes that become instances
 	os.Exit(cli.Main())
 }

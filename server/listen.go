@@ -25,13 +25,13 @@ func listen(what, key string, l config.Listener) (net.Listener, error) {
 	return nil, fmt.Errorf("opening %s for %s: %w; %s", l.Address(), what, err, remedy)
 }
 
-// listenAll opens all or none.
-func listenAll(what, key string, listeners []config.Listener) ([]net.Listener, error) {
-	var open []net.Listener
+// listen opens all listeners or none, and closes them when the server closes.
+func (s *Server) listen(what, key string, listeners ...config.Listener) ([]net.Listener, error) {
+	open := make([]net.Listener, 0, len(listeners))
+	s.add(part{name: "listeners of " + what, close: func() error { closeAll(open); return nil }})
 	for _, l := range listeners {
 		ln, err := listen(what, key, l)
 		if err != nil {
-			closeAll(open)
 			return nil, err
 		}
 		open = append(open, ln)

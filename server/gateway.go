@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"millrace/admin"
+	"millrace/config"
+	"millrace/gateway"
+	"millrace/internal/fieldcrypt"
+	"millrace/plugin"
+)
+
+// gatewayRole is the data plane of this process.
+type gatewayRole struct {
+	*gateway.Gateway
+	// local is what answers loopback clients on the data plane's own port; it is
+	// set when the Admin API has been opened, before anything is served.
+	local http.Handler
+}
+
+func (g *gatewayRole) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.local.ServeHTTP(w, r) }
+
+func (s *Server) openGateway(context.Context) error {
+	cfg := &s.cfg.Gateway
+	keyring, err := s.keyring()
+	if err != nil {
+		return err
+	}
+	env := &plugin.Env{Log: s.log}
+	if s.functions != nil {
+		env.Services = append(env.Services, s.functions)
+	}
+	role := &gatewayRole{}
+	conf := gateway.Config{
+		Log: s.log, Store: s.state.store, Env: env, Keyring: keyring, Version: s.opt.Version,
+		Router:             cfg.Router,
+		TrustedAddresses:   prefixTexts(cfg.TrustedAddresses),
+		RealIPFrom:         append(prefixTexts(cfg.RealIP.From), "unix:"),
+		ShowUpstreamStatus: cfg.ShowUpstreamStatus,
+		HeaderTimeout:      cfg.ClientHeaderTimeout,
+		BodyTimeout:        cfg.ClientBodyTimeout,
+		SendTimeout:        cfg.SendTimeout,
+		DrainTimeout:       s.cfg.DrainTimeout,
+		MaxBody:            cfg.MaxBodySize,
+	}
+	if s.adminServed() {
+		conf.Local, conf.LocalPrefixes = role, []string{"/apisix/admin"}
+	}
+	if role.Gateway, err = gateway.New(conf); err != nil {
+		return err
+	}
+	listeners, err := s.listen("the gateway", "apisix.node_listen", cfg.Listen...)
+	if err != nil {
+		return err
+	}
+	for _, l := range listeners {
+		s.addAddress(config.RoleGateway, "gateway", l)
+	}
+	s.gateway = role
+	s.add(part{name: "gateway configuration", run: role.Run})
+	s.add(part{
+		name:  "gateway",
+		run:   func(ctx context.Context) error { return serveGateway(ctx, role.Gateway, listeners) },
+		drain: role.Shutdown,
+	})
+	return nil
+}
+
+// serveGateway serves every listener until ctx ends, from when the stored routes
+// are in force: clients that come before wait.
+func serveGateway(ctx context.Context, g *gateway.Gateway, listeners []net.Listener) error {
+	if err := g.WaitApplied(ctx, 0); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() {
+			defer cancel() // one listener gone ends them all
+			ended <- g.Serve(ctx, l)
+		}()
+	}
+	var errs []error
+	for range listeners {
+		errs = append(errs, <-ended)
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) adminServed() bool { return s.cfg.Has(config.RoleAdmin) && s.cfg.Admin.Enabled }
+
+func (s *Server) openAdmin(context.Context) error {
+	if !s.adminServed() {
+		return nil
+	}
+	cfg := &s.cfg.Admin
+	keyring, err := s.keyring()
+	if err != nil {
+		return err
+	}
+	conf := admin.Config{
+		Log: s.log, Store: s.state.store, Keyring: keyring, Version: s.opt.Version,
+		KeyRequired: cfg.KeyRequired, AllowAdmin: prefixTexts(cfg.AllowFrom), CORS: cfg.CORS, APIVersion: cfg.APIVersion,
+	}
+	for _, k := range cfg.Keys {
+		conf.Keys = append(conf.Keys, admin.Key{Name: k.Name, Key: k.Key, Role: k.Role})
+	}
+	if s.gateway != nil {
+		conf.Applied = s.gateway
+	}
+	h, err := admin.New(conf)
+	if err != nil {
+		return err
+	}
+	if s.gateway != nil {
+		s.gateway.local = h
+	}
+	listeners, err := s.listen("the Admin API", "deployment.admin.admin_listen", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	s.addHTTP(config.RoleAdmin, "Admin API", h, listeners)
+	return nil
+}
+
+// keyring encrypts and decrypts secret fields of resources; nil if that is off.
+func (s *Server) keyring() (*fieldcrypt.Keyring, error) {
+	enc := s.cfg.Gateway.DataEncryption
+	if !enc.Enabled {
+		return nil, nil
+	}
+	return fieldcrypt.New(enc.Keyring)
+}
+
+func prefixTexts(prefixes []netip.Prefix) []string {
+	var texts []string
+	for _, p := range prefixes {
+		texts = append(texts, p.String())
+	}
+	return texts
+}

@@ -1,0 +1,75 @@
+// Package servertest runs the whole system inside a test, on free ports and with
+// state of its own.
+package servertest
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"millrace/config"
+	"millrace/server"
+)
+
+// The credentials that every tutorial of the originals has, in force here too.
+const (
+	AdminKey = "edd1c9f034335f136f87ad84b625c8f1"
+	GuestKey = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP"
+)
+
+// Site is a running server. The addresses are base URLs, http://127.0.0.1:port;
+// one of a role that does not run is empty.
+type Site struct {
+	Gateway, Admin, Functions, Console string
+}
+
+// Start starts every role, keeping nothing unless change sets Data, and stops
+// them when the test ends. A test package that starts functions calls
+// process.Main first thing in its TestMain.
+func Start(t testing.TB, change ...func(*config.Config)) *Site {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Ephemeral = true
+	cfg.DrainTimeout = 10 * time.Second
+	free := config.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Network: "tcp"}
+	cfg.Gateway.Listen = []config.Listener{free}
+	cfg.Gateway.TLS.Enabled = false
+	cfg.Gateway.Control.Listen = free
+	cfg.Admin.Listen = free
+	cfg.Functions.Listen = []config.Listener{free}
+	cfg.Functions.APIGatewayListen = []config.Listener{free}
+	cfg.Console.Listen = []config.Listener{free}
+	for _, c := range change {
+		c(cfg)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := server.Open(ctx, cfg, server.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test", Built: time.Now()})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("stopping the server: %v", err)
+		}
+	})
+	site := &Site{}
+	for _, a := range s.Status().Addresses {
+		switch config.Role(a.Role) {
+		case config.RoleGateway:
+			site.Gateway = a.URL
+		case config.RoleAdmin:
+			site.Admin = a.URL
+		case config.RoleFunctions:
+			site.Functions = a.URL
+		case config.RoleConsole:
+			site.Console = a.URL
+		}
+	}
+	return site
+}
