@@ -192,6 +192,41 @@ func TestLateReturnOfAnOwnPut(t *testing.T) {
 	}
 }
 
+// What was listed just before a write of ours must not undo it.
+func TestReloadKeepsNewerWritesOfOurs(t *testing.T) {
+	c := open(t, storemem.New(), blobmem.New())
+	kept := put(t, c, action("guest", "", "kept", 1), "x")
+	gone := put(t, c, action("guest", "", "gone", 1), "x")
+	_, listed, err := c.store.List(t.Context(), prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := map[string]*namespace{"guest": newNamespace()}
+	stale["guest"].insert(entryOf(kept))
+	stale["guest"].insert(entryOf(gone))
+
+	next := *kept
+	next.Version = "0.0.2"
+	put(t, c, &next, "x")
+	put(t, c, action("other", "", "new", 1), "x")
+	if err := c.DeleteAction(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	c.swap(stale, listed)
+	if a, _ := c.Action("guest", "", "kept"); a == nil || a.Version != "0.0.2" {
+		t.Errorf("the update is lost: %+v", a)
+	}
+	if _, ok := c.Action("other", "", "new"); !ok {
+		t.Error("the new action is lost")
+	}
+	if _, ok := c.Action("guest", "", "gone"); ok {
+		t.Error("the deletion is lost")
+	}
+	if got := names(c.ListActions("guest", "", 0, 0)); got != "kept" {
+		t.Errorf("list: %s", got)
+	}
+}
+
 func TestUnreadableEntitiesAreLeftOut(t *testing.T) {
 	s := storemem.New()
 	for key, value := range map[string]string{
