@@ -21,8 +21,7 @@ import (
 
 const digestLength = 64
 
-// Store is a blob.Store in a folder. Several may be open on the same folder in
-// one process, but only one process may use it.
+// Store is a blob.Store in a folder. Only one may be open on a folder at a time.
 type Store struct {
 	dir string
 }

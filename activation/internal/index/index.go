@@ -5,6 +5,7 @@ package index
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -70,6 +71,15 @@ func (x *Index) Get(namespace, id string) *whisk.Activation {
 	return sp.byID[id]
 }
 
+// IDs answers the records of a namespace by id. The map is the caller's.
+func (x *Index) IDs(namespace string) map[string]*whisk.Activation {
+	sp := x.spaces[namespace]
+	if sp == nil {
+		return nil
+	}
+	return maps.Clone(sp.byID)
+}
+
 // Remove takes records out, unless others have taken their place.
 func (x *Index) Remove(recs []*whisk.Activation) {
 	touched := map[*space]bool{}
@@ -102,7 +112,7 @@ func (x *Index) Walk(namespace string, q activation.Query, fn func(*whisk.Activa
 	if q.Upto > 0 {
 		end, _ = slices.BinarySearchFunc(sp.order, q.Upto+1, compareStart)
 	}
-	for i := end - 1; i >= 0 && sp.order[i].Start >= q.Since; i-- {
+	for i := end - 1; i >= 0 && (q.Since <= 0 || sp.order[i].Start >= q.Since); i-- {
 		if rec := sp.order[i]; q.Name == "" || activation.FilterName(rec) == q.Name {
 			if !fn(rec) {
 				return
