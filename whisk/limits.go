@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -61,17 +60,20 @@ func (s *SystemLimits) Defaults() Limits {
 // instances is how many instances the namespace may have at once.
 func (s *SystemLimits) Check(l Limits, instances int) error {
 	for _, c := range []struct {
-		value  int
-		r      Range
-		format string
+		value      int
+		allowed    Range
+		what, unit string
 	}{
-		{l.TimeoutMS, s.TimeoutMS, "duration %d milliseconds"},
-		{l.MemoryMB, s.MemoryMB, "memory size %d MB"},
-		{l.LogsMB, s.LogsMB, "log size %d MB"},
-		{l.Concurrency, s.Concurrency, "concurrency %d"},
+		{l.TimeoutMS, s.TimeoutMS, "duration", " milliseconds"},
+		{l.MemoryMB, s.MemoryMB, "memory size", " MB"},
+		{l.LogsMB, s.LogsMB, "log size", " MB"},
+		{l.Concurrency, s.Concurrency, "concurrency", ""},
 	} {
-		if msg := c.r.violation(c.value, c.format); msg != "" {
-			return &Error{Status: http.StatusBadRequest, Msg: msg}
+		switch {
+		case c.value > c.allowed.Max:
+			return &Error{Status: http.StatusBadRequest, Msg: msgAboveLimit(c.what, c.unit, c.value, c.allowed.Max)}
+		case c.value < c.allowed.Min:
+			return &Error{Status: http.StatusBadRequest, Msg: msgBelowLimit(c.what, c.unit, c.value, c.allowed.Min)}
 		}
 	}
 	if l.Instances == nil {
@@ -84,27 +86,6 @@ func (s *SystemLimits) Check(l Limits, instances int) error {
 		return &Error{Status: http.StatusBadRequest, Msg: msgTooManyInstances(instances)}
 	}
 	return nil
-}
-
-// violation says how value is out of range; format holds its unit, which the
-// bound repeats ("512 MB").
-func (r Range) violation(value int, format string) string {
-	bound := func(n int) string {
-		text := fmt.Sprintf(format, n)
-		for i := range text {
-			if c := text[i]; c >= '0' && c <= '9' || c == '-' {
-				return text[i:]
-			}
-		}
-		return text
-	}
-	switch {
-	case value > r.Max:
-		return msgAboveLimit(fmt.Sprintf(format, value), bound(r.Max))
-	case value < r.Min:
-		return msgBelowLimit(fmt.Sprintf(format, value), bound(r.Min))
-	}
-	return ""
 }
 
 // LimitsPatch is the limits object of a PUT body: nil is what was not given.

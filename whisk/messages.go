@@ -92,12 +92,12 @@ func msgActivationIDLength(n int) string {
 	return fmt.Sprintf("Activation id length is %d but must be 32.", n)
 }
 
-func msgAboveLimit(value, limit string) string {
-	return value + " exceeds allowed threshold of " + limit
+func msgAboveLimit(what, unit string, value, limit int) string {
+	return fmt.Sprintf("%s %d%s exceeds allowed threshold of %d%s", what, value, unit, limit, unit)
 }
 
-func msgBelowLimit(value, limit string) string {
-	return value + " below allowed threshold of " + limit
+func msgBelowLimit(what, unit string, value, limit int) string {
+	return fmt.Sprintf("%s %d%s below allowed threshold of %d%s", what, value, unit, limit, unit)
 }
 
 func msgTooManyInstances(allowed int) string {
