@@ -5,29 +5,40 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/tools/txtar"
+
+	"millrace/server/servertest"
+	"millrace/whisk/runtime/process"
 )
 
-// With these the scripts run against servers that are there already, such as
-// the originals.
+// With the first three the scripts run against servers that are there already,
+// such as the originals; without, against our own.
 var (
 	gateway  = flag.String("gateway", "", "base URL of the gateway")
 	admin    = flag.String("admin", "", "base URL of the Admin API")
 	whisk    = flag.String("whisk", "", "base URL of the REST API of OpenWhisk")
-	adminKey = flag.String("admin-key", "edd1c9f034335f136f87ad84b625c8f1", "key of the Admin API")
-	whiskKey = flag.String("whisk-key", "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP", "key of the namespace guest")
+	adminKey = flag.String("admin-key", servertest.AdminKey, "key of the Admin API")
+	whiskKey = flag.String("whisk-key", servertest.GuestKey, "key of the namespace guest")
 	settle   = flag.Duration("settle", 5*time.Second, "how long a change may take to be seen")
 )
 
-func TestScriptsAgainstServers(t *testing.T) {
-	if *gateway == "" && *admin == "" && *whisk == "" {
-		t.Skip("needs -args -gateway=URL -admin=URL -whisk=URL")
+func TestMain(m *testing.M) {
+	process.Main()
+	os.Exit(m.Run())
+}
+
+func TestScripts(t *testing.T) {
+	target := Target{Gateway: *gateway, Admin: *admin, Whisk: *whisk, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle}
+	if target.Gateway == "" && target.Admin == "" && target.Whisk == "" {
+		site := servertest.Start(t)
+		target = Target{Gateway: site.Gateway, Admin: site.Admin, Whisk: site.Functions, AdminKey: servertest.AdminKey, WhiskKey: servertest.GuestKey}
 	}
-	Run(t, Scripts, Target{Gateway: *gateway, Admin: *admin, Whisk: *whisk, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle})
+	Run(t, Scripts, target)
 }
 
 func TestScriptsParse(t *testing.T) {
