@@ -3,9 +3,9 @@ package process
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"millrace/whisk/runtime"
@@ -63,7 +63,7 @@ func appendRun(buf []byte, in *runtime.Run) []byte {
 	buf = appendText(append(buf, 0), in.TransactionID)
 	buf = append(buf, 0)
 	if !in.Deadline.IsZero() {
-		buf = fmt.Appendf(buf, "%d", in.Deadline.UnixMilli())
+		buf = strconv.AppendInt(buf, in.Deadline.UnixMilli(), 10)
 	}
 	return appendText(append(buf, 0), in.APIKey)
 }

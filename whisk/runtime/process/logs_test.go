@@ -1,0 +1,116 @@
+package process
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"millrace/whisk/runtime"
+)
+
+// joined answers the logs of a reply without times.
+func joined(reply *runtime.Reply) string {
+	var b strings.Builder
+	for _, line := range reply.Logs {
+		b.WriteString(line[31:] + "\n")
+	}
+	return b.String()
+}
+
+func TestOutputOfChildren(t *testing.T) {
+	l := newLauncher(t, Config{})
+	needKind(t, l, "nodejs:20")
+	i := action(t, l, "nodejs:20", `function main() { require('child_process').execSync('echo child; echo bad >&2', {stdio: 'inherit'}) }`)
+	reply, err := call(i, `{}`)
+	if got := joined(reply); err != nil || got != "stdout: child\nstderr: bad\n" {
+		t.Errorf("%v, %q", err, got)
+	}
+}
+
+// Output of a child that goes on for ever holds up neither calls nor memory.
+func TestEndlessOutput(t *testing.T) {
+	l := newLauncher(t, Config{})
+	needKind(t, l, "nodejs:20")
+	i := action(t, l, "nodejs:20", `let c; function main() { c = c || require('child_process').spawn('yes', {stdio: 'inherit'}) }`,
+		func(in *runtime.Init) { in.LogLimit = 2000 })
+	for range 3 {
+		reply, err := call(i, `{}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(joined(reply)) > 3000 {
+			t.Errorf("%d lines are logged", len(reply.Logs))
+		}
+	}
+}
+
+func TestLogsBeforeTheEnd(t *testing.T) {
+	l := newLauncher(t, Config{})
+	for kind, code := range map[string]string{
+		"nodejs:20":   `function main() { console.log('so far'); for (;;); }`,
+		"python:3.10": "def main(a):\n    print('so far')\n    while True: pass\n",
+	} {
+		needKind(t, l, kind)
+		reply, err := callUntil(action(t, l, kind, code), 300*time.Millisecond)
+		if got := joined(reply); !errors.Is(err, runtime.ErrTimeout) || got != "stdout: so far\n" {
+			t.Errorf("%s: %v, %q", kind, err, got)
+		}
+	}
+}
+
+// What Init logs, and what is written after an answer, comes with the next call.
+func TestLogsBetweenCalls(t *testing.T) {
+	l := newLauncher(t, Config{})
+	needKind(t, l, "nodejs:20")
+	i := action(t, l, "nodejs:20", `console.log('init'); let n = 0, late;
+		function main() { if (n++ === 0) late = new Promise(done => setTimeout(() => { console.log('late'); done({}) }, 20)); else return late }`)
+	for n, want := range []string{"stdout: init\n", "stdout: late\n"} {
+		reply, err := call(i, `{}`)
+		if got := joined(reply); err != nil || got != want {
+			t.Errorf("call %d: %v, %q, want %q", n, err, got, want)
+		}
+	}
+}
+
+// A collector without a process: bounds hold for lines of any kind.
+func TestLogBounds(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty lines": strings.Repeat("\n", 1<<20),
+		"one line":    strings.Repeat("x", 1<<20),
+		"many lines":  strings.Repeat("some text\n", 1<<17),
+	} {
+		l := &logs{limit: 5000, out: stream{name: " stdout: "}}
+		for rest := text; rest != ""; {
+			n := min(len(rest), readSize)
+			l.add(&l.out, []byte(rest[:n]))
+			rest = rest[n:]
+		}
+		size := 0
+		for _, line := range l.lines {
+			size += len(line)
+		}
+		if !l.cut || size < 4000 || size > 5200 || len(l.out.partial) > 0 {
+			t.Errorf("%s: %d bytes are kept, cut is %v", name, size, l.cut)
+		}
+	}
+}
+
+func FuzzLogs(f *testing.F) {
+	f.Add([]byte("a\nb"), []byte("\xff\n\n"), 100)
+	f.Fuzz(func(t *testing.T, a, b []byte, limit int) {
+		if limit < 0 || limit > 1<<20 {
+			return
+		}
+		l := &logs{limit: limit, out: stream{name: " stdout: "}}
+		l.add(&l.out, a)
+		l.add(&l.out, b)
+		size := 0
+		for _, line := range l.lines {
+			size += len(strings.ToValidUTF8(line, ""))
+		}
+		if size > limit+200 {
+			t.Errorf("%d bytes are kept of a limit of %d", size, limit)
+		}
+	})
+}
