@@ -71,7 +71,7 @@ func TestNoFile(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "comment": "# nothing\n", "null": "apisix:\nfunctions:\n",
-		"same": "apisix: {node_listen: 9080, enable_http2: true}\nfunctions: {listen: 127.0.0.1:3233}\n",
+		"same": "apisix: {node_listen: 9080, enable_ipv6: true}\nfunctions: {listen: 127.0.0.1:3233}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := Default()
@@ -221,6 +221,15 @@ func TestCheckExposure(t *testing.T) {
 				t.Errorf("want %q, got %v", test.want, err)
 			}
 		})
+	}
+}
+
+// A key that nothing acts on is warned about when it asks for something.
+func TestNotYet(t *testing.T) {
+	c := mustParse(t, "apisix:\n  delete_uri_tail_slash: false\n  match_uri_encoded_slash: true\n  ssl: {enable: false, listen: [{port: 1}]}\n", nil)
+	want := []string{"config.yaml:3: apisix.match_uri_encoded_slash has no effect here: it is checked, but nothing acts on it yet"}
+	if diff := cmp.Diff(want, c.Warnings); diff != "" || !c.Gateway.MatchURIEncodedSlash {
+		t.Error(diff)
 	}
 }
 

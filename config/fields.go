@@ -154,6 +154,16 @@ func noEffect(reason string) field {
 	return fieldFunc(func(d *decoder, key string, n *yaml.Node) { d.warn(n, key, reason) })
 }
 
+// notYet is a key that is read and checked, but that nothing acts on so far.
+func notYet(f field) field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		f.decode(d, key, n)
+		if !blank(n) {
+			d.warn(n, key, "it is checked, but nothing acts on it yet")
+		}
+	})
+}
+
 // noEffects gives several keys the same reason.
 func (o object) noEffects(reason string, names ...string) object {
 	for _, name := range names {
@@ -176,7 +186,7 @@ func refuse(reason string) field {
 func blank(n *yaml.Node) bool {
 	switch n.Kind {
 	case yaml.ScalarNode:
-		return n.Value == "" || n.Value == "false" || n.ShortTag() == "!!null"
+		return n.Value == "" || n.Value == "false" || n.Value == "off" || n.ShortTag() == "!!null"
 	case yaml.MappingNode:
 		for i := 1; i < len(n.Content); i += 2 {
 			if !blank(n.Content[i]) {

@@ -11,6 +11,9 @@ import (
 func (k *keys) finish(d *decoder) {
 	k.finishListeners()
 	k.finishRoles(d)
+	if at, ok := d.given["apisix.ssl"]; ok && k.c.Gateway.TLS.Enabled {
+		d.warn(at, "apisix.ssl", "no TLS listener is opened yet")
+	}
 	l := &k.c.Functions.Limits
 	between(d, "action_timeout", &l.MinActionTimeout, &l.DefaultActionTimeout, &l.MaxActionTimeout)
 	between(d, "action_memory", &l.MinActionMemory, &l.DefaultActionMemory, &l.MaxActionMemory)

@@ -42,7 +42,7 @@ func (k *keys) table() object {
 		"apisix":       k.apisix(),
 		"nginx_config": k.nginx(),
 		"deployment":   k.deployment(),
-		"plugins":      list(&c.Gateway.Plugins, text),
+		"plugins":      notYet(list(&c.Gateway.Plugins, text)),
 	}.
 		noEffects(noStream, "stream_plugins", "xrpc").
 		noEffects(ownStore, "etcd").
@@ -56,7 +56,7 @@ func (k *keys) functions() object {
 	l := &f.Limits
 	return object{
 		"listen":             listeners(&f.Listen, loopback(3233)),
-		"api_gateway_listen": listeners(&f.APIGatewayListen, loopback(3234)),
+		"api_gateway_listen": notYet(listeners(&f.APIGatewayListen, loopback(3234))),
 		"users":              users(&f.Users),
 		"memory":             autoSize(&f.Memory),
 		"isolation":          oneOf(&f.Isolation, "auto", "require", "off"),
@@ -82,7 +82,7 @@ func (k *keys) functions() object {
 			"max_parameters":         size(&l.MaxParameters, 1),
 			"max_code":               size(&l.MaxCode, 1),
 			"max_result":             size(&l.MaxResult, 1),
-			"max_blocking_wait":      duration(&l.MaxBlockingWait),
+			"max_blocking_wait":      notYet(duration(&l.MaxBlockingWait)),
 		},
 	}
 }
@@ -93,14 +93,14 @@ func (k *keys) apisix() object {
 	o := object{
 		"node_listen":       listeners(&g.Listen, everywhere),
 		"enable_admin":      boolean(&a.Enabled),
-		"enable_control":    boolean(&g.Control.Enabled),
+		"enable_control":    notYet(boolean(&g.Control.Enabled)),
 		"enable_ipv6":       boolean(&k.ipv6),
-		"enable_http2":      boolean(&k.http2),
+		"enable_http2":      notYet(boolean(&k.http2)),
 		"trusted_addresses": list(&g.TrustedAddresses, prefix),
-		"control": object{
+		"control": notYet(object{
 			"ip":   ipOf(&g.Control.Listen),
 			"port": portOf(&g.Control.Listen),
-		}.noEffects("the Control API has one router and no metrics dump", "router", "enable_metrics_dump"),
+		}.noEffects("the Control API has one router and no metrics dump", "router", "enable_metrics_dump")),
 		"router": object{
 			"http": oneOf(&g.Router, "radixtree_host_uri", "radixtree_uri", "radixtree_uri_with_parameter"),
 			"ssl":  only("radixtree_sni"),
@@ -110,12 +110,12 @@ func (k *keys) apisix() object {
 			"enable_encrypt_fields": boolean(&g.DataEncryption.Enabled),
 			"keyring":               keyring(&g.DataEncryption.Keyring),
 		},
-		"enable_server_tokens":                    boolean(&g.ServerTokens),
+		"enable_server_tokens":                    notYet(boolean(&g.ServerTokens)),
 		"show_upstream_status_in_response_header": boolean(&g.ShowUpstreamStatus),
-		"delete_uri_tail_slash":                   boolean(&g.DeleteURITailSlash),
-		"normalize_uri_like_servlet":              boolean(&g.NormalizeURILikeServlet),
-		"match_uri_encoded_slash":                 boolean(&g.MatchURIEncodedSlash),
-		"max_post_args_readable_size":             size(&g.MaxPostArgs, 1<<20),
+		"delete_uri_tail_slash":                   notYet(boolean(&g.DeleteURITailSlash)),
+		"normalize_uri_like_servlet":              notYet(boolean(&g.NormalizeURILikeServlet)),
+		"match_uri_encoded_slash":                 notYet(boolean(&g.MatchURIEncodedSlash)),
+		"max_post_args_readable_size":             notYet(size(&g.MaxPostArgs, 1<<20)),
 		"proxy_mode":                              proxyMode(),
 
 		// Where APISIX 2.x had them.
@@ -159,20 +159,20 @@ func (k *keys) ssl() object {
 func (k *keys) nginx() object {
 	g := &k.c.Gateway
 	http := object{
-		"keepalive_timeout":      duration(&g.KeepaliveTimeout),
+		"keepalive_timeout":      notYet(duration(&g.KeepaliveTimeout)),
 		"client_header_timeout":  duration(&g.ClientHeaderTimeout),
 		"client_body_timeout":    duration(&g.ClientBodyTimeout),
 		"send_timeout":           duration(&g.SendTimeout),
 		"client_max_body_size":   size(&g.MaxBodySize, 1),
-		"underscores_in_headers": boolean(&g.UnderscoresInHeaders),
-		"real_ip_header":         text(&g.RealIP.Header),
-		"real_ip_recursive":      boolean(&g.RealIP.Recursive),
+		"underscores_in_headers": notYet(boolean(&g.UnderscoresInHeaders)),
+		"real_ip_header":         notYet(text(&g.RealIP.Header)),
+		"real_ip_recursive":      notYet(boolean(&g.RealIP.Recursive)),
 		"real_ip_from":           realIPFrom(&g.RealIP.From),
-		"upstream": object{
+		"upstream": notYet(object{
 			"keepalive":          integer(&g.Upstream.Keepalive, 0),
 			"keepalive_requests": integer(&g.Upstream.KeepaliveRequests, 1),
 			"keepalive_timeout":  duration(&g.Upstream.KeepaliveTimeout),
-		},
+		}),
 		"charset": only("utf-8"),
 	}
 	http.noEffects(noAccessLog, "enable_access_log", "access_log", "access_log_buffer", "access_log_format", "access_log_format_escape")
