@@ -17,19 +17,19 @@ async function main () {
   assert.equal((await ow.actions.get({ name: 'test' })).exec.code, code)
   assert.equal((await ow.actions.list()).length, 1)
 
-  assert.deepEqual(await ow.actions.invoke({ name: 'test', blocking: true, result: true, params: { b: 2 } }), { ready: true, b: 2 })
+  assert.deepEqual(await ow.actions.invoke({ name: 'test', blocking: true, result: true, params: { b: 2 } }), { ready: true, a: 1, b: 2 })
   const { activationId } = await ow.actions.invoke({ name: 'test' })
   const record = await finished(ow, activationId)
   assert.equal(record.response.status, 'success')
   assert.equal((await ow.activations.list()).length, 2)
   assert.match((await ow.activations.logs({ name: activationId })).logs[0], /stdout: called$/)
-  assert.deepEqual((await ow.activations.result({ name: activationId })).result, { ready: true })
+  assert.deepEqual((await ow.activations.result({ name: activationId })).result, { ready: true, a: 1 })
   await assert.rejects(ow.actions.invoke({ name: 'none', blocking: true }), { statusCode: 404 })
 
   const route = { uri: '/hello', plugins: { openwhisk: { api_host: rest, service_token: auth, namespace: 'guest', action: 'test' } } }
   const put = await fetch(`${admin}/apisix/admin/routes/1`, { method: 'PUT', headers: { 'X-API-KEY': key }, body: JSON.stringify(route) })
   assert.equal(put.status, 201)
-  assert.equal(await (await fetch(`${gateway}/hello`)).text(), '{"ready":true}')
+  assert.equal(await (await fetch(`${gateway}/hello`)).text(), '{"ready":true,"a":1}')
 
   assert.equal((await ow.actions.delete({ name: 'test' })).name, 'test')
   assert.equal((await fetch(`${gateway}/hello`)).status, 404)
