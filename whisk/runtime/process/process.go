@@ -102,6 +102,7 @@ type Launcher struct {
 	forker *forker
 	serial atomic.Uint32 // numbers the instances
 
+	launches  sync.WaitGroup // those under way
 	mu        sync.Mutex
 	closed    bool
 	instances map[*instance]struct{}
@@ -150,11 +151,24 @@ func (l *Launcher) Launch(ctx context.Context, kind string) (runtime.Instance, e
 	if in == nil {
 		return nil, fmt.Errorf("launching an instance: nothing here runs kind %q", kind)
 	}
-	i, err := l.start(ctx, in)
+	i, err := l.startOne(ctx, in)
 	if err != nil {
 		return nil, fmt.Errorf("launching an instance of %s: %w", kind, err)
 	}
 	return i, nil
+}
+
+// startOne starts an instance, unless the launcher is closed.
+func (l *Launcher) startOne(ctx context.Context, in *interpreter) (*instance, error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil, errClosed
+	}
+	l.launches.Add(1)
+	l.mu.Unlock()
+	defer l.launches.Done()
+	return l.start(ctx, in)
 }
 
 // Close kills all instances with their descendants and frees what they held.
@@ -169,6 +183,7 @@ func (l *Launcher) Close() error {
 	for _, i := range open {
 		i.kill(errClosed)
 	}
+	l.launches.Wait()
 	for _, i := range open {
 		i.Close()
 	}

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"testing"
 	"time"
 
@@ -14,6 +15,10 @@ import (
 
 func TestMain(m *testing.M) {
 	Main()
+	if dir := os.Getenv(platformDir); dir != "" {
+		bePlatform(dir)
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -156,34 +156,30 @@ func (l *Launcher) blueprint(in *interpreter, serial uint32) (b blueprint, home 
 }
 
 // spawn starts the process of a blueprint, which waits for awaitReady.
-func (l *Launcher) spawn(b blueprint, serial uint32) (i *instance, err error) {
+func (l *Launcher) spawn(b blueprint, serial uint32) (*instance, error) {
 	ours, theirs, err := openPipes(b.HostID)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(theirs)
-	i = &instance{l: l, req: ours.req, ans: ours.ans, done: make(chan struct{})}
-	defer func() {
-		if err != nil {
-			ours.close()
-			if i.group != nil {
-				err = errors.Join(err, i.group.remove())
-			}
-		}
-	}()
+	i := &instance{l: l, req: ours.req, ans: ours.ans, done: make(chan struct{})}
 	if l.groups != nil {
-		if i.group, err = l.groups.create(serial, l.cfg.MaxProcesses); err != nil {
-			return nil, err
-		}
+		i.group, err = l.groups.create(serial, l.cfg.MaxProcesses)
 	}
-	if err := l.fork(i, b, theirs); err != nil {
+	if err == nil {
+		err = l.fork(i, b, theirs)
+	}
+	if err != nil {
+		ours.close()
+		if i.group != nil {
+			err = errors.Join(err, i.group.remove())
+		}
 		return nil, err
 	}
 	i.read = newFrameReader(ours.ans, l.cfg.MaxReply)
 	go i.reap()
-	if err = errors.Join(i.logs.start(ours.stdout, ours.stderr), l.add(i), i.enterGroup()); err != nil {
-		i.Close()
-		return nil, err
+	if err := errors.Join(i.logs.start(ours.stdout, ours.stderr), l.add(i), i.enterGroup()); err != nil {
+		return nil, errors.Join(err, i.Close())
 	}
 	return i, nil
 }
