@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -46,12 +47,9 @@ func run(e *env, program string, args []string) int {
 	root.SetIn(e.in)
 	root.SetOut(e.out)
 	root.SetErr(e.err)
-	if program == "wsk" || len(args) > 0 && args[0] == "wsk" {
-		joined, err := wsk.JoinPairs(args)
-		if err != nil {
-			return e.report(root, err)
-		}
-		args = joined
+	args, err := joinPairs(program, args)
+	if err != nil {
+		return e.report(root, err)
 	}
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(context.Background())
@@ -59,6 +57,23 @@ func run(e *env, program string, args []string) int {
 		return e.report(cmd, err)
 	}
 	return 0
+}
+
+// joinPairs prepares the arguments of wsk, also where a shell asks how to
+// complete them; half a pair is then nothing wrong.
+func joinPairs(program string, args []string) ([]string, error) {
+	words, completing := args, len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
+	if completing {
+		words = args[1:]
+	}
+	if program != "wsk" && (len(words) == 0 || words[0] != "wsk") {
+		return args, nil
+	}
+	joined, err := wsk.JoinPairs(args)
+	if err != nil && completing {
+		return args, nil
+	}
+	return joined, err
 }
 
 // newRoot is the program with all its commands. A new command is a file with

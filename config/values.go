@@ -174,15 +174,12 @@ func secret(to *string) field {
 	})
 }
 
-var (
-	namespacePattern = regexp.MustCompile(`^(\w|\w[\w@ .&-]{0,254}[\w@.&-])$`)
-	userKeyPattern   = regexp.MustCompile(`^([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}):([^:]{64})$`)
-)
-
 // users maps namespaces to uuid:key as whisk.users of OpenWhisk does, where a -
 // stands for a dot. It replaces the well-known users.
 func users(to *[]User) field {
 	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		namespacePattern := regexp.MustCompile(`^(\w|\w[\w@ .&-]{0,254}[\w@.&-])$`)
+		userKeyPattern := regexp.MustCompile(`^([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}):([^:]{64})$`)
 		var all []User
 		d.eachEntry(key, n, func(name, path string, at, value *yaml.Node) {
 			u := User{Namespace: strings.ReplaceAll(name, "-", ".")}

@@ -3,6 +3,8 @@ package wsk
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 )
@@ -109,20 +111,32 @@ func (f fileFlag) Set(path string) error {
 	if err != nil {
 		return usageError("Unable to read the file '%s': %s", path, err)
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
+	if err := f.to.addObject(text); err != nil {
+		return usageError("Unable to use the file '%s': %s", path, err)
+	}
+	return nil
+}
+
+// addObject sets the members of a JSON object in their order.
+func (l *keyValues) addObject(text []byte) error {
+	var all json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return fmt.Errorf("it is not valid JSON: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(all))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return usageError("The file '%s' does not hold a JSON object", path)
+		return errors.New("it does not hold a JSON object")
 	}
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
-			return usageError("The file '%s' is not valid JSON: %s", path, err)
+			return err
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
-			return usageError("The file '%s' is not valid JSON: %s", path, err)
+			return err
 		}
-		f.to.set(key.(string), value)
+		l.set(key.(string), value)
 	}
 	return nil
 }

@@ -21,13 +21,16 @@ type property struct {
 func fileProperties() []property {
 	return []property{
 		{name: propCert, flag: "cert", label: "client cert", secret: true},
-		{name: propKey, flag: "key", label: "client key", secret: true},
+		{name: propKey, flag: "key", label: "Client key", secret: true},
 		{name: propAuth, flag: "auth", label: "whisk auth", secret: true},
 		{name: propHost, flag: "apihost", label: "whisk API host"},
 		{name: propVersion, flag: "apiversion", label: "whisk API version", preset: "v1"},
 		{name: propNamespace, flag: "namespace", label: "whisk namespace", preset: "_"},
 	}
 }
+
+// noun is the label within a sentence.
+func (p property) noun() string { return strings.ToLower(p.label[:1]) + p.label[1:] }
 
 func (a *app) propertyCommand() *cobra.Command {
 	return group("property", "work with whisk properties", a.propertySetCommand(), a.propertyUnsetCommand(), a.propertyGetCommand())
@@ -55,9 +58,9 @@ func (a *app) propertySetCommand() *cobra.Command {
 				}
 				p.set(prop.name, value)
 				if prop.secret {
-					done = append(done, fmt.Sprintf("%s set. Run 'wsk property get --%s' to see the new value.", prop.label, prop.flag))
+					done = append(done, fmt.Sprintf("%s set. Run 'wsk property get --%s' to see the new value.", prop.noun(), prop.flag))
 				} else {
-					done = append(done, fmt.Sprintf("%s set to %s", prop.label, value))
+					done = append(done, fmt.Sprintf("%s set to %s", prop.noun(), value))
 				}
 			}
 			return a.saveProperties(p, done)
@@ -97,7 +100,7 @@ func (a *app) propertyUnsetCommand() *cobra.Command {
 					continue
 				}
 				p.unset(prop.name)
-				line := prop.label + " unset"
+				line := prop.noun() + " unset"
 				if prop.preset != "" {
 					line += "; the default value of " + prop.preset + " will be used"
 				}
