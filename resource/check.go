@@ -90,7 +90,7 @@ func checkUpstream(u map[string]any, refs Refs) error {
 func checkNodes(nodes any) error {
 	if weights, ok := nodes.(map[string]any); ok {
 		for _, addr := range slices.Sorted(maps.Keys(weights)) {
-			if _, _, err := splitAddr(addr); err != nil {
+			if _, _, err := SplitAddr(addr); err != nil {
 				return Invalid(err.Error())
 			}
 		}
@@ -122,8 +122,7 @@ func checkClientCertID(id any, refs Refs) error {
 	return nil
 }
 
-// checkKeyPair checks a PEM certificate with its key, in the words of OpenSSL. A
-// key that is not in the clear is one that was encrypted for the store.
+// checkKeyPair checks a PEM certificate with its key, in the words of OpenSSL.
 func checkKeyPair(cert, key string) error {
 	if cert == "" || isReference(cert) {
 		return nil

@@ -174,6 +174,7 @@ func TestOtherKinds(t *testing.T) {
 	for _, tt := range tests {
 		expectError(t, checkRaw(tt.kind, []byte(tt.doc)), tt.want)
 	}
+	expectError(t, CheckService([]byte(`{}}`)), "reading service: text after the value")
 }
 
 func expectError(t *testing.T, err error, want string) {
@@ -185,4 +186,23 @@ func expectError(t *testing.T, err error, want string) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+}
+
+// FuzzCheckRoute makes sure that what passes the checks can be read by the gateway.
+func FuzzCheckRoute(f *testing.F) {
+	for _, seed := range []string{
+		`{"uri":"/a","plugins":{"tester":{"count":1.0}},"vars":[["a","!","in",["1"]]]}`,
+		`{"uris":["/a"],"upstream":{"nodes":{"[::1]:80":1e0},"tls":{"verify":true},"checks":{"active":{}}},"id":7,"labels":{"a":"b"}}`,
+		`{"uri":"$env://A","plugins":[],"upstream":{"nodes":[{"host":"a","port":1,"weight":0}],"timeout":{"connect":1,"send":1,"read":1}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if CheckRoute(raw) != nil {
+			return
+		}
+		if _, err := ParseRoute(raw, nil); err != nil {
+			t.Errorf("%s passes the checks, but: %v", raw, err)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"millrace/internal/jsonschema"
 )
@@ -45,8 +46,9 @@ var (
 		checkInlineUpstream, checkReference("upstream_id", "upstreams", "upstream"), checkReference("service_id", "services", "service"),
 		checkReference("plugin_config_id", "plugin_configs", "plugin config"), checkPlugins, checkVars, checkTypes[Route],
 	}})
+	// The fields of a service are some of a route's, with the same types.
 	services = newKind(Kind{Folder: "services", Name: "service", Word: "service", Schema: serviceSchema, checks: []check{
-		checkInlineUpstream, checkReference("upstream_id", "upstreams", "upstream"), checkPlugins,
+		checkInlineUpstream, checkReference("upstream_id", "upstreams", "upstream"), checkPlugins, checkTypes[Route],
 	}})
 	upstreams     = newKind(Kind{Folder: "upstreams", Name: "upstream", Word: "upstream", Schema: upstreamSchema, checks: []check{checkUpstream, checkTypes[Upstream]}})
 	pluginConfigs = newKind(Kind{Folder: "plugin_configs", Name: "plugin_config", Word: "plugin config", Schema: pluginConfigSchema, checks: []check{checkPlugins}})
@@ -88,6 +90,10 @@ func (k *Kind) CheckSchema(doc any) error {
 	return nil
 }
 
+// SetDefaults fills in what a valid document leaves to the schema's defaults, in
+// place. Defaults of plugins are not among them.
+func (k *Kind) SetDefaults(doc map[string]any) { k.schema.SetDefaults(doc) }
+
 // CheckRoute tells whether raw is the JSON of a valid route, without looking for
 // what it refers to.
 func CheckRoute(raw []byte) error { return checkRaw(routes, raw) }
@@ -106,11 +112,15 @@ func checkRaw(k *Kind, raw []byte) error {
 	return k.Check(doc, nil)
 }
 
-func decode(raw []byte) (v any, err error) {
+func decode(raw []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
-	if err = dec.Decode(&v); err == nil && dec.More() {
-		err = errors.New("text after the value")
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
 	}
-	return v, err
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("text after the value")
+	}
+	return v, nil
 }

@@ -9,20 +9,25 @@ import (
 	"millrace/internal/fieldcrypt"
 )
 
-// ParseRoute reads a route as the store keeps it: it decrypts its secrets and
-// writes whole numbers such as 1.0 so that they fit Go's integers. It does not
-// check more than the types; CheckRoute does.
+// ParseRoute is Parse for a route.
 func ParseRoute(raw []byte, ring *fieldcrypt.Keyring) (*Route, error) {
+	return Parse[Route](raw, ring)
+}
+
+// Parse reads a resource as the store keeps it: it decrypts its secrets and
+// writes whole numbers such as 1.0 so that they fit Go's integers. It does not
+// check more than the types; CheckRoute and its kin do.
+func Parse[T any](raw []byte, ring *fieldcrypt.Keyring) (*T, error) {
 	doc, err := decode(raw)
 	if err != nil {
-		return nil, fmt.Errorf("reading route: %w", err)
+		return nil, fmt.Errorf("reading resource: %w", err)
 	}
 	Decrypt(doc, ring)
-	r := new(Route)
-	if err := remake(doc, r); err != nil {
-		return nil, fmt.Errorf("reading route: %w", err)
+	to := new(T)
+	if err := remake(doc, to); err != nil {
+		return nil, fmt.Errorf("reading resource: %w", err)
 	}
-	return r, nil
+	return to, nil
 }
 
 // checkTypes makes the check that a document fits the Go type T, whose integers

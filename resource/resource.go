@@ -137,7 +137,7 @@ func (n *Nodes) UnmarshalJSON(data []byte) error {
 	sort.Strings(addrs)
 	*n = make(Nodes, 0, len(addrs))
 	for _, addr := range addrs {
-		host, port, err := splitAddr(addr)
+		host, port, err := SplitAddr(addr)
 		if err != nil {
 			return err
 		}
@@ -146,9 +146,9 @@ func (n *Nodes) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// splitAddr splits host:port, where the port may be absent and an IPv6 host
+// SplitAddr splits host:port, where the port may be absent and an IPv6 host
 // stands in brackets, which are kept.
-func splitAddr(addr string) (host string, port int, err error) {
+func SplitAddr(addr string) (host string, port int, err error) {
 	i := strings.LastIndexByte(addr, ':')
 	if i < 0 || strings.HasSuffix(addr, "]") {
 		return addr, 0, nil
