@@ -42,7 +42,9 @@ type Query struct {
 type Log interface {
 	// Put makes a record visible under its namespace and id, in place of an
 	// earlier one with the same id. It returns at once; the engine writes later.
-	// The record must not be changed afterwards: put a new one.
+	// The record must not be changed afterwards: put a new one. Records with
+	// status Running live in memory only, and a call that has ended does not run
+	// again: ids are not used twice.
 	Put(rec *whisk.Activation)
 	// Get answers one record, or ErrNotFound.
 	Get(ctx context.Context, namespace, id string) (*whisk.Activation, error)

@@ -68,7 +68,7 @@ func Open(dir string, log *slog.Logger) (*Log, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	db, err := pebbledb.Open(dir, pebbledb.Options{Format: format, Log: log, Merger: countMerger})
+	db, err := pebbledb.Open(dir, pebbledb.Options{Format: format, Log: log, LargeValues: true, Merger: countMerger})
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +98,16 @@ func (l *Log) put(e entry) error {
 		l.forgetRunning(e.rec)
 		return err
 	}
-	l.memory.Put(e.rec)
-	if !running {
-		l.writer.add(e)
+	old := l.memory.Get(e.rec.Namespace, e.rec.ID)
+	if running {
+		if old == nil || old.Response.Status == whisk.Running {
+			l.memory.Put(e.rec)
+		}
+		return nil
 	}
+	l.memory.Put(e.rec)
+	e.fresh = old != nil && old.Response.Status == whisk.Running
+	l.writer.add(e)
 	return nil
 }
 

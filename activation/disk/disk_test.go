@@ -10,13 +10,7 @@ import (
 	"millrace/activation/activationtest"
 	"millrace/activation/disk"
 	"millrace/whisk"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
-}
 
 func open(t testing.TB, dir string) activation.Log {
 	l, err := disk.Open(dir, nil)
@@ -27,7 +21,7 @@ func open(t testing.TB, dir string) activation.Log {
 }
 
 func TestLog(t *testing.T) {
-	activationtest.Run(t, func(t *testing.T) activation.Log { return open(t, t.TempDir()) })
+	activationtest.RunDurable(t, func(t *testing.T, dir string) activation.Log { return open(t, dir) })
 }
 
 // BenchmarkPut is what one call costs: its running record and its final one,

@@ -18,18 +18,18 @@ const (
 	// linger is how long the writer lets records come together.
 	linger = 5 * time.Millisecond
 	// batchBytes are worth a batch of their own at once.
-	batchBytes = 256 << 10
+	batchBytes = 1 << 20
 	// queueBytes may wait; then Put waits.
 	queueBytes = 16 << 20
 	// syncEvery is the longest time for which written records stay unsynced.
 	syncEvery = time.Second
 )
 
-// entry is a finished record on its way to disk, with the number of the
-// accepted call that it ends, or 0.
+// entry is a finished record on its way to disk.
 type entry struct {
-	rec  *whisk.Activation
-	call uint64
+	rec   *whisk.Activation
+	call  uint64 // number of the accepted call that it ends, or 0
+	fresh bool   // no other record of this id can be on disk
 }
 
 // writer is what waits for the goroutine that writes. All fields but the
@@ -123,7 +123,7 @@ func (l *Log) run() {
 			overdue.Reset(syncEvery)
 		}
 		if err == nil && dirty && (late || closing || len(syncers) > 0) {
-			err = l.db.Commit(l.db.NewBatch(), true)
+			err = l.db.Sync()
 			dirty = false
 			overdue.Stop()
 		}
@@ -238,8 +238,10 @@ func (b *batch) add(e entry, current bool) error {
 	if !current {
 		return nil // the one in its place follows, or is running
 	}
-	if err := b.removeOlder(e.rec); err != nil {
-		return err
+	if !e.fresh { // looking costs more than writing
+		if err := b.removeOlder(e.rec); err != nil {
+			return err
+		}
 	}
 	return b.put(e.rec)
 }

@@ -41,10 +41,14 @@ func (l *Log) put(rec *whisk.Activation) {
 	if l.closed {
 		return
 	}
-	l.index.Put(rec)
 	if rec.Response.Status == whisk.Running {
+		old := l.index.Get(rec.Namespace, rec.ID)
+		if old == nil || old.Response.Status == whisk.Running {
+			l.index.Put(rec)
+		}
 		return
 	}
+	l.index.Put(rec)
 	l.finished = append(l.finished, rec)
 	l.bytes += index.Size(rec)
 	drop := 0

@@ -12,6 +12,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -23,7 +24,7 @@ import (
 // it is full; it also bounds what has to be read again at the next start.
 const (
 	cacheBytes    = 8 << 20
-	memtableBytes = 4 << 20
+	memtableBytes = 8 << 20
 	openFiles     = 256
 )
 
@@ -41,6 +42,10 @@ type Options struct {
 	Format string
 	// Log receives what goes wrong in the background; nil is slog.Default.
 	Log *slog.Logger
+	// LargeValues keeps values of some hundred bytes and more in files of their
+	// own, so that compacting keys does not copy them: cheaper to write, dearer
+	// to read in order.
+	LargeValues bool
 	// Merger combines values written with Merge, if there are any.
 	Merger *pebble.Merger
 }
@@ -79,7 +84,7 @@ func (db *DB) options(o Options) *pebble.Options {
 		CacheSize:             cacheBytes,
 		MemTableSize:          memtableBytes,
 		MaxOpenFiles:          openFiles,
-		L0CompactionThreshold: 4,
+		L0CompactionThreshold: 8,
 		FormatMajorVersion:    pebble.FormatValueSeparation,
 		FS:                    vfs.Default, // without the goroutine that times each file operation
 		Lock:                  db.lock,
@@ -90,11 +95,24 @@ func (db *DB) options(o Options) *pebble.Options {
 			DataCorruption: func(i pebble.DataCorruptionInfo) { db.logger.Errorf("%v", i) },
 		},
 	}
+	if o.LargeValues {
+		po.Experimental.ValueSeparationPolicy = separateValues
+	}
 	for i := range po.Levels {
 		po.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return po
+}
+
+func separateValues() pebble.ValueSeparationPolicy {
+	return pebble.ValueSeparationPolicy{
+		Enabled:               true,
+		MinimumSize:           256,
+		MaxBlobReferenceDepth: 10,
+		RewriteMinimumAge:     5 * time.Minute,
+		TargetGarbageRatio:    0.5,
+	}
 }
 
 func lockError(dir string, err error) error {
@@ -143,6 +161,17 @@ func (db *DB) Commit(b *pebble.Batch, sync bool) error {
 		return err
 	}
 	return db.logger.failure()
+}
+
+// Sync makes durable what was committed before.
+func (db *DB) Sync() error {
+	b := db.NewBatch()
+	// An empty batch would be passed over; this one only writes to the log.
+	if err := b.LogData(nil, nil); err != nil {
+		b.Close()
+		return err
+	}
+	return db.Commit(b, true)
 }
 
 // Close closes the folder and lets others open it.

@@ -82,23 +82,56 @@ func (x *Index) IDs(namespace string) map[string]*whisk.Activation {
 
 // Remove takes records out, unless others have taken their place.
 func (x *Index) Remove(recs []*whisk.Activation) {
-	touched := map[*space]bool{}
+	removed := map[*space]*stretch{}
 	for _, rec := range recs {
 		sp := x.spaces[rec.Namespace]
 		if sp == nil || sp.byID[rec.ID] != rec {
 			continue
 		}
 		delete(sp.byID, rec.ID)
-		touched[sp] = true
 		if len(sp.byID) == 0 {
 			delete(x.spaces, rec.Namespace)
 		}
+		if removed[sp] == nil {
+			removed[sp] = &stretch{oldest: rec, newest: rec}
+		}
+		removed[sp].add(rec)
 	}
-	for sp := range touched { // one pass for all records of a namespace
-		sp.order = slices.DeleteFunc(sp.order, func(rec *whisk.Activation) bool {
-			return sp.byID[rec.ID] != rec
-		})
+	for sp, s := range removed {
+		sp.compact(s)
 	}
+}
+
+// stretch is the part of a space's order in which records were removed.
+type stretch struct{ oldest, newest *whisk.Activation }
+
+func (s *stretch) add(rec *whisk.Activation) {
+	if compare(rec, s.oldest) < 0 {
+		s.oldest = rec
+	}
+	if compare(rec, s.newest) > 0 {
+		s.newest = rec
+	}
+}
+
+// compact closes the gaps in a stretch towards its end, since records mostly go
+// in the order in which they came: the rest need not move.
+func (sp *space) compact(s *stretch) {
+	from, _ := slices.BinarySearchFunc(sp.order, s.oldest, compare)
+	to, _ := slices.BinarySearchFunc(sp.order, s.newest, compare)
+	kept := to + 1
+	for i := to; i >= from; i-- {
+		if rec := sp.order[i]; sp.byID[rec.ID] == rec {
+			kept--
+			sp.order[kept] = rec
+		}
+	}
+	if from > 0 {
+		sp.order = slices.Delete(sp.order, from, kept)
+		return
+	}
+	clear(sp.order[:kept]) // the array lives on; let go of the records
+	sp.order = sp.order[kept:]
 }
 
 // Walk calls fn with the records that q selects, its Skip and Limit ignored, in
