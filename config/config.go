@@ -4,7 +4,8 @@
 // The gateway's part uses the key names of Apache APISIX; `functions`,
 // `console`, `data`, `log` and `roles` stand beside them. What a file leaves
 // out keeps its default: mappings are merged, lists (and functions.users) are
-// replaced. The keys and where each goes are the table in keys.go.
+// replaced. The keys and where each goes are the table in keys.go; example.yaml
+// shows those that matter with their defaults.
 package config
 
 import (

@@ -86,6 +86,17 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// The example is what its head says: the defaults, and all of it has an effect.
+func TestExample(t *testing.T) {
+	c, err := Load("example.yaml", noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Default(), c, compare, cmpopts.IgnoreFields(Config{}, "File")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAPISIXFile(t *testing.T) {
 	c, err := Load("testdata/apisix.yaml", noEnv)
 	if err != nil {
