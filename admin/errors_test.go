@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -102,6 +103,28 @@ func TestErrors(t *testing.T) {
 			b.expect(b.do(tt.method, tt.path, tt.body), tt.status, tt.want)
 		})
 	}
+}
+
+// TestChunkedBodyTooLarge sends a body whose size is not announced.
+func TestChunkedBodyTooLarge(t *testing.T) {
+	b := start(t, nil)
+	body := io.MultiReader(strings.NewReader(strings.Repeat(" ", 1572864)), strings.NewReader(plain))
+	r, err := http.NewRequest(http.MethodPut, b.url+"/apisix/admin/routes/1", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-API-KEY", adminKey)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.expect(reply{resp.StatusCode, string(text), resp.Header}, 400,
+		msg("invalid request body: request size 1572865 is greater than the maximum size 1572864 allowed"))
 }
 
 func TestHelpers(t *testing.T) {

@@ -38,7 +38,8 @@ type token struct {
 }
 
 func (t token) unexpected(want string) error {
-	return fmt.Errorf("Expected %s but found %s at character %d", want, t.name, t.start+1) //nolint:staticcheck // the text is given
+	//lint:ignore ST1005 the text is lua-cjson's
+	return fmt.Errorf("Expected %s but found %s at character %d", want, t.name, t.start+1)
 }
 
 type scanner struct {
@@ -199,7 +200,8 @@ func (s *scanner) value(t token) error {
 	case "T_OBJ_BEGIN", "T_ARR_BEGIN":
 		s.depth++
 		if s.depth > maxDepth {
-			return fmt.Errorf("Found too many nested data structures (%d) at character %d", s.depth, s.pos) //nolint:staticcheck // the text is given
+			//lint:ignore ST1005 the text is lua-cjson's
+			return fmt.Errorf("Found too many nested data structures (%d) at character %d", s.depth, s.pos)
 		}
 		defer func() { s.depth-- }()
 		if t.name == "T_OBJ_BEGIN" {
