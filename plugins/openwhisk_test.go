@@ -413,3 +413,60 @@ func TestOpenwhiskInvokerElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// stubAnswering serves requests on one connection each with fixed bytes and
+// allocates nothing for them.
+func stubAnswering(tb testing.TB, answer string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		in, out := make([]byte, 4096), []byte(answer)
+		for {
+			if _, err := conn.Read(in); err != nil {
+				return
+			}
+			if _, err := conn.Write(out); err != nil {
+				return
+			}
+		}
+	}()
+	tb.Cleanup(func() { l.Close(); <-done })
+	return "http://" + l.Addr().String()
+}
+
+const stubAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"hello\":\"world\"}"
+
+func TestOpenwhiskAllocations(t *testing.T) {
+	chain := plugintest.Compile(t, plugintest.Env(t), openwhiskConf(stubAnswering(t, stubAnswer), ``))
+	c := plugintest.NewContext(httptest.NewRequest("GET", "/hello", nil).WithContext(context.Background()))
+	allocs := testing.AllocsPerRun(200, func() {
+		if err := chain.Access(c); err != plugin.ErrExit {
+			t.Error(err)
+		}
+	})
+	if allocs > 2 { // the answer's body, and its place in Context.Exit
+		t.Errorf("%v allocations a request", allocs)
+	}
+	chain.Close() // the stub ends with its connection
+}
+
+func BenchmarkOpenwhisk(b *testing.B) {
+	chain := plugintest.Compile(b, plugintest.Env(b), openwhiskConf(stubAnswering(b, stubAnswer), ``))
+	c := plugintest.NewContext(httptest.NewRequest("GET", "/hello", nil))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := chain.Access(c); err != plugin.ErrExit {
+			b.Fatal(err)
+		}
+	}
+	chain.Close()
+}
