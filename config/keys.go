@@ -119,6 +119,7 @@ func (k *keys) apisix() object {
 		"proxy_mode":                              proxyMode(),
 
 		// Where APISIX 2.x had them.
+		"config_center":     configProvider(),
 		"admin_key":         adminKeys(&a.Keys),
 		"allow_admin":       list(&a.AllowFrom, prefix),
 		"enable_admin_cors": boolean(&a.CORS),
@@ -135,7 +136,7 @@ func (k *keys) apisix() object {
 	o.noEffects("the PROXY protocol is not read", "proxy_protocol")
 	o.noEffects("answers are not cached", "proxy_cache")
 	o.noEffects("there is no status listener; use millrace waitready", "status")
-	o.noEffects(ownStore, "config_center", "disable_sync_configuration_during_start")
+	o.noEffects(ownStore, "disable_sync_configuration_during_start")
 	return o.noEffects("it is not available", "lru", "tracing", "disable_upstream_healthcheck", "enable_batch_requests")
 }
 
