@@ -41,11 +41,10 @@ type instance struct {
 	timer       *time.Timer
 	shared      *sharedWire
 
-	mu     sync.Mutex
-	cause  error // why it was killed, nil while nobody has
-	gone   bool  // it has been waited for: its pid may be another's
-	status syscall.WaitStatus
-	oom    bool
+	mu    sync.Mutex
+	cause error // why it was killed, nil while nobody has
+	gone  bool  // it has been waited for: its pid may be another's
+	oom   bool
 
 	done      chan struct{}
 	closeOnce sync.Once
@@ -80,9 +79,10 @@ func (i *instance) killLocked() {
 func (i *instance) reap() {
 	raw, err := i.pidfd.SyscallConn()
 	if err == nil {
-		err = raw.Read(func(uintptr) bool { return i.tryWait(unix.WNOHANG) })
+		err = raw.Read(func(uintptr) bool { return i.tryWait() })
 	}
-	for err != nil && !i.tryWait(0) {
+	for err != nil && !i.tryWait() { // the pidfd cannot be polled
+		time.Sleep(10 * time.Millisecond)
 	}
 	// An answer that was written before the end can still be read; a descendant
 	// that holds the pipe open must not keep us waiting.
@@ -91,16 +91,15 @@ func (i *instance) reap() {
 }
 
 // tryWait asks for the process' end and tells whether it has come.
-func (i *instance) tryWait(options int) bool {
+func (i *instance) tryWait() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	var ws syscall.WaitStatus
-	pid, err := syscall.Wait4(i.pid, &ws, options, nil)
+	pid, err := syscall.Wait4(i.pid, nil, syscall.WNOHANG, nil)
 	if err == syscall.EINTR || (err == nil && pid == 0) {
 		return false
 	}
 	i.killLocked() // what is left of its group
-	i.gone, i.status = true, ws
+	i.gone = true
 	i.oom = i.group != nil && i.group.outOfMemory()
 	return true
 }

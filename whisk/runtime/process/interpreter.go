@@ -1,17 +1,13 @@
 package process
 
 import (
-	"bytes"
-	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"sort"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // interpreter is an installed program that runs a family of kinds.
@@ -42,23 +38,25 @@ func (in *interpreter) runs() string {
 var programName = regexp.MustCompile(`^(node|nodejs|node-?[0-9]+|python[23]?|python3\.[0-9]+)$`)
 
 // findInterpreters answers the interpreters at the given paths, or those in PATH
-// if there are none; each version once, the first found wins.
-func findInterpreters(paths []string) []interpreter {
+// if there are none; each version once, the first found wins. What is known of
+// unchanged programs is taken from the file known, which is written anew.
+func findInterpreters(paths []string, known string) []interpreter {
 	if len(paths) == 0 {
 		paths = programsInPath(os.Getenv("PATH"))
 	}
-	probed := make([]*interpreter, len(paths))
+	before, now := readProbes(known), make([]*probeResult, len(paths))
 	var wg sync.WaitGroup
 	for n, path := range paths {
-		wg.Go(func() { probed[n] = probe(path) })
+		wg.Go(func() { now[n] = before.look(path) })
 	}
 	wg.Wait()
+	writeProbes(known, before, now)
 	var found []interpreter
 	seen := map[string]bool{}
-	for _, in := range probed {
-		if in != nil && !seen[in.runs()] {
-			seen[in.runs()] = true
-			found = append(found, *in)
+	for _, r := range now {
+		if r.Version != "" && !seen[r.Family+r.Version] {
+			seen[r.Family+r.Version] = true
+			found = append(found, r.interpreter())
 		}
 	}
 	return found
@@ -109,36 +107,6 @@ func pyenvVersions(dir string) []string {
 	}
 	sort.Sort(sort.Reverse(sort.StringSlice(versions)))
 	return versions
-}
-
-// Each program prints its version, its real path and the folders it needs.
-const (
-	probeNode   = `console.log([process.versions.node, process.execPath, require('path').dirname(process.execPath)].join('\n'))`
-	probePython = `import os, sys
-print("\n".join(["%d.%d.%d" % sys.version_info[:3], os.path.realpath(sys.executable), sys.base_prefix, sys.prefix]))`
-)
-
-// probe runs a program to learn what it is; nil if it is none of ours. Python
-// before 3.6 is not supported.
-func probe(path string) *interpreter {
-	in, args := &interpreter{family: "python"}, []string{"-I", "-S", "-c", probePython}
-	if strings.HasPrefix(filepath.Base(path), "node") {
-		in.family, args = "nodejs", []string{"-e", probeNode}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"}
-	out, err := cmd.Output()
-	fields := strings.Split(string(bytes.TrimSpace(out)), "\n")
-	if err != nil || len(fields) < 3 {
-		return nil
-	}
-	in.version, in.path, in.roots = fields[0], fields[1], outsideSystem(fields[2:])
-	if in.number = versionNumber(in.version); in.family == "python" && in.number < 3006 {
-		return nil
-	}
-	return in
 }
 
 // outsideSystem leaves out folders that every sandbox has.

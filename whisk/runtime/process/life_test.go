@@ -164,7 +164,7 @@ func TestCloseWhileBusy(t *testing.T) {
 		t.Error("a closed launcher has launched an instance")
 	}
 	left, err := os.ReadDir(dir)
-	if err != nil || len(left) > 1 { // the lock stays
+	if err != nil || len(left) > 2 { // the lock and what is known of interpreters stay
 		t.Errorf("%v, left in the folder: %v", err, left)
 	}
 }
@@ -207,5 +207,33 @@ func TestKindsMapToTheNearest(t *testing.T) {
 	}
 	if kinds, _ := mapKinds(found[:2]); kinds[len(kinds)-1].Family != "nodejs" {
 		t.Error("there are kinds without an interpreter")
+	}
+}
+
+// What is known of a program is forgotten when its file changes.
+func TestProbesAreKept(t *testing.T) {
+	dir := t.TempDir()
+	program, known := filepath.Join(dir, "python3"), filepath.Join(dir, "known.json")
+	write := func(version string) {
+		script := "#!/bin/sh\nprintf '" + version + "\\n/opt/p/bin/python3\\n/opt/p\\n/usr\\n'\necho >> " + dir + "/ran\n"
+		if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, step := range []struct {
+		version string
+		runs    int64
+	}{{"3.9.1", 1}, {"", 1}, {"3.11.12", 2}, {"", 2}} {
+		if step.version != "" {
+			write(step.version)
+		}
+		found := findInterpreters([]string{program}, known)
+		ran, err := os.Stat(dir + "/ran")
+		if err != nil || len(found) != 1 || ran.Size() != step.runs {
+			t.Fatalf("step %d: %v, found %+v, run %v times", n, err, found, ran.Size())
+		}
+		if in := found[0]; step.version != "" && in.version != step.version || in.path != "/opt/p/bin/python3" || len(in.roots) != 1 || in.roots[0] != "/opt/p" {
+			t.Errorf("step %d: %+v", n, in)
+		}
 	}
 }

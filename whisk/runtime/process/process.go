@@ -87,8 +87,12 @@ func setDefault[T int | int64](v *T, to T) {
 // launchTime is how long an interpreter may take to be ready.
 const launchTime = 20 * time.Second
 
-// errClosed is what a closed launcher answers.
-var errClosed = errors.New("the launcher is closed")
+var (
+	// errLauncherClosed is what a closed launcher answers.
+	errLauncherClosed = errors.New("the launcher is closed")
+	// errClosed ends the calls of an instance that is closed under them.
+	errClosed = fmt.Errorf("%w: the platform closed it", runtime.ErrExited)
+)
 
 // Launcher starts instances; see New.
 type Launcher struct {
@@ -132,7 +136,7 @@ func (l *Launcher) open() (err error) {
 	}
 	l.codes = newCodeStore(l.dir.code, l.cfg)
 	found := make(chan []interpreter, 1)
-	go func() { found <- findInterpreters(l.cfg.Interpreters) }()
+	go func() { found <- findInterpreters(l.cfg.Interpreters, l.dir.probes) }()
 	err = l.tryLayers()
 	l.kinds, l.byKind = mapKinds(<-found)
 	return err
@@ -163,7 +167,7 @@ func (l *Launcher) startOne(ctx context.Context, in *interpreter) (*instance, er
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return nil, errClosed
+		return nil, errLauncherClosed
 	}
 	l.launches.Add(1)
 	l.mu.Unlock()
@@ -203,7 +207,7 @@ func (l *Launcher) add(i *instance) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return errClosed
+		return errLauncherClosed
 	}
 	l.instances[i] = struct{}{}
 	return nil

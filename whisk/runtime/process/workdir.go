@@ -19,7 +19,10 @@ type workDir struct {
 	code  string // unpacked archives
 	homes string // /tmp of instances that have none of their own
 	lock  *os.File
-	temp  string // Config.Dir made by us, to be removed
+	// probes is the file that keeps what interpreters there are, for the next
+	// start; empty if nothing is kept.
+	probes string
+	temp   string // Config.Dir made by us, to be removed
 }
 
 const runPrefix = "run-"
@@ -47,6 +50,9 @@ func openWorkDir(in string) (*workDir, error) {
 	}
 	defer gate.Close()
 	removeAbandoned(in)
+	if w.temp == "" {
+		w.probes = filepath.Join(in, "interpreters.json")
+	}
 	if w.path, err = os.MkdirTemp(in, runPrefix); err != nil {
 		return nil, err
 	}
