@@ -17,8 +17,9 @@ import (
 const (
 	// linger is how long the writer lets records come together.
 	linger = 5 * time.Millisecond
-	// batchBytes are worth a batch of their own at once.
-	batchBytes = 1 << 20
+	// batchBytes are worth a batch of their own at once. Pebble uses the memory
+	// of batches up to 1 MiB again, and writes much larger ones another way.
+	batchBytes = 512 << 10
 	// queueBytes may wait; then Put waits.
 	queueBytes = 16 << 20
 	// syncEvery is the longest time for which written records stay unsynced.
@@ -188,9 +189,20 @@ func records(queue []entry) []*whisk.Activation {
 
 // write moves records from memory to disk, not yet synced.
 func (l *Log) write(queue []entry) error {
-	if len(queue) == 0 {
-		return nil
+	for len(queue) > 0 {
+		n, bytes := 0, 0
+		for ; n < len(queue) && bytes < batchBytes; n++ {
+			bytes += index.Size(queue[n].rec)
+		}
+		if err := l.writeBatch(queue[:n]); err != nil {
+			return err
+		}
+		queue = queue[n:]
 	}
+	return nil
+}
+
+func (l *Log) writeBatch(queue []entry) error {
 	b := batch{Batch: l.db.NewBatch(), db: l.db.DB, tally: tally{}}
 	for _, e := range queue {
 		if err := b.add(e, l.current(e.rec)); err != nil {
