@@ -152,6 +152,9 @@ func (p *openwhisk) Access(c *plugin.Context) error {
 	ctx := c.Request.Context()
 	status, answer, err := p.call(ctx, body)
 	if err == nil {
+		err = checkResult(status, answer)
+	}
+	if err == nil {
 		return answerAs(c, status, answer)
 	}
 	if ctx.Err() != nil {

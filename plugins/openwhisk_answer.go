@@ -18,8 +18,7 @@ import (
 // a thought for the stack.
 const shallow = 1000
 
-// errNotJSON: the answer is nothing that a result can be made of.
-var errNotJSON = errors.New("the answer is not JSON")
+var errNoResult = errors.New("the answer's body is no result")
 
 // shape is what a result says about the answer to the client, which web actions
 // say in the same way. Members that are absent or false do not exist.
@@ -27,15 +26,19 @@ type shape struct {
 	statusCode, headers, body gjson.Result
 }
 
-// answerAs ends the request with OpenWhisk's answer: its status, and its body raw
-// unless the result says otherwise.
-func answerAs(c *plugin.Context, status int, raw []byte) error {
-	if !isJSON(raw) {
-		return c.Exit(503, nil)
+// checkResult tells whether OpenWhisk's body can be answered with: it is JSON, and
+// not false.
+func checkResult(status int, raw []byte) error {
+	if !isJSON(raw) || string(bytes.TrimSpace(raw)) == "false" {
+		return fmt.Errorf("%w (status %d, %d bytes)", errNoResult, status, len(raw))
 	}
+	return nil
+}
+
+// answerAs ends the request with OpenWhisk's answer, whose body checkResult has
+// passed: its status, and its body raw unless the result says otherwise.
+func answerAs(c *plugin.Context, status int, raw []byte) error {
 	switch doc := bytes.TrimLeft(raw, " \t\r\n"); doc[0] {
-	case 'f':
-		return c.Exit(503, nil)
 	case '[', '"':
 		return c.Exit(status, raw)
 	case '{':

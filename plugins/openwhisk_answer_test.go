@@ -183,3 +183,34 @@ func checkAnswer(t *testing.T, chain *plugin.Chain, want answerWant) {
 		t.Errorf("(-want +got) %s\nerror: %v", diff, res.Err)
 	}
 }
+
+// Whatever an action returns, the answer must be one that can be sent.
+func FuzzOpenwhiskAnswer(f *testing.F) {
+	for _, tc := range answerCases {
+		if len(tc.raw) < 1000 {
+			f.Add(tc.raw)
+		}
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if checkResult(200, []byte(raw)) != nil {
+			return
+		}
+		c := plugintest.NewContext(httptest.NewRequest("GET", "/hello", nil))
+		if answerAs(c, 200, []byte(raw)) != plugin.ErrExit {
+			return
+		}
+		status, body, _ := c.Exited()
+		if status < 200 || status > 999 {
+			t.Errorf("status %d", status)
+		}
+		if _, ok := body.([]byte); !ok {
+			t.Errorf("body %T", body)
+		}
+		c.Response.Headers(func(name, value []byte) bool {
+			if len(name) == 0 || strings.ContainsAny(string(name), " :\r\n\x00") || strings.ContainsAny(string(value), "\r\n\x00") {
+				t.Errorf("header %q: %q", name, value)
+			}
+			return true
+		})
+	})
+}
