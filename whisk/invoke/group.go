@@ -16,6 +16,9 @@ const (
 	// started; one that takes longRun is worth an instance at once.
 	shortRun = 2 * time.Millisecond
 	longRun  = 20 * time.Millisecond
+	// stallFactor times the patience without the end of a call says that calls
+	// known to be short block after all. Less may be the scheduler's doing.
+	stallFactor = 8
 	// standingQueue is after how many calls handed from one to the next, with
 	// the queue never empty, even short calls get one more instance.
 	standingQueue = 64
@@ -100,8 +103,8 @@ func (g *group) paramsOf(c *Call) *params {
 //     over before it has started, and starting takes the CPU that they need.
 //     Only a queue that stands for long brings the group up to as many
 //     instances as keep the cores busy (spread).
-//   - Else, and whenever nothing ends for a while (short calls in general, but
-//     these ones block): after some patience, doubling with every tick.
+//   - Else, and when no short call ends for a while: after some patience,
+//     doubling with every tick.
 func (g *group) wants(now time.Time, spread int) bool {
 	switch {
 	case g.queue.first == nil, g.cap > 0 && g.size >= g.cap:
@@ -119,7 +122,10 @@ func (g *group) wants(now time.Time, spread int) bool {
 	if g.size == g.starting { // none has served yet: perhaps the first one is all it takes
 		return age >= patience<<min(g.starting, 6)
 	}
-	return age >= patience && (g.best >= shortRun || now.Sub(g.moved) >= patience)
+	if g.best > 0 && g.best < shortRun {
+		return age >= patience && now.Sub(g.moved) >= stallFactor*patience
+	}
+	return age >= patience
 }
 
 func (g *group) patience() time.Duration {
