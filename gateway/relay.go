@@ -121,7 +121,7 @@ func (x *exchange) stream(out []byte, chunk bool) bool {
 	buf := getBuffer()
 	defer putBuffer(buf)
 	for {
-		if len(out) > 0 && (up.Reader.Buffered() == 0 || len(out) >= streamBuffer) {
+		if len(out) > 0 && (len(out) >= streamBuffer || !up.Reader.Ready()) {
 			if !x.flush(out) {
 				return false
 			}

@@ -38,6 +38,22 @@ func (r *Reader) BufferedBody() ([]byte, bool) {
 	return b, true
 }
 
+// Ready says whether Read would answer something without waiting.
+func (r *Reader) Ready() bool {
+	data := r.buf[r.r:r.w]
+	if r.body.done || r.body.length != LengthChunked || r.body.chunk > 0 {
+		return r.body.done || len(data) > 0
+	}
+	if r.body.inside {
+		if len(data) < 2 {
+			return false
+		}
+		data = data[2:]
+	}
+	i := bytes.IndexByte(data, '\n')
+	return i >= 0 && i < len(data)-1
+}
+
 // Read reads decoded body bytes; io.EOF follows the last. It returns what has
 // been received without waiting for more.
 func (r *Reader) Read(p []byte) (int, error) {

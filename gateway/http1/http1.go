@@ -100,6 +100,9 @@ func KindOf(name []byte) Kind {
 }
 
 func longKind(name []byte) Kind {
+	if len(name) > 8 && EqualFold(name[:8], "x-accel-") {
+		return XAccel
+	}
 	switch len(name) {
 	case 15:
 		return kindIf(name, "x-forwarded-for", XForwardedFor)
@@ -118,9 +121,6 @@ func longKind(name []byte) Kind {
 			return kindIf(name, "transfer-encoding", TransferEncoding)
 		}
 		return kindIf(name, "x-forwarded-proto", XForwardedProto)
-	}
-	if len(name) > 8 && EqualFold(name[:8], "x-accel-") {
-		return XAccel
 	}
 	return Other
 }
