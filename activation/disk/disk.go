@@ -3,7 +3,9 @@
 // A record goes to memory first, where it is visible at once, and then to a
 // writer in the background, which encodes and writes what has come together.
 // Records of running calls are never written: after a crash they are gone, and
-// what was accepted and not finished is answered by Pending. Written records
+// what was accepted and not finished is answered by Pending. A call whose running
+// record was seen is taken to be new, so its final record is written without
+// looking for an older one; any other record is looked up first. Written records
 // survive kill -9 once the writer had them (some milliseconds after Put) and a
 // power failure once they are synced (every second, or by Sync); accepted calls
 // are synced before Accept returns. When the disk is slower than the calls, Put
@@ -39,6 +41,9 @@ import (
 
 const format = "activations 1"
 
+// memtableBytes spares a third of the processor time that 4 MiB would cost.
+const memtableBytes = 16 << 20
+
 // Log is an activation.Log in a folder.
 type Log struct {
 	db  *pebbledb.DB
@@ -68,7 +73,9 @@ func Open(dir string, log *slog.Logger) (*Log, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	db, err := pebbledb.Open(dir, pebbledb.Options{Format: format, Log: log, LargeValues: true, Merger: countMerger})
+	db, err := pebbledb.Open(dir, pebbledb.Options{
+		Format: format, Log: log, LargeValues: true, MemtableBytes: memtableBytes, Merger: countMerger,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -217,11 +224,19 @@ func (l *Log) Pending(ctx context.Context) ([]activation.Accepted, error) {
 	return calls, nil
 }
 
-// readCalls fills in what is known of accepted calls.
+// readCalls fills in what is known of accepted calls. A number is not used
+// again while a note of a start has it, which may outlive its call.
 func (l *Log) readCalls() error {
+	err := scan(l.db, []byte{startedPrefix}, []byte{startedPrefix + 1}, func(key, _ []byte) error {
+		l.seq = max(l.seq, binary.BigEndian.Uint64(key[1:]))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	return l.eachCall(func(seq uint64, call activation.Accepted) error {
 		l.calls[call.ID] = seq
-		l.seq = seq
+		l.seq = max(l.seq, seq)
 		return nil
 	})
 }

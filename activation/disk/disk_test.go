@@ -2,6 +2,7 @@ package disk_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -52,6 +53,68 @@ func BenchmarkPut(b *testing.B) {
 	}
 	b.ReportMetric(float64(cpuTime()-cpu)/1e3/float64(b.N), "cpu-µs/op")
 	b.ReportMetric(float64(front)/float64(b.N), "put-ns/op")
+}
+
+// filled opens a folder with n records in it, two a millisecond.
+func filled(b *testing.B, dir string, n int) activation.Log {
+	l := open(b, dir)
+	for i := range n {
+		rec := activationtest.Record("guest", 0, int64(1_700_000_000_000+i/2))
+		rec.ID = fmt.Sprintf("%08x%024x", uint32(i)*2654435761, i)
+		l.Put(rec)
+	}
+	if err := l.Sync(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return l
+}
+
+// BenchmarkOpen is opening a folder whose last records are not in tables yet.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	filled(b, dir, 20_000).Close()
+	for b.Loop() {
+		open(b, dir).Close()
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	l := filled(b, b.TempDir(), 100_000)
+	defer l.Close()
+	for name, q := range map[string]activation.Query{
+		"newest 30": {Limit: 30}, "newest 30 by name": {Name: "hello", Limit: 30}, "after 10000": {Skip: 10_000, Limit: 30},
+	} {
+		b.Run("list "+name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := l.List(b.Context(), "guest", q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("count", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := l.Count(b.Context(), "guest", activation.Query{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkAccept is accepted calls of 16 callers, who share syncs.
+func BenchmarkAccept(b *testing.B) {
+	l := open(b, b.TempDir())
+	defer l.Close()
+	var n atomic.Int64
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			call := activation.Accepted{ID: activationtest.ID(int(n.Add(1))), Namespace: "guest", Call: make([]byte, 500)}
+			if err := l.Accept(b.Context(), call); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
 
 // cpuTime is the processor time that this process has used.

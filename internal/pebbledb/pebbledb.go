@@ -20,11 +20,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Sizes that keep an idle process small. A memtable is flushed to a file when
-// it is full; it also bounds what has to be read again at the next start.
+// Sizes that keep an idle process small.
 const (
 	cacheBytes    = 8 << 20
-	memtableBytes = 8 << 20
+	memtableBytes = 4 << 20
 	openFiles     = 256
 )
 
@@ -46,6 +45,10 @@ type Options struct {
 	// own, so that compacting keys does not copy them: cheaper to write, dearer
 	// to read in order.
 	LargeValues bool
+	// MemtableBytes is how much is collected in memory before it goes to a file,
+	// and at most read again at the next start; 0 is 4 MiB. The memory is taken
+	// as it is needed.
+	MemtableBytes uint64
 	// Merger combines values written with Merge, if there are any.
 	Merger *pebble.Merger
 }
@@ -58,6 +61,9 @@ var formatKey = []byte("\x00format")
 func Open(dir string, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.MemtableBytes == 0 {
+		o.MemtableBytes = memtableBytes
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making data folder %s: %w", dir, err)
@@ -82,7 +88,7 @@ func Open(dir string, o Options) (*DB, error) {
 func (db *DB) options(o Options) *pebble.Options {
 	po := &pebble.Options{
 		CacheSize:             cacheBytes,
-		MemTableSize:          memtableBytes,
+		MemTableSize:          o.MemtableBytes,
 		MaxOpenFiles:          openFiles,
 		L0CompactionThreshold: 8,
 		FormatMajorVersion:    pebble.FormatValueSeparation,
