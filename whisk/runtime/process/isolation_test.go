@@ -10,6 +10,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -362,4 +363,30 @@ func poll(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("%s: not in time", what)
 		}
 	}
+}
+
+// Where the machine refuses a mount namespace, Landlock alone still keeps files.
+func TestWithoutOwnRoot(t *testing.T) {
+	l := newLauncher(t, Config{})
+	need(t, l, layerLandlock)
+	l.layers.flags &^= syscall.CLONE_NEWNS
+	for _, layer := range []string{layerMount, layerRoot, layerProc, layerOwnID} {
+		l.layers.on[layer] = false
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(data, []byte("secret"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	other := launch(t, l, "nodejs:20").(*instance)
+	if err := os.WriteFile(other.home+"/secret", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	said := attempt(t, l, "nodejs:20", tries(`
+		data: () => fs.readFileSync(a.data, 'utf8'),
+		other: () => fs.readFileSync(a.other + '/secret', 'utf8'),
+		code: () => fs.readdirSync(a.code).join(),
+		writeTmp: () => fs.writeFileSync('/tmp/x', ''),
+		writeHome: () => fs.writeFileSync(process.env.HOME + '/x', ''),
+	`), fmt.Sprintf(`{"data":%q,"other":%q,"code":%q}`, data, other.home, l.codes.dir))
+	expect(t, said, map[string]string{"data": "EACCES", "other": "EACCES", "code": "EACCES", "writeTmp": "EACCES", "writeHome": "<nil>"})
 }

@@ -90,7 +90,7 @@ func (y *layers) attributes(b blueprint) *syscall.SysProcAttr {
 	}
 	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
 	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	if y.ownIDs {
+	if b.HostID != 0 {
 		own := syscall.SysProcIDMap{ContainerID: insideID, HostID: b.HostID, Size: 1}
 		a.UidMappings, a.GidMappings = append(a.UidMappings, own), append(a.GidMappings, own)
 		a.GidMappingsEnableSetgroups = true
@@ -147,6 +147,9 @@ func (l *Launcher) tryFlags(missing map[string]string) error {
 			if flags&n.flag == 0 {
 				missing[n.layer] = fmt.Sprint("refused: ", why)
 			}
+		}
+		if missing[layerRoot] != "" {
+			missing[layerOwnID] = "without an own root another user could not reach the launcher"
 		}
 		return nil
 	}

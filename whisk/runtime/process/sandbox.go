@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"syscall"
 
-	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
 )
 
@@ -184,32 +182,6 @@ func setLimits(b *blueprint) error {
 		}
 	}
 	return os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
-}
-
-// restrictPaths is a second lock on files behind the own root, and the only one
-// where there is none. It also keeps signals and abstract sockets inside.
-func restrictPaths(b *blueprint) error {
-	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	if errno != 0 || version < 1 {
-		return fmt.Errorf("the kernel has none: %w", errno)
-	}
-	read, write := []string{"/"}, "/tmp"
-	if !b.Root {
-		read = append(slices.Clone(systemDirs[:]), "/etc", "/proc", "/dev", filepath.Dir(b.Launcher), b.Code)
-		read = append(read, b.Roots...)
-		if b.Modules != "" {
-			read = append(read, b.Modules)
-		}
-		write = b.Home
-	}
-	rules := []landlock.Rule{landlock.RODirs(read...).IgnoreIfMissing(), landlock.RWFiles(devices()...).IgnoreIfMissing()}
-	if write != "" {
-		rules = append(rules, landlock.RWDirs(write))
-	}
-	if err := landlock.V5.BestEffort().RestrictPaths(rules...); err != nil {
-		return err
-	}
-	return landlock.V6.BestEffort().RestrictScoped()
 }
 
 // dropBounding makes it impossible to gain a capability by running a program.

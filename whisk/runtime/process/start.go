@@ -144,7 +144,7 @@ func (l *Launcher) blueprint(in *interpreter, serial uint32) (b blueprint, home 
 		if err := os.Chown(home, b.HostID, b.HostID); b.HostID != 0 && err != nil {
 			return b, home, err
 		}
-		program, dir = filepath.Join(l.dir.path, launcher), home
+		program, dir, b.Home = filepath.Join(l.dir.path, launcher), home, home
 	}
 	modules := ""
 	if l.cfg.NodeModules != "" {
