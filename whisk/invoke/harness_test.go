@@ -17,10 +17,15 @@ import (
 	blobmem "millrace/blob/mem"
 	"millrace/whisk"
 	"millrace/whisk/runtime"
+	"millrace/whisk/runtime/process"
 	"millrace/whisk/runtime/runtimetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the process launcher start this binary as its sandbox helper.
+func TestMain(m *testing.M) {
+	process.Main()
+	goleak.VerifyTestMain(m)
+}
 
 // functions are the actions of a test: their code is their name.
 type functions = map[string]func(json.RawMessage) (json.RawMessage, error)

@@ -5,7 +5,7 @@ package invoke
 import (
 	"bytes"
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -68,7 +68,7 @@ type Invoker struct {
 func New(cfg Config) (*Invoker, error) {
 	pending, err := cfg.Activations.Pending(context.Background())
 	if err != nil {
-		return nil, errors.Join(errors.New("reading the accepted calls"), err)
+		return nil, fmt.Errorf("reading the accepted calls: %w", err)
 	}
 	if cfg.MemoryMB <= 0 {
 		cfg.MemoryMB = 3 * machineMemoryMB()
