@@ -36,7 +36,7 @@ type Gateway struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	drain chan struct{} // closed by Shutdown
-	once  sync.Once
+	mu    sync.Mutex    // held to close drain and to add to serve
 	serve sync.WaitGroup
 }
 

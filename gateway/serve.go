@@ -53,7 +53,13 @@ type listener struct {
 // stops accepting, finishes the requests in flight, for DrainTimeout at most if
 // it was ctx, and returns nil when all connections are gone. It closes ln.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	g.mu.Lock()
+	if g.stopping() {
+		g.mu.Unlock()
+		return ln.Close()
+	}
 	g.serve.Add(1)
+	g.mu.Unlock()
 	defer g.serve.Done()
 	l := &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}}
 	ticking := make(chan struct{})
@@ -97,7 +103,11 @@ func (g *Gateway) stopping() bool {
 // Shutdown makes all Serve calls drain and waits for them. When ctx ends first,
 // the connections that are left are closed.
 func (g *Gateway) Shutdown(ctx context.Context) error {
-	g.once.Do(func() { close(g.drain) })
+	g.mu.Lock()
+	if !g.stopping() {
+		close(g.drain)
+	}
+	g.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		g.serve.Wait()

@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestChangesAreServedAtOnce(t *testing.T) {
+	r := start(t, nil)
+	a, b := ok(t, "a"), ok(t, "b")
+	expect := func(want string) {
+		t.Helper()
+		if rep := r.get("/x"); rep.body != want {
+			t.Errorf("got %q, want %q", rep.body, want)
+		}
+	}
+	expect(notFoundBody)
+	r.route("1", "/x", a.addr)
+	expect("a")
+	r.route("1", "/x", b.addr)
+	expect("b")
+	r.put("routes/1", `{"uri":"/x","status":0,"upstream":{"nodes":{"`+a.addr+`":1}}}`)
+	expect(notFoundBody)
+	r.put("upstreams/u", `{"nodes":{"`+a.addr+`":1}}`)
+	r.put("routes/1", `{"uri":"/x","upstream_id":"u"}`)
+	expect("a")
+	r.put("upstreams/u", `{"nodes":{"`+b.addr+`":1}}`)
+	expect("b")
+	r.delete("upstreams/u")
+	if rep := r.get("/x"); rep.status != 502 || rep.header.Get("X-APISIX-Upstream-Status") != "" { // spec vector 10
+		t.Errorf("deleted upstream: %s %q", rep.line, rep.head)
+	}
+	r.put("services/s", `{"upstream":{"nodes":{"`+a.addr+`":1}},"hosts":["only.me"]}`)
+	r.put("routes/1", `{"uri":"/x","service_id":"s"}`)
+	expect(notFoundBody)
+	if rep := r.get("/x", "Host: only.me"); rep.body != "a" {
+		t.Errorf("host of the service: %s", rep.line)
+	}
+	r.delete("routes/1")
+	if rep := r.get("/x", "Host: only.me"); rep.status != 404 {
+		t.Errorf("deleted route: %s", rep.line)
+	}
+}
+
+func TestPluginPrecedence(t *testing.T) {
+	r := start(t, nil)
+	up := ok(t, "x")
+	r.put("services/s", `{"plugins":{"test-change":{"target":"/service"}},"upstream":{"nodes":{"`+up.addr+`":1}}}`)
+	r.put("plugin_configs/p", `{"plugins":{"test-change":{"target":"/config"}}}`)
+	for _, test := range [][2]string{
+		{`"service_id":"s"`, "/service"},
+		{`"service_id":"s","plugin_config_id":"p"`, "/config"},
+		{`"service_id":"s","plugin_config_id":"p","plugins":{"test-change":{"target":"/route"}}`, "/route"},
+	} {
+		r.put("routes/1", `{"uri":"/x",`+test[0]+`}`)
+		r.get("/x")
+		if got := up.last(t); !strings.HasPrefix(got, "GET "+test[1]+" ") {
+			t.Errorf("%s: %s", test[0], got)
+		}
+	}
+}
+
+func TestBrokenRouteStaysAsItWas(t *testing.T) {
+	r := start(t, nil)
+	up := ok(t, "good")
+	r.route("1", "/x", up.addr)
+	r.route("2", "/y", up.addr)
+	for _, broken := range []string{
+		`{"uri":"/x","plugins":{"no-such-plugin":{}}}`, `{"uri":"/x","remote_addr":"?"}`, `{"plugins":{}}`, `[1]`,
+		`{"uri":"/x","upstream":{"scheme":"grpc","nodes":{}}}`,
+	} {
+		r.put("routes/1", broken)
+		if a, b := r.get("/x"), r.get("/y"); a.body != "good" || b.body != "good" {
+			t.Errorf("%s: %s, %s", broken, a.line, b.line)
+		}
+	}
+	if logs := r.logs.String(); !strings.Contains(logs, "no-such-plugin") || !strings.Contains(logs, "route=1") {
+		t.Errorf("log lacks the reason: %s", logs)
+	}
+}
+
+// A condition that cannot be checked must not be left out.
+func TestUnsupportedConditions(t *testing.T) {
+	r := start(t, nil)
+	up := ok(t, "x")
+	nodes := `"upstream":{"nodes":{"` + up.addr + `":1}}`
+	for _, condition := range []string{`"vars":[["arg_a","==","1"]]`, `"filter_func":"function(vars) return true end"`, `"script":"return true; --"`} {
+		r.put("routes/1", `{"uri":"/x",`+nodes+`}`)
+		r.put("routes/1", `{"uri":"/x",`+condition+`,`+nodes+`}`)
+		if rep := r.get("/x"); rep.status != 404 {
+			t.Errorf("%s: %s", condition, rep.line)
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(condition, `"`), `"`)
+		if !strings.Contains(r.logs.String(), name) {
+			t.Errorf("%s is not in the log", name)
+		}
+	}
+	r.put("routes/1", `{"uri":"/x","vars":[],`+nodes+`}`)
+	if rep := r.get("/x"); rep.status != 200 {
+		t.Errorf("empty vars: %s", rep.line)
+	}
+}
+
+func TestRouterIsChecked(t *testing.T) {
+	if _, err := New(Config{Router: "radixtree_uri_with_parameter"}); err == nil {
+		t.Error("a router that is not served was accepted")
+	}
+	r := start(t, func(c *Config) { c.Router = "radixtree_uri" })
+	a, b := ok(t, "a"), ok(t, "b")
+	r.put("routes/1", `{"uri":"/h/*","host":"*.foo.com","upstream":{"nodes":{"`+a.addr+`":1}}}`)
+	r.route("2", "/h/x", b.addr)
+	if rep := r.get("/h/x", "Host: z.foo.com"); rep.body != "b" {
+		t.Errorf("got %q", rep.body)
+	}
+}
+
+// Under load, each answer must be of the configuration before or after a change,
+// nothing may fail, and replaced plugin instances are closed, but not in use.
+func TestChangesUnderLoad(t *testing.T) {
+	r := start(t, nil)
+	up := ok(t, "x")
+	put := func(i int) {
+		r.put("routes/1", fmt.Sprintf(`{"uri":"/x","plugins":{"test-close":{},"test-change":{"answer":{"X-Version":"%d"}}},"upstream":{"nodes":{"%s":1}}}`, i, up.addr))
+	}
+	put(0)
+	var current atomic.Int64
+	var clients sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		c := r.dial()
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				before := current.Load()
+				c.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+				rep, err := c.tryReply("GET")
+				if err != nil || rep.status != 200 || rep.body != "x" {
+					t.Errorf("answer %+v %v", rep, err)
+					return
+				}
+				v, _ := strconv.ParseInt(rep.header.Get("X-Version"), 10, 64)
+				if v < before || v > current.Load()+1 {
+					t.Errorf("version %d was served, %d to %d expected", v, before, current.Load()+1)
+				}
+			}
+		})
+	}
+	for i := 1; i <= 200; i++ {
+		put(i)
+		current.Store(int64(i))
+	}
+	close(stop)
+	clients.Wait()
+	eventually(t, "closing replaced plugins", func() bool { return instances.Load() == 1 })
+	r.delete("routes/1")
+	eventually(t, "closing the last plugin", func() bool { return instances.Load() == 0 })
+	if n := closedInUse.Load(); n > 0 {
+		t.Errorf("%d times a request met a closed plugin", n)
+	}
+}
