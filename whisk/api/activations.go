@@ -1,9 +1,11 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"millrace/activation"
 	"millrace/whisk"
@@ -66,7 +68,8 @@ func appendActivationWithLogs(b []byte, rec *whisk.Activation) []byte {
 	return appendActivation(b, rec, rec.Logs)
 }
 
-// record finds the activation that the path names.
+// record finds the activation that the path names. For one that still runs it
+// waits a while.
 func (a *API) record(x *exchange, r *http.Request) (*whisk.Activation, error) {
 	if err := own(x.caller, x.namespace, x.namespace+"/"+x.name); err != nil {
 		return nil, err
@@ -74,11 +77,44 @@ func (a *API) record(x *exchange, r *http.Request) (*whisk.Activation, error) {
 	if err := whisk.CheckActivationID(x.name); err != nil {
 		return nil, err
 	}
-	rec, err := a.Activations.Get(r.Context(), x.namespace, x.name)
+	rec, err := a.awaitEnd(r.Context(), x.namespace, x.name)
 	if errors.Is(err, activation.ErrNotFound) {
 		return nil, notFound()
 	}
 	return rec, err
+}
+
+// The log is asked again after firstLook, then after twice as long each time,
+// lastLook at most.
+const (
+	firstLook = 2 * time.Millisecond
+	lastLook  = 50 * time.Millisecond
+)
+
+// awaitEnd answers a record once its call has ended, or as it is when the time
+// is over or ctx ends.
+func (a *API) awaitEnd(ctx context.Context, namespace, id string) (*whisk.Activation, error) {
+	rec, err := a.Activations.Get(ctx, namespace, id)
+	if err != nil || rec.Response.Status != whisk.Running {
+		return rec, err
+	}
+	over := time.NewTimer(a.RecordWait)
+	defer over.Stop()
+	look := time.NewTimer(firstLook)
+	defer look.Stop()
+	for every := firstLook; ; look.Reset(every) {
+		select {
+		case <-look.C:
+		case <-over.C:
+			return rec, nil
+		case <-ctx.Done():
+			return rec, nil
+		}
+		if rec, err = a.Activations.Get(ctx, namespace, id); err != nil || rec.Response.Status != whisk.Running {
+			return rec, err
+		}
+		every = min(2*every, lastLook)
+	}
 }
 
 func (a *API) showActivation(x *exchange, r *http.Request) (answer, error) {

@@ -51,6 +51,10 @@ type Config struct {
 	// Build is shown by GET /api/v1 and is a time, 2026-01-02T03:04:05Z; Buildno
 	// a short text. They may be empty.
 	Build, Buildno string
+	// RecordWait is how long a request for the record of a call that still runs
+	// waits for its end, so that a client that polls until there is a record
+	// finds a finished one. 0: 2 s.
+	RecordWait time.Duration
 }
 
 // API is an http.Handler. It may be used by several goroutines.
@@ -69,6 +73,9 @@ func New(c Config) (*API, error) {
 	keys, err := newKeyring(c.Identities, c.Limits.Namespace)
 	if err != nil {
 		return nil, fmt.Errorf("making the REST API: %w", err)
+	}
+	if c.RecordWait <= 0 {
+		c.RecordWait = 2 * time.Second
 	}
 	a := &API{Config: c, keys: keys, mux: http.NewServeMux()}
 	a.about = a.staticDocuments(time.Now())
@@ -141,6 +148,9 @@ func (a *API) routes() {
 	a.handle("GET "+ns+"/packages/{name}", a.showPackage)
 	a.handle("PUT "+ns+"/packages/{name}", a.putPackage)
 	a.handle("DELETE "+ns+"/packages/{name}", a.deletePackage)
+
+	a.both("GET", ns+"/triggers", emptyCollection("triggers"))
+	a.both("GET", ns+"/rules", emptyCollection("rules"))
 
 	a.both("GET", ns+"/activations", a.listActivations)
 	a.handle("GET "+ns+"/activations/{id}", a.showActivation)

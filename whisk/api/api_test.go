@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -133,6 +134,7 @@ func newAPI(t testing.TB, change func(*Config)) (*API, *functions) {
 		Manifest: manifestOf(t, nodeAndJava), Limits: whisk.DefaultSystemLimits(),
 		Identities: []whisk.Identity{identity("guest", GuestKey), identity("stranger", strangerKey)},
 		Build:      "2026-01-02T03:04:05Z",
+		RecordWait: time.Millisecond,
 	}
 	if change != nil {
 		change(&c)
