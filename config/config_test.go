@@ -189,6 +189,29 @@ functions:
 	}
 }
 
+// The functions API is for other machines once nobody can know its keys.
+func TestFunctionsListen(t *testing.T) {
+	own := "users: {me: 0B3CDA1C-5C36-4C0F-A0A2-7D9C8A2A7B11:" + strings.Repeat("k", 64) + "}"
+	for name, test := range map[string]struct{ text, want string }{
+		"well-known keys":        {"functions: {}", "127.0.0.1:3233"},
+		"own keys":               {"functions: {" + own + "}", "0.0.0.0:3233"},
+		"own and well-known":     {"functions: {" + own[:len(own)-1] + ", guest: " + wellKnownGuestUUID + ":" + wellKnownGuestSecret + "}}", "127.0.0.1:3233"},
+		"own keys, given":        {"functions: {listen: 3233, " + own + "}", "127.0.0.1:3233"},
+		"own keys, given before": {"functions:\n  listen: 127.0.0.2:1\n  " + own, "127.0.0.2:1"},
+		"no users":               {"functions: {users: {}}", "127.0.0.1:3233"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := mustParse(t, test.text, nil)
+			if got := c.Functions.Listen[0].Address(); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if err := c.CheckExposure(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestReferences(t *testing.T) {
 	env := map[string]string{"PORT": "9999", "ON": "false", "KEY": "abc", "EMPTY": ""}
 	c := mustParse(t, `

@@ -9,6 +9,7 @@ import (
 
 // finish applies what depends on several keys, and checks them against each other.
 func (k *keys) finish(d *decoder) {
+	k.finishFunctions(d)
 	k.finishListeners()
 	k.finishRoles(d)
 	if at, ok := d.given["apisix.ssl"]; ok && k.c.Gateway.TLS.Enabled {
@@ -21,6 +22,20 @@ func (k *keys) finish(d *decoder) {
 	if a := k.c.Admin; !a.KeyRequired && k.c.Has(RoleAdmin) && !a.Listen.Loopback() && !onlyLoopback(a.AllowFrom) {
 		d.warnings = append(d.warnings, fmt.Sprintf("%s: deployment.admin.admin_key_required is false: whoever reaches %s can change every route",
 			d.file, a.Listen.Address()))
+	}
+}
+
+// finishFunctions opens the functions API to other machines once nobody can know
+// its keys, unless the file says where it listens.
+func (k *keys) finishFunctions(d *decoder) {
+	_, listen := d.given["functions.listen"]
+	_, users := d.given["functions.users"]
+	f := &k.c.Functions
+	if listen || !users || len(f.Users) == 0 || len(k.c.WellKnownUsers()) > 0 {
+		return
+	}
+	for i := range f.Listen {
+		f.Listen[i].Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), f.Listen[i].Addr.Port())
 	}
 }
 
