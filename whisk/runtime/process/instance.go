@@ -196,11 +196,13 @@ func (i *instance) exchange(ctx context.Context, deadline time.Time, t frameType
 	return a, err
 }
 
-func (i *instance) converse(t frameType, id uint32, rest []byte) (a answer, err error) {
-	if i.scratch, err = writeRequest(i.req, i.scratch, t, id, i.said, rest); err != nil {
-		return answer{}, err
+func (i *instance) converse(t frameType, id uint32, rest []byte) (answer, error) {
+	i.scratch = appendHead(i.scratch[:0], t, id, i.said, len(rest))
+	if len(rest) <= smallRequest {
+		i.scratch, rest = append(i.scratch, rest...), nil
 	}
-	if a, err = i.read.next(); err != nil {
+	a, err := i.read.ask(i.scratch, rest)
+	if err != nil {
 		return answer{}, err
 	}
 	if a.ID != id || (a.Type != frameOK && a.Type != frameFailed) {

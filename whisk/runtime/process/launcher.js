@@ -6,14 +6,25 @@ const fs = require('fs');
 const net = require('net');
 const { parse, stringify } = JSON;
 const { writeSync } = fs;
-const env = process.env;
-const home = env.HOME;
+const realEnv = process.env;
+const home = realEnv.HOME;
 const exit = process.exit.bind(process);
 const fromString = Buffer.from;
 const { utf8Slice, utf8Write, readUInt32LE, writeUInt32LE } = Buffer.prototype;
 
 const HEADER = 9;
 const READY = 1, INIT = 2, RUN = 3, OK = 4, FAILED = 5;
+// The action's environment is an object of ours, which child processes get as
+// well: to set a variable of the process at every call would cost more than all
+// the rest of a call, and leak, as the C library keeps every value.
+const env = { ...realEnv };
+process.env = new Proxy(env, {
+  set (target, name, value) {
+    if (name === 'TZ') realEnv.TZ = value; // V8 reads it there
+    if (typeof name !== 'symbol') target[name] = String(value);
+    return true;
+  },
+});
 const RUN_ENV = ['__OW_NAMESPACE', '__OW_ACTION_NAME', '__OW_ACTION_VERSION', '__OW_ACTIVATION_ID',
   '__OW_TRANSACTION_ID', '__OW_DEADLINE', '__OW_API_KEY'];
 
@@ -184,6 +195,7 @@ function reason(e) {
 async function init(id, said, code) {
   try {
     const what = parse(said);
+    Object.assign(realEnv, what.env); // native code reads it there
     Object.assign(env, what.env);
     const main = what.main || 'main';
     const found = what.dir ? await fromTree(what.dir, main) : fromText(code, main);

@@ -173,8 +173,16 @@ func (l *logs) take() []string {
 	if l.limit == 0 {
 		return nil
 	}
+	if !l.closed && len(l.out.partial)+len(l.err.partial) == 0 && !anyReadable(l.out.fd, l.err.fd) {
+		return l.cutOff()
+	}
 	l.drain(&l.out)
 	l.drain(&l.err)
+	return l.cutOff()
+}
+
+// cutOff answers the lines of the call that has ended.
+func (l *logs) cutOff() []string {
 	lines := l.lines
 	l.lines, l.size, l.cut = nil, 0, false
 	return lines

@@ -176,9 +176,9 @@ func (l *Launcher) spawn(b blueprint, serial uint32) (*instance, error) {
 		}
 		return nil, err
 	}
-	i.read = newFrameReader(ours.ans, l.cfg.MaxReply)
+	i.read, err = newFrameReader(ours.req, ours.ans, l.cfg.MaxReply)
 	go i.reap()
-	if err := errors.Join(i.logs.start(ours.stdout, ours.stderr), l.add(i), i.enterGroup()); err != nil {
+	if err := errors.Join(err, i.logs.start(ours.stdout, ours.stderr), l.add(i), i.enterGroup()); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
 	return i, nil

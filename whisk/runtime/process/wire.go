@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"millrace/whisk/runtime"
 )
@@ -113,9 +114,90 @@ type frameReader struct {
 	buf   [4096]byte
 	from  int // buf[from:to] is read and not yet used
 	to    int
+
+	// What ask needs: the pipes, and the request that it is sending.
+	req, ans  syscall.RawConn
+	reqFile   *os.File
+	request   []byte
+	rest      []byte
+	sent      bool
+	err       error
+	step      func(fd uintptr) bool
+	writeStep func(fd uintptr) bool
 }
 
-func newFrameReader(f *os.File, limit int) *frameReader { return &frameReader{r: f, limit: limit} }
+func newFrameReader(req, ans *os.File, limit int) (*frameReader, error) {
+	f := &frameReader{r: ans, limit: limit, reqFile: req}
+	f.step, f.writeStep = f.askStep, f.askWrite
+	var err error
+	if f.req, err = req.SyscallConn(); err != nil {
+		return nil, err
+	}
+	f.ans, err = ans.SyscallConn()
+	return f, err
+}
+
+// ask sends a request, in two parts, and reads the next frame. It prepares to
+// wait before it sends, so that it need not try a read that finds nothing yet.
+func (f *frameReader) ask(request, rest []byte) (answer, error) {
+	if f.from != f.to {
+		return answer{}, errMalformed // it came unasked
+	}
+	f.request, f.rest, f.sent, f.err = request, rest, false, nil
+	f.from, f.to = 0, 0
+	err := f.ans.Read(f.step)
+	f.request, f.rest = nil, nil
+	if err != nil {
+		return answer{}, err
+	}
+	if f.err != nil {
+		return answer{}, f.err
+	}
+	return f.next()
+}
+
+// askStep sends when it is called first, and reads when something has come. It
+// tells whether it is done.
+func (f *frameReader) askStep(fd uintptr) bool {
+	if !f.sent {
+		f.sent = true
+		f.err = f.send()
+		return f.err != nil
+	}
+	n, errno := rawRead(fd, f.buf[:])
+	switch {
+	case errno == syscall.EAGAIN, errno == syscall.EINTR:
+		return false
+	case errno != 0:
+		f.err = errno
+	case n == 0:
+		f.err = io.EOF
+	}
+	f.to = n
+	return true
+}
+
+func (f *frameReader) send() error {
+	if err := f.req.Write(f.writeStep); err != nil {
+		return err
+	}
+	for _, part := range [][]byte{f.request, f.rest} {
+		if len(part) > 0 {
+			if _, err := f.reqFile.Write(part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// askWrite writes what fits into the pipe at once, which is all of a usual
+// request. What does not is left for a write that waits and words its error.
+func (f *frameReader) askWrite(fd uintptr) bool {
+	n, _ := rawWrite(fd, f.request)
+	f.request = f.request[n:]
+	return true
+}
 
 // next answers the next frame. io.EOF: the other side has closed.
 func (f *frameReader) next() (answer, error) {
