@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,11 @@ func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 	log := e.logger(cfg.Log)
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
+	}
+	if _, set := e.lookup("GOGC"); !set {
+		// The live heap is small: at the default the collector would run many
+		// times a second under load.
+		debug.SetGCPercent(400)
 	}
 	ctx, stop := stopSignals(ctx)
 	defer stop()
