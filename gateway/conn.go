@@ -40,6 +40,7 @@ type clientConn struct {
 	trusted, realIPFrom bool       // what the client's headers may say
 
 	deadline atomic.Int64 // coarse milliseconds; 0 is none
+	upTime   atomic.Int64 // deadline of the upstream; 0 is none
 	waiting  atomic.Int64 // since when an upstream is working; 0 if none is
 	idle     atomic.Bool  // no request has begun
 
@@ -206,10 +207,25 @@ func (c *clientConn) attach(up *upstream.Conn) bool {
 	return true
 }
 
+// expectUp gives the upstream d for its next read.
+func (c *clientConn) expectUp(d time.Duration) {
+	c.upTime.Store(c.l.g.clock.ms.Load() + d.Milliseconds())
+}
+
+// endUp ends a call whose upstream has used up its time.
+func (c *clientConn) endUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.up != nil && c.upTime.Load() != 0 {
+		c.up.SetReadDeadline(past)
+	}
+}
+
 func (c *clientConn) detach() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.up = nil
+	c.upTime.Store(0)
 	if c.cancel == nil {
 		c.waiting.Store(0)
 	}

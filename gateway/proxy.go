@@ -193,6 +193,7 @@ const smallWrite = 4 << 10
 
 // converse sends the request and reads the head of the answer.
 func (x *exchange) converse(up *upstream.Conn, node *upstream.Node) error {
+	up.NoDeadline()
 	out := x.appendRequest(x.conn.out[:0], node)
 	body := x.req.body
 	if !x.req.bodyRead {
@@ -211,11 +212,25 @@ func (x *exchange) converse(up *upstream.Conn, node *upstream.Node) error {
 		}
 	}
 	if x.req.bodyRead {
-		up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
+		x.expectAnswer(up)
 	} else {
 		x.startUpload(up)
 	}
 	return x.readAnswer(up)
+}
+
+// coarseTimeout is from when on the listener's tick watches a read timeout; a
+// timer for each request would cost more than it is worth.
+const coarseTimeout = 5 * time.Second
+
+// expectAnswer gives the upstream its time to go on with the answer.
+func (x *exchange) expectAnswer(up *upstream.Conn) {
+	if d := x.route.timeouts.Read; d < coarseTimeout {
+		up.SetReadDeadline(time.Now().Add(d))
+	} else {
+		up.NoDeadline()
+		x.conn.expectUp(d)
+	}
 }
 
 func (x *exchange) sendUp(up *upstream.Conn, b []byte) error {
@@ -257,7 +272,6 @@ type uploaded struct {
 // a server may answer before it has read everything.
 func (x *exchange) startUpload(up *upstream.Conn) {
 	x.req.streamed = true
-	up.SetDeadline(time.Time{})
 	done := make(chan uploaded, 1)
 	x.call.upload = done
 	go func() {
@@ -313,6 +327,20 @@ func (x *exchange) copyBody(up *upstream.Conn) uploaded {
 		}
 	}
 	return uploaded{whole: true}
+}
+
+// uploading says whether the request body is still being sent.
+func (x *exchange) uploading() bool {
+	if x.call.upload == nil {
+		return false
+	}
+	select {
+	case result := <-x.call.upload:
+		x.call.upload <- result
+		return false
+	default:
+		return true
+	}
 }
 
 // clientFailed says whether an upload has ended because of the client.

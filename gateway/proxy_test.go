@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -191,13 +192,19 @@ func TestPassHost(t *testing.T) {
 
 func TestStaleConnection(t *testing.T) {
 	r := start(t, nil)
+	var closed atomic.Int64
 	up := serve(t, func(s *server, c *upstreamConn) { // closes after each answer, unannounced
 		s.request(c)
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		c.Close()
+		closed.Add(1)
 	})
 	r.route("1", "/x", up.addr)
 	for i := range 30 {
 		method := []string{"GET", "POST"}[i%2]
+		if method == "POST" { // it may not be repeated: the end must have come before
+			eventually(t, "closing", func() bool { return closed.Load() >= int64(i) })
+		}
 		if rep := r.do(method, "/x", "Content-Length: 0"); rep.status != 200 {
 			t.Fatalf("%s number %d: %s", method, i, rep.line)
 		}

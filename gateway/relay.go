@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"io"
-	"time"
 
 	"millrace/gateway/http1"
 )
@@ -127,10 +126,7 @@ func (x *exchange) stream(out []byte, chunk bool) bool {
 			}
 			out = x.conn.out[:0]
 		}
-		if x.call.upload == nil {
-			up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
-		}
-		n, err := up.Reader.Read(*buf)
+		n, err := (*answerReader)(x).Read(*buf)
 		if n > 0 && chunk {
 			out = http1.AppendChunk(out, (*buf)[:n])
 		} else {
@@ -152,6 +148,18 @@ func (x *exchange) stream(out []byte, chunk bool) bool {
 	return len(out) == 0 || x.flush(out)
 }
 
+// answerReader reads the answer's body; each read has the upstream's read timeout,
+// unless the server may still be waiting for the request.
+type answerReader exchange
+
+func (r *answerReader) Read(p []byte) (int, error) {
+	x := (*exchange)(r)
+	if !x.uploading() {
+		x.expectAnswer(x.call.conn)
+	}
+	return x.call.conn.Reader.Read(p)
+}
+
 // release ends the call; whole says that the answer was read to its end.
 func (x *exchange) release(whole bool) {
 	up := x.call.conn
@@ -166,11 +174,7 @@ const filteredBody = 64 << 20
 
 // relayFiltered reads the whole answer for the body filters.
 func (x *exchange) relayFiltered() error {
-	up := x.call.conn
-	if x.call.upload == nil {
-		up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
-	}
-	body, err := io.ReadAll(io.LimitReader(up.Reader, filteredBody+1))
+	body, err := io.ReadAll(io.LimitReader((*answerReader)(x), filteredBody+1))
 	x.release(err == nil && len(body) <= filteredBody)
 	switch {
 	case x.conn.gone():

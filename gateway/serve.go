@@ -234,6 +234,9 @@ func (c *clientConn) check(now int64) {
 	if dl := c.deadline.Load(); dl != 0 && now > dl {
 		c.Conn.SetDeadline(past)
 	}
+	if dl := c.upTime.Load(); dl != 0 && now > dl {
+		c.endUp()
+	}
 	if since := c.waiting.Load(); since == 0 || now-since < 2*tickEvery.Milliseconds() {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -242,6 +243,7 @@ type Conn struct {
 	Reader *http1.Reader
 
 	raw      net.Conn
+	timed    atomic.Bool // a deadline is set
 	endpoint *Endpoint
 	served   int
 	since    time.Time // idle since
@@ -265,6 +267,32 @@ func (c *Conn) handshake(ctx context.Context, e *Endpoint) error {
 
 // Fresh says that the connection has served no request yet.
 func (c *Conn) Fresh() bool { return c.served == 0 }
+
+// SetDeadline sets both deadlines, which also a kept-alive connection keeps.
+func (c *Conn) SetDeadline(t time.Time) error {
+	c.timed.Store(true)
+	return c.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline is SetDeadline for reads.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.timed.Store(true)
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline is SetDeadline for writes.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.timed.Store(true)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// NoDeadline takes deadlines away if any may be set.
+func (c *Conn) NoDeadline() {
+	if c.timed.Load() {
+		c.timed.Store(false)
+		c.Conn.SetDeadline(time.Time{})
+	}
+}
 
 // Release ends an exchange. The connection is kept for the next one if reusable
 // is true and its settings allow it, else closed.
