@@ -72,11 +72,6 @@ var types = map[string]string{
 
 // needsCharset says whether nginx would add its charset to a Content-Type.
 func needsCharset(contentType []byte) bool {
-	switch len(contentType) {
-	case 8, 9, 10, 16, 19, 22:
-	default:
-		return false
-	}
 	switch string(contentType) {
 	case "text/html", "text/plain", "text/xml", "text/vnd.wap.wml",
 		"application/javascript", "application/rss+xml":
