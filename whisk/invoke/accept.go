@@ -82,6 +82,7 @@ func (v *Invoker) accept(ctx context.Context, r *request) error {
 	}
 	r.durable = true
 	r.Payload = bytes.Clone(r.Payload)
+	v.announce(r)
 	go v.background(r)
 	return nil
 }
@@ -127,6 +128,7 @@ func (v *Invoker) recover(ctx context.Context) {
 			v.recordOnly(r, failed(whisk.WhiskError, msgInterrupted))
 			continue
 		}
+		v.announce(r)
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():

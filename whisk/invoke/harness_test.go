@@ -121,6 +121,15 @@ func (h *house) ended(namespace, id string) *whisk.Activation {
 	return rec
 }
 
+// mustBeRunning: whoever is told an activation id finds a record.
+func (h *house) mustBeRunning(id string) {
+	h.t.Helper()
+	rec, err := h.log.Get(context.Background(), "guest", id)
+	if err != nil || rec.Response.Status != whisk.Running {
+		h.t.Errorf("record of a call that was just accepted: %v, %v", rec, err)
+	}
+}
+
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {

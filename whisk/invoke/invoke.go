@@ -177,6 +177,7 @@ func (v *Invoker) await(ctx context.Context, r *request, w *worker, wt *waiter) 
 		}
 	}
 	r.Payload = bytes.Clone(r.Payload)
+	v.announce(r) // the wait may be over before the instance has been launched
 	ended := make(chan *whisk.Activation, 1)
 	go func() { ended <- v.carry(r, w) }()
 	select {
@@ -188,9 +189,18 @@ func (v *Invoker) await(ctx context.Context, r *request, w *worker, wt *waiter) 
 	return nil, nil
 }
 
+// announce makes a call visible that waits for its turn: who knows its id finds
+// a record from then on.
+func (v *Invoker) announce(r *request) {
+	now := time.Now()
+	f := factsOf(r.Action)
+	v.cfg.Activations.Put(openRecord(&f, &r.Call, now, now.Sub(r.received)).running)
+}
+
 // detach lets a call go on waiting without its caller.
 func (v *Invoker) detach(r *request, wt *waiter) {
 	r.Payload = bytes.Clone(r.Payload)
+	v.announce(r)
 	go func() {
 		if w := <-wt.given; w != nil {
 			v.carry(r, w)

@@ -167,6 +167,7 @@ func TestWaitIsOver(t *testing.T) {
 		if rec, err := h.v.Invoke(tc.ctx, c); rec != nil || err != nil {
 			t.Errorf("%s: %v, %v", tc.name, rec, err)
 		}
+		h.mustBeRunning(c.ID)
 		copy(c.Payload, "#############") // the caller may use it again
 		calls = append(calls, c)
 	}
@@ -306,6 +307,7 @@ func TestNonBlockingCall(t *testing.T) {
 	if rec, err := h.v.Invoke(context.Background(), c); rec != nil || err != nil {
 		t.Fatalf("%v, %v", rec, err)
 	}
+	h.mustBeRunning(c.ID)
 	copy(c.Payload, "#######")
 	pending := func() []activation.Accepted {
 		list, err := h.log.Pending(context.Background())
