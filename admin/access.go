@@ -53,7 +53,7 @@ func newAccess(cfg Config) (access, error) {
 		if k.Key == "" {
 			return acc, fmt.Errorf("admin_key: the key named %q is empty", k.Name)
 		}
-		acc.loopbackOnly = acc.loopbackOnly || WellKnown(k.Key)
+		acc.loopbackOnly = acc.loopbackOnly || WellKnown(k.Key) && !cfg.InsecureWellKnownKeys
 		acc.keys = append(acc.keys, hashedKey{sha256.Sum256([]byte(k.Key)), k.Role == "viewer"})
 	}
 	if acc.required && len(acc.keys) == 0 {

@@ -94,6 +94,12 @@ func TestWellKnownKey(t *testing.T) {
 			t.Errorf("Host %s, Origin %q: %d %s", tt.host, tt.origin, got.status, got.body)
 		}
 	}
+	insecure := start(t, func(c *admin.Config) {
+		c.Keys, c.InsecureWellKnownKeys = []admin.Key{{Name: "admin", Key: key, Role: "admin"}}, true
+	})
+	if got := insecure.do("GET", "/routes", "", "X-API-KEY", key, "Host", "example.com"); got.status != 200 {
+		t.Errorf("a well-known key that may be used from everywhere is refused: %d %s", got.status, got.body)
+	}
 	own := start(t, nil)
 	if got := own.do("GET", "/routes", "", "Host", "example.com", "Origin", "http://example.com"); got.status != 200 {
 		t.Errorf("an own key is refused for another host: %d %s", got.status, got.body)

@@ -22,6 +22,7 @@ import (
 
 	"millrace/internal/cjson"
 	"millrace/internal/fieldcrypt"
+	"millrace/plugin"
 	"millrace/resource"
 	"millrace/store"
 )
@@ -52,6 +53,11 @@ type Config struct {
 	Version string
 	// Keyring encrypts secret fields; nil stores them as they are sent.
 	Keyring *fieldcrypt.Keyring
+	// Plugins are those that resources may use.
+	Plugins *plugin.Set
+	// InsecureWellKnownKeys takes a well-known key whatever the Host and Origin
+	// of a request.
+	InsecureWellKnownKeys bool
 }
 
 // Applied is told to by whoever serves what is stored.

@@ -22,6 +22,8 @@ type ControlConfig struct {
 	Log     *slog.Logger
 	Store   store.Store
 	Keyring *fieldcrypt.Keyring
+	// Plugins are those that may be used.
+	Plugins *plugin.Set
 	// Version is this program's own, for the Server header.
 	Version string
 }
@@ -37,7 +39,7 @@ type control struct {
 // key, so its listener must be one that only trusted clients reach.
 func NewControl(cfg ControlConfig) (http.Handler, error) {
 	c := &control{cfg, map[string]*jsonschema.Schema{}}
-	for _, name := range plugin.Names() {
+	for _, name := range cfg.Plugins.Names() {
 		t, _ := plugin.Lookup(name)
 		schema, err := jsonschema.Compile(t.Schema)
 		if err != nil {
@@ -65,7 +67,7 @@ func (c *control) serve(r *http.Request) answer {
 		return page(http.StatusNotFound)
 	}
 	if segments[1] == "schema" && len(segments) == 2 {
-		return schemas()
+		return c.schemas()
 	}
 	for _, k := range resource.Kinds() {
 		switch {
@@ -85,13 +87,13 @@ func isRebound(r *http.Request) bool {
 	return err == nil && client.Addr().Unmap().IsLoopback() && !isLoopback(r.Host)
 }
 
-func schemas() answer {
+func (c *control) schemas() answer {
 	kinds := map[string]json.RawMessage{}
 	for _, k := range resource.Kinds() {
 		kinds[k.Name] = json.RawMessage(k.Schema)
 	}
 	return answer{status: http.StatusOK, body: map[string]any{
-		"main": kinds, "plugins": allPlugins("http"), "stream_plugins": allPlugins("stream"),
+		"main": kinds, "plugins": allPlugins("http", c.Plugins), "stream_plugins": allPlugins("stream", c.Plugins),
 	}}
 }
 
@@ -147,7 +149,7 @@ func (c *control) item(k *resource.Kind, e store.Entry) (i item, ok bool) {
 		return item{}, false
 	}
 	resource.Decrypt(doc, c.Keyring)
-	if k.Check(doc, nil) != nil {
+	if k.Check(doc, resource.World{}) != nil {
 		return item{}, false
 	}
 	k.SetDefaults(doc)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"millrace/admin"
+	"millrace/plugin"
 	"millrace/store"
 )
 
@@ -161,4 +162,12 @@ func TestStoreUnavailable(t *testing.T) {
 		b.expect(b.do(method, "/routes/1", plain), 503, msg("failed to reach the store of the configuration"))
 	}
 	b.expect(b.do(http.MethodPut, "/routes/1", `{"uri":"/a","upstream_id":1}`), 503, msg("failed to reach the store of the configuration"))
+}
+
+func TestPluginThatIsNotListed(t *testing.T) {
+	b := start(t, func(c *admin.Config) { c.Plugins = plugin.NewSet([]string{"other"}) })
+	got := b.do("PUT", "/routes/1", `{"uri":"/a","plugins":{"tester":{}}}`)
+	b.expect(got, 400, msg("unknown plugin [tester]"))
+	b.expect(b.do("GET", "/plugins/list", ""), 200, `[]`)
+	b.expect(b.do("GET", "/plugins/tester", ""), 404, msg("plugin not found in subsystem http"))
 }

@@ -21,21 +21,21 @@ func (a *api) helper(method string, segments []string) func(*call) answer {
 	case method != http.MethodGet:
 		return nil
 	case segments[0] == "schema" && second == "plugins" && len(segments) > 2:
-		return handled(func(c *call) answer { return pluginSchema(segments[2], c) })
+		return handled(func(c *call) answer { return a.pluginSchema(segments[2], c) })
 	case segments[0] == "schema":
 		return handled(kindSchema)
 	case second == "list":
-		return listPlugins
+		return a.listPlugins
 	default:
-		return handled(func(c *call) answer { return pluginSchema(c.id, c) })
+		return handled(func(c *call) answer { return a.pluginSchema(c.id, c) })
 	}
 }
 
 // listPlugins answers the names of the plugins.
-func listPlugins(c *call) answer {
+func (a *api) listPlugins(c *call) answer {
 	switch c.args.Get("subsystem") {
 	case "", "http":
-		return answer{status: http.StatusOK, body: plugin.Names()}
+		return answer{status: http.StatusOK, body: a.Plugins.Names()}
 	case "stream":
 		return answer{status: http.StatusOK, body: []string{}}
 	}
@@ -44,7 +44,7 @@ func listPlugins(c *call) answer {
 
 // pluginSchema answers a schema of the plugin with a name, or with ?all=true and
 // no name everything about all plugins.
-func pluginSchema(name string, c *call) answer {
+func (a *api) pluginSchema(name string, c *call) answer {
 	subsystem := c.args.Get("subsystem")
 	if subsystem == "" {
 		subsystem = "http"
@@ -56,9 +56,9 @@ func pluginSchema(name string, c *call) answer {
 		if c.args.Get("all") != "true" {
 			return *fail(http.StatusBadRequest, msgPluginName)
 		}
-		return answer{status: http.StatusOK, body: allPlugins(subsystem)}
+		return answer{status: http.StatusOK, body: allPlugins(subsystem, a.Plugins)}
 	}
-	t, ok := plugin.Lookup(name)
+	t, ok := a.Plugins.Lookup(name)
 	if !ok || subsystem == "stream" {
 		return *fail(http.StatusNotFound, msgPluginNotFound+subsystem)
 	}
@@ -84,12 +84,12 @@ type pluginFacts struct {
 	MetadataSchema json.RawMessage `json:"metadata_schema,omitempty"`
 }
 
-func allPlugins(subsystem string) map[string]pluginFacts {
+func allPlugins(subsystem string, known *plugin.Set) map[string]pluginFacts {
 	all := map[string]pluginFacts{}
 	if subsystem == "stream" {
 		return all
 	}
-	for _, name := range plugin.Names() {
+	for _, name := range known.Names() {
 		t, _ := plugin.Lookup(name)
 		all[name] = pluginFacts{t.Version, t.Priority, json.RawMessage(t.Schema), json.RawMessage(t.ConsumerSchema), json.RawMessage(t.MetadataSchema)}
 	}

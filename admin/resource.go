@@ -257,13 +257,14 @@ func forbidden(doc map[string]any) string {
 
 // check answers what is wrong with a document, nil for nothing.
 func (c *collection) check(ctx context.Context, doc any) *answer {
-	err := c.Kind.Check(doc, func(folder, id string) ([]byte, error) {
+	refs := func(folder, id string) ([]byte, error) {
 		e, err := c.Store.Get(ctx, resource.Prefix+folder+"/"+id)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil, nil
 		}
 		return e.Value, err
-	})
+	}
+	err := c.Kind.Check(doc, resource.World{Refs: refs, Plugins: c.Plugins})
 	if err == nil {
 		return nil
 	}

@@ -39,8 +39,8 @@ type Config struct {
 	Functions Functions
 	Console   Console
 
-	// Warnings name the keys that are known but have no effect here, each with
-	// file, line and reason.
+	// Warnings name the keys that are known but have no effect here with their
+	// lines, those with the same reason together.
 	Warnings []string
 }
 

@@ -18,6 +18,9 @@ type decoder struct {
 	env      func(string) (string, bool)
 	problems []problem
 	warnings []string
+	// ineffective are the reasons why keys have no effect, in the order in which
+	// they were met, and for each the keys with their lines.
+	ineffective []reason
 	// given are the keys that the file has, by their dotted paths.
 	given map[string]*yaml.Node
 }
@@ -32,6 +35,12 @@ type field interface {
 type problem struct {
 	line int
 	text string
+}
+
+// reason is why some keys of the file have no effect.
+type reason struct {
+	text string
+	keys []string
 }
 
 type fieldFunc func(d *decoder, key string, n *yaml.Node)
@@ -132,8 +141,26 @@ func (d *decoder) fail(n *yaml.Node, key, format string, args ...any) {
 	d.problems = append(d.problems, problem{n.Line, fmt.Sprintf("%s:%d: %s: %s", d.file, n.Line, key, fmt.Sprintf(format, args...))})
 }
 
-func (d *decoder) warn(n *yaml.Node, key, reason string) {
-	d.warnings = append(d.warnings, fmt.Sprintf("%s:%d: %s has no effect here: %s", d.file, n.Line, key, reason))
+// warn notes that a key has no effect.
+func (d *decoder) warn(n *yaml.Node, key, why string) {
+	at := fmt.Sprintf("%s (line %d)", key, n.Line)
+	for i := range d.ineffective {
+		if r := &d.ineffective[i]; r.text == why {
+			r.keys = append(r.keys, at)
+			return
+		}
+	}
+	d.ineffective = append(d.ineffective, reason{why, []string{at}})
+}
+
+// allWarnings answers the warnings: one for all keys that have no effect for the
+// same reason.
+func (d *decoder) allWarnings() []string {
+	all := d.warnings
+	for _, r := range d.ineffective {
+		all = append(all, fmt.Sprintf("%s: without effect, because %s: %s", d.file, r.text, strings.Join(r.keys, ", ")))
+	}
+	return all
 }
 
 // want notes that a value is not what it has to be.
@@ -186,7 +213,7 @@ func parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 	if err := d.err(); err != nil {
 		return nil, err
 	}
-	c.Warnings = d.warnings
+	c.Warnings = d.allWarnings()
 	return c, nil
 }
 

@@ -149,9 +149,14 @@ func prefix(to *netip.Prefix) field {
 	})
 }
 
-// noEffect is a key that the original knows and that does nothing here.
+// noEffect is a key that the original knows and that does nothing here, which
+// is worth a word if it asks for something.
 func noEffect(reason string) field {
-	return fieldFunc(func(d *decoder, key string, n *yaml.Node) { d.warn(n, key, reason) })
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		if !blank(n) {
+			d.warn(n, key, reason)
+		}
+	})
 }
 
 // notYet is a key that is read and checked, but that nothing acts on so far.
@@ -159,7 +164,7 @@ func notYet(f field) field {
 	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
 		f.decode(d, key, n)
 		if !blank(n) {
-			d.warn(n, key, "it is checked, but nothing acts on it yet")
+			d.warn(n, key, "nothing acts on it yet")
 		}
 	})
 }

@@ -42,7 +42,7 @@ func (k *keys) table() object {
 		"apisix":       k.apisix(),
 		"nginx_config": k.nginx(),
 		"deployment":   k.deployment(),
-		"plugins":      notYet(list(&c.Gateway.Plugins, text)),
+		"plugins":      list(&c.Gateway.Plugins, text),
 	}.
 		noEffects(noStream, "stream_plugins", "xrpc").
 		noEffects(ownStore, "etcd").
@@ -93,14 +93,14 @@ func (k *keys) apisix() object {
 	o := object{
 		"node_listen":       listeners(&g.Listen, everywhere),
 		"enable_admin":      boolean(&a.Enabled),
-		"enable_control":    notYet(boolean(&g.Control.Enabled)),
+		"enable_control":    boolean(&g.Control.Enabled),
 		"enable_ipv6":       boolean(&k.ipv6),
 		"enable_http2":      notYet(boolean(&k.http2)),
 		"trusted_addresses": list(&g.TrustedAddresses, prefix),
-		"control": notYet(object{
+		"control": object{
 			"ip":   ipOf(&g.Control.Listen),
 			"port": portOf(&g.Control.Listen),
-		}.noEffects("the Control API has one router and no metrics dump", "router", "enable_metrics_dump")),
+		}.noEffects("the Control API has one router and no metrics dump", "router", "enable_metrics_dump"),
 		"router": object{
 			"http": oneOf(&g.Router, "radixtree_host_uri", "radixtree_uri", "radixtree_uri_with_parameter"),
 			"ssl":  only("radixtree_sni"),

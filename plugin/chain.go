@@ -38,11 +38,16 @@ type instance struct {
 }
 
 // Compile makes the chain of the plugins in confs: attributes left out get their
-// defaults, then each instance is initialised. A plugin that nobody registered
-// is an error: a request must not pass because its authentication is unknown.
+// defaults, then each instance is initialised. A plugin that the configuration
+// does not list is passed over. One that it lists and nobody registered is an
+// error: a request must not pass because its authentication is unknown.
 func Compile(confs map[string]json.RawMessage, env *Env) (*Chain, error) {
 	instances := make([]instance, 0, len(confs))
 	for name, conf := range confs {
+		if !env.Plugins.Has(name) {
+			env.Log.Warn("passing over a plugin that the list of plugins does not name", "plugin", name)
+			continue
+		}
 		t, ok := Lookup(name)
 		if !ok {
 			return nil, fmt.Errorf("unknown plugin [%s]", name)

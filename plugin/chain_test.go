@@ -177,6 +177,24 @@ func TestCompileErrors(t *testing.T) {
 	}
 }
 
+func TestPluginsThatAreNotListed(t *testing.T) {
+	env := &Env{Log: slog.New(slog.DiscardHandler), Plugins: NewSet([]string{"probe", "missing"})}
+	confs := map[string]json.RawMessage{"probe": []byte(`{"name":"p"}`), "probe-low": []byte(`{"name":"l"}`), "nope": []byte(`{}`)}
+	chain, err := Compile(confs, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chain.size != 1 {
+		t.Errorf("%d plugins run, want the listed one", chain.size)
+	}
+	if _, err := Compile(map[string]json.RawMessage{"missing": []byte(`{}`)}, env); err == nil {
+		t.Error("a listed plugin that does not exist is passed over")
+	}
+	if names := env.Plugins.Names(); !slices.Equal(names, []string{"probe"}) {
+		t.Errorf("names %q", names)
+	}
+}
+
 func TestDefaultsInitAndClose(t *testing.T) {
 	chain := mustCompile(t, `{"probe":{"name":"p"}}`)
 	p := chain.rewrite[0].plugin.(*probe)

@@ -60,6 +60,8 @@ type Closer interface{ Close() }
 // Env is what the process lends to plugin instances.
 type Env struct {
 	Log *slog.Logger
+	// Plugins are those that may be used.
+	Plugins *Set
 	// Services are things the process offers to the plugins that know them,
 	// found by the interface they implement: see Service.
 	Services []any

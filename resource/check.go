@@ -39,12 +39,12 @@ func text(object map[string]any, name string) string {
 
 // checkReference makes the check that what the id in field names exists.
 func checkReference(field, folder, word string) check {
-	return func(doc map[string]any, refs Refs) error {
+	return func(doc map[string]any, w *World) error {
 		id, ok := doc[field]
-		if !ok || refs == nil || isReference(id) {
+		if !ok || w.Refs == nil || isReference(id) {
 			return nil
 		}
-		stored, err := refs(folder, fmt.Sprint(id))
+		stored, err := w.Refs(folder, fmt.Sprint(id))
 		if err != nil {
 			return fmt.Errorf("fetching %s %v: %w", word, id, err)
 		}
@@ -62,20 +62,20 @@ func isReference(v any) bool {
 	return strings.HasPrefix(s, "$secret://") || strings.HasPrefix(s, "$env://")
 }
 
-func checkInlineUpstream(doc map[string]any, refs Refs) error {
+func checkInlineUpstream(doc map[string]any, w *World) error {
 	upstream, ok := doc["upstream"].(map[string]any)
 	if !ok {
 		return nil
 	}
-	return checkUpstream(upstream, refs)
+	return checkUpstream(upstream, w)
 }
 
-func checkUpstream(u map[string]any, refs Refs) error {
+func checkUpstream(u map[string]any, w *World) error {
 	if err := checkNodes(u["nodes"]); err != nil {
 		return err
 	}
 	tls, _ := u["tls"].(map[string]any)
-	if err := checkClientCertID(tls["client_cert_id"], refs); err != nil {
+	if err := checkClientCertID(tls["client_cert_id"], w.Refs); err != nil {
 		return err
 	}
 	if text(u, "pass_host") == "rewrite" && text(u, "upstream_host") == "" {
@@ -170,17 +170,17 @@ func checkHashKey(u map[string]any) error {
 	return nil
 }
 
-func checkPlugins(doc map[string]any, _ Refs) error {
+func checkPlugins(doc map[string]any, w *World) error {
 	plugins, _ := doc["plugins"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(plugins)) {
-		if err := checkPlugin(name, plugins[name]); err != nil {
+		if err := checkPlugin(name, plugins[name], w.Plugins); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkPlugin(name string, conf any) error {
+func checkPlugin(name string, conf any, known *plugin.Set) error {
 	raw, err := encode(conf)
 	if err != nil {
 		return fmt.Errorf("encoding configuration of plugin %s: %w", name, err)
@@ -194,7 +194,7 @@ func checkPlugin(name string, conf any) error {
 	default:
 		return invalidf("invalid plugin conf %s for plugin [%s]", raw, name)
 	}
-	t, ok := plugin.Lookup(name)
+	t, ok := known.Lookup(name)
 	if !ok {
 		return invalidf("unknown plugin [%s]", name)
 	}
@@ -214,4 +214,4 @@ func encode(v any) (json.RawMessage, error) {
 	return json.RawMessage(strings.TrimSuffix(b.String(), "\n")), err
 }
 
-func checkVars(doc map[string]any, _ Refs) error { return checkExpression(doc["vars"]) }
+func checkVars(doc map[string]any, _ *World) error { return checkExpression(doc["vars"]) }

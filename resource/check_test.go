@@ -149,7 +149,7 @@ func TestReferences(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = routes.Check(doc, refs)
+			err = routes.Check(doc, World{Refs: refs})
 			expectError(t, err, tt.want)
 			var invalid Invalid
 			if err != nil && errors.As(err, &invalid) == errors.Is(err, down) {

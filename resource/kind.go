@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"millrace/internal/jsonschema"
+	"millrace/plugin"
 )
 
 // Kind is one kind of resource, such as the routes.
@@ -24,7 +25,7 @@ type Kind struct {
 }
 
 // check is one step of what the schema of a kind cannot say.
-type check func(doc map[string]any, refs Refs) error
+type check func(doc map[string]any, w *World) error
 
 // Invalid is an error whose text is made for the client that sent the resource.
 type Invalid string
@@ -37,6 +38,14 @@ func invalidf(format string, args ...any) error { return Invalid(fmt.Sprintf(for
 // Refs finds the stored JSON of another resource that one refers to, nil if
 // there is none. An error means that it could not be found out.
 type Refs func(folder, id string) ([]byte, error)
+
+// World is what a resource is checked against beside its schema.
+type World struct {
+	// Refs is nil if the resources it refers to are not to be looked for.
+	Refs Refs
+	// Plugins are those that it may use.
+	Plugins *plugin.Set
+}
 
 // Kinds answers all kinds of resources.
 func Kinds() []*Kind { return []*Kind{routes, services, upstreams, pluginConfigs} }
@@ -60,10 +69,8 @@ func newKind(k Kind) *Kind {
 }
 
 // Check tells whether a document, decoded by encoding/json with UseNumber, is a
-// valid resource of this kind, with the plugins that this process knows. Where
-// refs is nil, the resources it refers to are not looked for. Faults of the
-// document are of type Invalid.
-func (k *Kind) Check(doc any, refs Refs) error {
+// valid resource of this kind. Faults of the document are of type Invalid.
+func (k *Kind) Check(doc any, w World) error {
 	if k == routes {
 		if err := checkAlternatives(doc); err != nil {
 			return err
@@ -74,7 +81,7 @@ func (k *Kind) Check(doc any, refs Refs) error {
 	}
 	object, _ := doc.(map[string]any)
 	for _, check := range k.checks {
-		if err := check(object, refs); err != nil {
+		if err := check(object, &w); err != nil {
 			return err
 		}
 	}
@@ -109,7 +116,7 @@ func checkRaw(k *Kind, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", k.Word, err)
 	}
-	return k.Check(doc, nil)
+	return k.Check(doc, World{})
 }
 
 func decode(raw []byte) (any, error) {

@@ -32,7 +32,7 @@ func Parse[T any](raw []byte, ring *fieldcrypt.Keyring) (*T, error) {
 
 // checkTypes makes the check that a document fits the Go type T, whose integers
 // end where those of JSON do not.
-func checkTypes[T any](doc map[string]any, _ Refs) error {
+func checkTypes[T any](doc map[string]any, _ *World) error {
 	if err := remake(doc, new(T)); err != nil {
 		return Invalid("invalid configuration: " + err.Error())
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"millrace/admin"
 	"millrace/config"
@@ -30,7 +31,8 @@ func (s *Server) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := &plugin.Env{Log: s.log}
+	s.warnOfPlugins()
+	env := &plugin.Env{Log: s.log, Plugins: pluginSet(cfg.Plugins)}
 	if s.functions != nil {
 		env.Services = append(env.Services, s.functions)
 	}
@@ -67,6 +69,48 @@ func (s *Server) openGateway(context.Context) error {
 		run:   func(ctx context.Context) error { return serveGateway(ctx, role.Gateway, listeners) },
 		drain: role.Shutdown,
 	})
+	return s.openControl(keyring)
+}
+
+// pluginSet is the set of the plugins that the configuration lists, all if it has
+// no list.
+func pluginSet(listed []string) *plugin.Set {
+	if listed == nil {
+		return nil
+	}
+	return plugin.NewSet(listed)
+}
+
+// warnOfPlugins logs the listed plugins that do not exist, in one line.
+func (s *Server) warnOfPlugins() {
+	var missing []string
+	for _, name := range s.cfg.Gateway.Plugins {
+		if _, ok := plugin.Lookup(name); !ok {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		s.log.Warn("the configuration lists plugins that are not available: " + strings.Join(missing, ", "))
+	}
+}
+
+// openControl opens the Control API, which shows what the gateway has in force.
+func (s *Server) openControl(keyring *fieldcrypt.Keyring) error {
+	cfg := &s.cfg.Gateway.Control
+	if !cfg.Enabled {
+		return nil
+	}
+	h, err := admin.NewControl(admin.ControlConfig{
+		Log: s.log, Store: s.state.store, Keyring: keyring, Version: s.opt.Version, Plugins: pluginSet(s.cfg.Gateway.Plugins),
+	})
+	if err != nil {
+		return err
+	}
+	listeners, err := s.listen("the Control API", "apisix.control", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	s.addHTTP(config.RoleGateway, "Control API", h, listeners)
 	return nil
 }
 
@@ -106,12 +150,15 @@ func (s *Server) openAdmin(context.Context) error {
 	conf := admin.Config{
 		Log: s.log, Store: s.state.store, Keyring: keyring, Version: s.opt.Version,
 		KeyRequired: cfg.KeyRequired, AllowAdmin: prefixTexts(cfg.AllowFrom), CORS: cfg.CORS, APIVersion: cfg.APIVersion,
+		Plugins: pluginSet(s.cfg.Gateway.Plugins), InsecureWellKnownKeys: s.cfg.InsecureWellKnownKeys,
 	}
 	for _, k := range cfg.Keys {
 		conf.Keys = append(conf.Keys, admin.Key{Name: k.Name, Key: k.Key, Role: k.Role})
 	}
 	if s.gateway != nil {
 		conf.Applied = s.gateway
+	} else {
+		s.warnOfPlugins()
 	}
 	h, err := admin.New(conf)
 	if err != nil {

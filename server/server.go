@@ -211,7 +211,10 @@ func (s *Server) openConsole(context.Context) error {
 func credentialsLine(cfg *config.Config) string {
 	admin := cfg.Has(config.RoleAdmin) && cfg.WellKnownAdmin()
 	users := cfg.Has(config.RoleFunctions) && len(cfg.WellKnownUsers()) > 0
-	const ending = ", known from every tutorial: they work on this machine only; set deployment.admin.admin_key and functions.users for your own"
+	ending := ", known from every tutorial: they work on this machine only; set deployment.admin.admin_key and functions.users for your own"
+	if cfg.InsecureWellKnownKeys {
+		ending = ", known from every tutorial and accepted from other machines too; set deployment.admin.admin_key and functions.users for your own"
+	}
 	switch {
 	case admin && users:
 		return "Keys in force: the well-known admin key and guest key" + ending

@@ -22,7 +22,7 @@ const (
 // Site is a running server. The addresses are base URLs, http://127.0.0.1:port;
 // one of a role that does not run is empty.
 type Site struct {
-	Gateway, Admin, Functions, Console string
+	Gateway, Control, Admin, Functions, Console string
 }
 
 // Start starts every role, keeping nothing unless change sets Data, and stops
@@ -60,14 +60,16 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 	})
 	site := &Site{}
 	for _, a := range s.Status().Addresses {
-		switch config.Role(a.Role) {
-		case config.RoleGateway:
+		switch role := config.Role(a.Role); {
+		case a.What == "Control API":
+			site.Control = a.URL
+		case role == config.RoleGateway:
 			site.Gateway = a.URL
-		case config.RoleAdmin:
+		case role == config.RoleAdmin:
 			site.Admin = a.URL
-		case config.RoleFunctions:
+		case role == config.RoleFunctions:
 			site.Functions = a.URL
-		case config.RoleConsole:
+		case role == config.RoleConsole:
 			site.Console = a.URL
 		}
 	}
