@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"millrace/gateway/upstream"
+	"millrace/internal/rawio"
 )
 
 // tickEvery is how often connections are looked over for timeouts and for
@@ -133,7 +134,7 @@ func (l *listener) accept() error {
 		conn, err := l.ln.Accept()
 		if err == nil {
 			wait = 0
-			l.start(conn)
+			l.start(rawio.NewConn(conn))
 			continue
 		}
 		if l.draining.Load() {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"millrace/gateway/http1"
+	"millrace/internal/rawio"
 )
 
 // Keepalive bounds the idle connections of an endpoint.
@@ -168,10 +169,11 @@ func (e *Endpoint) Dial(ctx context.Context, timeout time.Duration) (*Conn, erro
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var d net.Dialer
-	raw, err := d.DialContext(ctx, "tcp", e.key.Addr)
+	dialled, err := d.DialContext(ctx, "tcp", e.key.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", e.key.Addr, err)
 	}
+	raw := rawio.NewConn(dialled)
 	c := &Conn{Conn: raw, raw: raw, endpoint: e}
 	if e.tls != nil {
 		if err := c.handshake(ctx, e); err != nil {

@@ -2,6 +2,7 @@ package hostclient
 
 import (
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,7 +10,7 @@ import (
 // bytesAcknowledged answers how many bytes of a TCP connection the peer's system
 // has acknowledged, also after the connection has failed.
 func bytesAcknowledged(c net.Conn) (n uint64, ok bool) {
-	tcp, is := c.(*net.TCPConn)
+	tcp, is := c.(syscall.Conn)
 	if !is {
 		return 0, false
 	}

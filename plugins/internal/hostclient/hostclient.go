@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"millrace/internal/rawio"
 )
 
 // Config says which host is called, and how. It is not changed afterwards.
@@ -93,7 +95,7 @@ func (c *Client) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	wire := &wire{Conn: tcp}
+	wire := &wire{Conn: rawio.NewConn(tcp)}
 	if c.cfg.TLS == nil {
 		return newConn(wire, wire), nil
 	}

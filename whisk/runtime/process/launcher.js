@@ -266,6 +266,11 @@ function onChunk(n, chunk) {
 require('vm');
 require('module');
 process.chdir(home);
+// Node keeps in memory what a full pipe does not take and writes it later: after
+// the answer, or never if the process ends.
+for (const stream of [process.stdout, process.stderr]) {
+  if (stream._handle && stream._handle.setBlocking) stream._handle.setBlocking(true);
+}
 const wire = new net.Socket({
   fd: 3, readable: true, writable: false,
   onread: { buffer: Buffer.allocUnsafeSlow(65536), callback: onChunk },

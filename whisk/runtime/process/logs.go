@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"millrace/internal/rawio"
 )
 
 const (
@@ -173,7 +175,7 @@ func (l *logs) take() []string {
 	if l.limit == 0 {
 		return nil
 	}
-	if !l.closed && len(l.out.partial)+len(l.err.partial) == 0 && !anyReadable(l.out.fd, l.err.fd) {
+	if !l.closed && len(l.out.partial)+len(l.err.partial) == 0 && !rawio.AnyReadable(l.out.fd, l.err.fd) {
 		return l.cutOff()
 	}
 	l.drain(&l.out)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"millrace/internal/rawio"
 	"millrace/whisk/runtime"
 )
 
@@ -164,7 +165,7 @@ func (f *frameReader) askStep(fd uintptr) bool {
 		f.err = f.send()
 		return f.err != nil
 	}
-	n, errno := rawRead(fd, f.buf[:])
+	n, errno := rawio.Read(fd, f.buf[:])
 	switch {
 	case errno == syscall.EAGAIN, errno == syscall.EINTR:
 		return false
@@ -194,7 +195,7 @@ func (f *frameReader) send() error {
 // askWrite writes what fits into the pipe at once, which is all of a usual
 // request. What does not is left for a write that waits and words its error.
 func (f *frameReader) askWrite(fd uintptr) bool {
-	n, _ := rawWrite(fd, f.request)
+	n, _ := rawio.Write(fd, f.request)
 	f.request = f.request[n:]
 	return true
 }
