@@ -89,6 +89,13 @@ const maxURI = 8 << 10
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, tid: transactionID(r.Header.Get("X-Request-Id"))}
+	a.serve(x, r)
+	if x.refused {
+		x.discardBody(r)
+	}
+}
+
+func (a *API) serve(x *exchange, r *http.Request) {
 	if a.WellKnown && !fromLoopback(r) {
 		a.write(x, answer{}, &whisk.Error{Status: http.StatusForbidden, Msg: msgWellKnownKey})
 		return
@@ -103,7 +110,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(r.RequestURI) > maxURI:
 		a.write(x, answer{}, &whisk.Error{Status: http.StatusRequestURITooLong, Msg: whisk.MsgURITooLong})
 	case r.Method == http.MethodOptions:
-		w.WriteHeader(http.StatusOK)
+		x.WriteHeader(http.StatusOK)
 	case (rest == "" || rest == "/") && r.Method == http.MethodGet:
 		a.write(x, answer{body: a.about.version}, nil)
 	default:

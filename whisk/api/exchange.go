@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"millrace/whisk"
 )
@@ -20,6 +21,8 @@ type exchange struct {
 	http.ResponseWriter
 	tid    string // transaction id, also the code of error bodies
 	caller *whisk.Identity
+
+	refused bool // an error was answered
 
 	// What the path names, checked. namespace is concrete, never "_".
 	namespace, pkg, name string
@@ -107,6 +110,24 @@ func (a *API) write(x *exchange, out answer, err error) {
 		x.WriteHeader(out.status)
 	}
 	_, _ = x.Write(out.body) // a client that went away needs no answer
+	x.refused = err != nil
+}
+
+// discardTime is how long the rest of an unwanted body may take.
+const discardTime = 5 * time.Second
+
+// discardBody reads what is left of a refused request's body before the answer,
+// which is still buffered, goes out: many clients read only when they have sent
+// all, and net/http would close the connection on them.
+func (x *exchange) discardBody(r *http.Request) {
+	// Who expects 100 Continue sends nothing before there is an answer.
+	if r.ContentLength == 0 || r.Header.Get("Expect") != "" {
+		return
+	}
+	if err := http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(discardTime)); err != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, maxBody) // the answer is made either way
 }
 
 // failure makes the answer for an error. What is not meant for clients is

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -270,3 +272,41 @@ type discard struct{ header http.Header }
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
+
+// A client that sends all of a refused body before it reads gets the answer, and
+// keeps its connection.
+func TestAnswerToLargeBody(t *testing.T) {
+	s := newSystem(t, nil)
+	s.mustPut("actions/a")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	const size = 8 << 20
+	for _, tc := range []struct {
+		request, key string
+		status       int
+	}{
+		{"POST /api/v1/namespaces/_/actions/a?blocking=true", GuestKey, 413},
+		{"POST /api/v1/namespaces/_/actions/a?blocking=true", "no:key", 401},
+		{"PUT /api/v1/namespaces/_/nothing/a", GuestKey, 404},
+		{"GET /api/v1/namespaces", GuestKey, 200},
+	} {
+		body := strings.Repeat(" ", size)
+		if tc.status == 200 {
+			body = ""
+		}
+		fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			tc.request, basic(tc.key), len(body), body)
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", tc.request, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		if resp.StatusCode != tc.status || resp.Close {
+			t.Errorf("%s: %d, closed %v", tc.request, resp.StatusCode, resp.Close)
+		}
+	}
+}
