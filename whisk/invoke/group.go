@@ -93,27 +93,26 @@ func (g *group) paramsOf(c *Call) *params {
 }
 
 // wants tells whether one more instance is worth its price for the calls that
-// wait. CPU is what is scarce, so the question is whether waiting or starting
-// costs more:
+// wait. An instance helps if calls wait for something else than a core; if cores
+// are what is scarce, it only takes from the others. So:
 //
 //   - With no instance there is no choice.
 //   - Calls known to be long (they sleep or compute): one instance a waiting
-//     call, at once.
-//   - Calls known to be short: an instance more does not help, since they are
-//     over before it has started, and starting takes the CPU that they need.
-//     Only a queue that stands for long brings the group up to as many
-//     instances as keep the cores busy (spread).
-//   - Else, and when no short call ends for a while: after some patience,
-//     doubling with every tick.
-func (g *group) wants(now time.Time, spread int) bool {
+//     call, at once, while there are cores to spare.
+//   - A queue that stands for long although the calls are short: one more, while
+//     there are cores to spare, and in any case one a core.
+//   - Else after some patience, doubling with every tick; but for short calls, and
+//     when no core is to spare, only if nothing ends for a while: calls that are
+//     short in general may block for once.
+func (g *group) wants(now time.Time, cpu *capacity) bool {
 	switch {
 	case g.queue.first == nil, g.cap > 0 && g.size >= g.cap:
 		return false
 	case g.size == 0:
 		return true
-	case g.runs >= 2 && g.best >= longRun:
+	case g.runs >= 2 && g.best >= longRun && cpu.state != saturated:
 		return true
-	case g.handoffs >= standingQueue && g.size < spread:
+	case g.handoffs >= standingQueue && (g.size < cpu.cores || cpu.state == idle):
 		return true
 	case g.allowance == 0:
 		return false
@@ -122,11 +121,14 @@ func (g *group) wants(now time.Time, spread int) bool {
 	if g.size == g.starting { // none has served yet: perhaps the first one is all it takes
 		return age >= patience<<min(g.starting, 6)
 	}
-	if g.best > 0 && g.best < shortRun {
+	if g.short() || cpu.state == saturated {
 		return age >= patience && now.Sub(g.moved) >= stallFactor*patience
 	}
 	return age >= patience
 }
+
+// short: a call takes less time than it takes to start an instance.
+func (g *group) short() bool { return g.best > 0 && g.best < shortRun }
 
 func (g *group) patience() time.Duration {
 	return min(max(minPatience, 2*g.startCost), maxPatience)
@@ -206,10 +208,10 @@ type line struct {
 // pick answers the group whose turn it is among those that can use an instance:
 // one that has none before those that have, else the one whose first call has
 // waited the longest. Nil if there is no such group.
-func (l *line) pick(now time.Time, spread int) *group {
+func (l *line) pick(now time.Time, cpu *capacity) *group {
 	var found *group
 	for _, g := range l.waiting {
-		if (found == nil || g.before(found)) && (g.wakes() || g.wants(now, spread)) {
+		if (found == nil || g.before(found)) && (g.wakes() || g.wants(now, cpu)) {
 			found = g
 		}
 	}

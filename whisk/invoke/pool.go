@@ -37,7 +37,7 @@ type pool struct {
 	starved *group
 
 	launching, maxLaunching int // starts from nothing under way
-	spread                  int // instances that keep all cores busy with short calls
+	cpu                     capacity
 	live                    map[*worker]struct{}
 	shelves                 map[string]*shelf // stem cells by kind
 
@@ -51,7 +51,7 @@ type pool struct {
 func newPool(budgetMB, cores int, shelves map[string]*shelf) *pool {
 	return &pool{
 		groups: map[groupKey]*group{}, lines: map[string]*line{}, live: map[*worker]struct{}{},
-		budget: budgetMB, maxLaunching: max(2, cores), spread: max(4, 2*cores),
+		budget: budgetMB, maxLaunching: max(2, cores), cpu: newCapacity(cores),
 		shelves: shelves, kick: make(chan struct{}, 1), refill: make(chan struct{}, 1),
 	}
 }
@@ -74,7 +74,7 @@ func (p *pool) take(c *Call, now time.Time) (*group, *worker, *waiter) {
 	}
 	wt := &waiter{given: make(chan *worker, 1), since: now}
 	p.enqueue(g, wt)
-	if g.wakes() || g.wants(now, p.spread) {
+	if g.wakes() || g.wants(now, &p.cpu) {
 		p.dispatch(now)
 	}
 	select {
@@ -258,7 +258,7 @@ func (p *pool) release(w *worker, keep bool, ran time.Duration, now time.Time) {
 		g.starting--
 		p.endLaunch(w, now)
 	}
-	if !keep || w.spoiled || p.closed || g.retired && g.queue.first == nil || p.mustYield(w, now) {
+	if !keep || w.spoiled || p.closed || g.retired && g.queue.first == nil || p.mustYield(w, now) || p.sheds(g) {
 		p.spoil(w)
 		p.dispatch(now)
 		return
@@ -274,6 +274,17 @@ func (p *pool) release(w *worker, keep bool, ran time.Duration, now time.Time) {
 func (p *pool) mustYield(w *worker, now time.Time) bool {
 	return p.starved != nil && p.starved != w.group && now.Sub(p.starved.queue.first.since) >= turnTime &&
 		(w.group.size > 1 || now.Sub(w.warmSince) >= turnTime)
+}
+
+// sheds tells whether g has more instances than serve its short calls well, now
+// that there is no core to spare: each turn to another instance finds its memory
+// out of the caches. One goes at a time, and the next after another look.
+func (p *pool) sheds(g *group) bool {
+	if p.cpu.state != saturated || !p.cpu.shed || !g.short() || g.size <= p.cpu.cores || g.queue.first == nil {
+		return false
+	}
+	p.cpu.shed = false
+	return true
 }
 
 // offer gives w to calls that wait for it, or makes it available.

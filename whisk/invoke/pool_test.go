@@ -81,35 +81,40 @@ func TestShortActionDoesNotScaleOut(t *testing.T) {
 
 func TestWants(t *testing.T) {
 	now := time.Now()
-	const spread = 4
+	cores := func(state coreState) *capacity { return &capacity{cores: 4, state: state} }
 	for _, tc := range []struct {
 		name string
 		g    *group
 		age  time.Duration
+		cpu  *capacity
 		want bool
 	}{
-		{"no instance", &group{}, 0, true},
-		{"capped", &group{cap: 1, size: 1, allowance: 1}, time.Second, false},
-		{"unknown, fresh", &group{size: 1, allowance: 1}, time.Millisecond, false},
-		{"unknown, nothing ends", &group{size: 1, allowance: 1}, 6 * time.Millisecond, true},
-		{"doubled in this tick", &group{size: 1}, 6 * time.Millisecond, false},
-		{"the first still starts", &group{size: 1, starting: 1, allowance: 1}, 6 * time.Millisecond, false},
-		{"the first starts for long", &group{size: 1, starting: 1, allowance: 1}, 11 * time.Millisecond, true},
-		{"slow start, patience", &group{size: 1, allowance: 1, startCost: 20 * time.Millisecond}, 30 * time.Millisecond, false},
-		{"slow start, long wait", &group{size: 1, allowance: 1, startCost: 20 * time.Millisecond}, 41 * time.Millisecond, true},
-		{"short, moving", &group{size: 1, allowance: 1, runs: 9, best: time.Millisecond, moved: now}, time.Second, false},
-		{"short, stalled", &group{size: 1, allowance: 1, runs: 9, best: time.Millisecond, moved: now.Add(-time.Second)}, time.Second, true},
-		{"short, standing queue", &group{size: 3, runs: 999, handoffs: 64, best: time.Millisecond, moved: now}, 0, true},
-		{"short, enough for the cores", &group{size: 4, runs: 999, handoffs: 64, best: time.Millisecond, moved: now}, 0, false},
-		{"medium, waited", &group{size: 9, allowance: 1, runs: 9, best: 5 * time.Millisecond, moved: now}, 6 * time.Millisecond, true},
-		{"long", &group{size: 9, runs: 9, best: 20 * time.Millisecond, moved: now}, 0, true},
+		{"no instance", &group{}, 0, cores(unknown), true},
+		{"capped", &group{cap: 1, size: 1, allowance: 1}, time.Second, cores(unknown), false},
+		{"unknown, fresh", &group{size: 1, allowance: 1}, time.Millisecond, cores(unknown), false},
+		{"unknown, nothing ends", &group{size: 1, allowance: 1}, 6 * time.Millisecond, cores(unknown), true},
+		{"doubled in this tick", &group{size: 1}, 6 * time.Millisecond, cores(unknown), false},
+		{"the first still starts", &group{size: 1, starting: 1, allowance: 1}, 6 * time.Millisecond, cores(unknown), false},
+		{"the first starts for long", &group{size: 1, starting: 1, allowance: 1}, 11 * time.Millisecond, cores(unknown), true},
+		{"slow start, patience", &group{size: 1, allowance: 1, startCost: 20 * time.Millisecond}, 30 * time.Millisecond, cores(unknown), false},
+		{"slow start, long wait", &group{size: 1, allowance: 1, startCost: 20 * time.Millisecond}, 41 * time.Millisecond, cores(unknown), true},
+		{"short, moving", &group{size: 1, allowance: 1, runs: 9, best: time.Millisecond, moved: now}, time.Second, cores(unknown), false},
+		{"short, stalled", &group{size: 1, allowance: 1, runs: 9, best: time.Millisecond, moved: now.Add(-time.Second)}, time.Second, cores(unknown), true},
+		{"short, standing queue", &group{size: 3, runs: 999, handoffs: 64, best: time.Millisecond, moved: now}, 0, cores(unknown), true},
+		{"short, enough for the cores", &group{size: 4, runs: 999, handoffs: 64, best: time.Millisecond, moved: now}, 0, cores(unknown), false},
+		{"medium, waited", &group{size: 9, allowance: 1, runs: 9, best: 5 * time.Millisecond, moved: now}, 6 * time.Millisecond, cores(unknown), true},
+		{"long", &group{size: 9, runs: 9, best: 20 * time.Millisecond, moved: now}, 0, cores(unknown), true},
+		{"long, no core to spare", &group{size: 9, runs: 9, best: 20 * time.Millisecond, allowance: 1, moved: now}, 10 * time.Millisecond, cores(saturated), false},
+		{"long, no core to spare, stalled", &group{size: 9, runs: 9, best: 20 * time.Millisecond, allowance: 1, moved: now.Add(-time.Second)}, 10 * time.Millisecond, cores(saturated), true},
+		{"short, standing queue, cores to spare", &group{size: 9, runs: 999, handoffs: 64, best: time.Millisecond, moved: now}, 0, cores(idle), true},
+		{"short, standing queue, none to spare", &group{size: 4, runs: 999, handoffs: 64, best: time.Millisecond, moved: now}, 0, cores(saturated), false},
 	} {
 		tc.g.queue.push(&waiter{since: now.Add(-tc.age)})
-		if got := tc.g.wants(now, spread); got != tc.want {
+		if got := tc.g.wants(now, tc.cpu); got != tc.want {
 			t.Errorf("%s: %v", tc.name, got)
 		}
 	}
-	if (&group{allowance: 1}).wants(now, spread) {
+	if (&group{allowance: 1}).wants(now, cores(idle)) {
 		t.Error("an instance for no call")
 	}
 }

@@ -56,7 +56,7 @@ func (p *pool) dispatch(now time.Time) {
 	p.starved = nil
 	for missed := 0; missed < len(p.ring) && !p.closed; {
 		p.turn %= len(p.ring)
-		g := p.ring[p.turn].pick(now, p.spread)
+		g := p.ring[p.turn].pick(now, &p.cpu)
 		if g == nil {
 			p.turn++
 			missed++
@@ -84,7 +84,7 @@ func (p *pool) place(g *group, now time.Time) (*worker, blocked) {
 	if w := p.claim(g); w != nil {
 		return w, started
 	}
-	if !g.wants(now, p.spread) {
+	if !g.wants(now, &p.cpu) {
 		return nil, noMemory
 	}
 	w, why := p.start(g, now)
@@ -100,6 +100,7 @@ func (p *pool) place(g *group, now time.Time) (*worker, blocked) {
 func (p *pool) tick(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.cpu.look(now)
 	for _, l := range p.ring {
 		for _, g := range l.waiting {
 			g.allowance = max(1, g.size)
