@@ -115,6 +115,9 @@ func (e *env) report(cmd *cobra.Command, err error) int {
 	}
 	var usage *wsk.Error
 	if errors.As(err, &usage) && usage.Usage {
+		for cmd.Name() != "wsk" && cmd.HasParent() {
+			cmd = cmd.Parent()
+		}
 		fmt.Fprintf(e.err, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}
 	return failed.ExitCode()

@@ -58,14 +58,14 @@ func (a *app) invoke(cmd *cobra.Command, text string, f invokeFlags) error {
 			a.ok("invoked %s with id %s", n.full(), id)
 		}
 		if f.blocking {
-			a.json(json.RawMessage(got.body))
+			a.json(sorted(got.body))
 		}
 		return nil
 	case f.blocking && failedByItself(got):
 		if !f.result {
 			a.okTo(a.Err, "invoked %s with id %s", n.full(), id)
 		}
-		a.jsonTo(a.Err, json.RawMessage(got.body))
+		a.jsonTo(a.Err, sorted(got.body))
 		return &Error{Msg: "the action failed", Code: (got.status - 256) & 0xff, Shown: true}
 	}
 	return fail(statusError(got.status, got.body))

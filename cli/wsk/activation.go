@@ -245,7 +245,7 @@ func (a *app) activationGetCommand() *cobra.Command {
 			switch {
 			case summary:
 				fmt.Fprintf(a.Out, "activation result for '/%s/%s' (%s at %s)\n", act.Namespace, act.Name, act.Response.Status, time.UnixMilli(act.Start))
-				a.json(act.Response.Result)
+				a.json(sorted(act.Response.Result))
 			case len(rest) > 0:
 				a.ok("got activation %s, displaying field %s", id, rest[0])
 				return a.field(act, rest[0])
@@ -308,7 +308,7 @@ func (a *app) activationResultCommand() *cobra.Command {
 			if err := c.get(ctx, c.path(c.namespace, "activations", id, "result"), nil, &body); err != nil {
 				return err
 			}
-			a.json(body.Result)
+			a.json(sorted(body.Result))
 			return nil
 		})
 }

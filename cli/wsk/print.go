@@ -1,6 +1,7 @@
 package wsk
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,6 +30,18 @@ func (a *app) json(v any) { a.jsonTo(a.Out, v) }
 
 func (a *app) jsonTo(w io.Writer, v any) {
 	fmt.Fprintf(w, "%s\n", indented(encode(v), "    "))
+}
+
+// sorted answers a document with the members of its objects in alphabetical
+// order, in which wsk prints what an action answered.
+func sorted(document []byte) json.RawMessage {
+	d := json.NewDecoder(bytes.NewReader(document))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return document
+	}
+	return encode(v)
 }
 
 // field prints one top-level member of a document, or an error if it has none.
