@@ -54,7 +54,7 @@ func (x *exchange) exitBody(status int, body any) (b []byte, frame framing, cont
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(body); err != nil {
-		x.g.conf.Log.Error("encoding an answer", "err", err)
+		x.g.log.Error("encoding an answer", "err", err)
 		return appendPage(nil, 500, ""), sized, pageType(500)
 	}
 	return buf.Bytes(), chunked, typeOf(x.req.path)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -191,7 +190,7 @@ func (f *follower) take(e *store.Event, dirty map[string]bool) {
 // mark makes the routes dirty that uses says.
 func (f *follower) mark(dirty map[string]bool, uses func(*resource.Route) bool) {
 	for id, r := range f.routes {
-		if uses(r.conf) {
+		if r.conf != nil && uses(r.conf) {
 			dirty[id] = true
 		}
 	}
@@ -222,12 +221,8 @@ func (f *follower) takeUpstream(id string, e *store.Event) error {
 		delete(f.upstreams, id)
 		return nil
 	}
-	raw, err := resource.DecryptJSON(e.Value, f.g.conf.Keyring)
+	conf, err := resource.Parse[resource.Upstream](e.Value, f.g.conf.Keyring)
 	if err != nil {
-		return err
-	}
-	conf := new(resource.Upstream)
-	if err := json.Unmarshal(raw, conf); err != nil {
 		return err
 	}
 	u, err := f.compileUpstream(conf)
@@ -243,12 +238,8 @@ func takeConf[T any](f *follower, confs map[string]*T, id string, e *store.Event
 		delete(confs, id)
 		return nil
 	}
-	raw, err := resource.DecryptJSON(e.Value, f.g.conf.Keyring)
+	conf, err := resource.Parse[T](e.Value, f.g.conf.Keyring)
 	if err != nil {
-		return err
-	}
-	conf := new(T)
-	if err := json.Unmarshal(raw, conf); err != nil {
 		return err
 	}
 	confs[id] = conf
@@ -294,7 +285,7 @@ func (f *follower) recompile(id string, r *followedRoute) (next *servedRoute, ke
 	if r.conf == nil {
 		return nil, false
 	}
-	next, err := f.compileRoute(id, r.created, r.conf)
+	next, err := f.compileRoute(id, r)
 	if err == nil {
 		return next, false
 	}

@@ -2,11 +2,15 @@ package gateway
 
 import (
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"millrace/gateway/route"
+	"millrace/store"
 )
 
 func TestChangesAreServedAtOnce(t *testing.T) {
@@ -106,7 +110,7 @@ func TestUnsupportedConditions(t *testing.T) {
 }
 
 func TestRouterIsChecked(t *testing.T) {
-	if _, err := New(Config{Router: "radixtree_uri_with_parameter"}); err == nil {
+	if _, err := New(Config{Log: slog.New(slog.DiscardHandler), Router: "radixtree_uri_with_parameter"}); err == nil {
 		t.Error("a router that is not served was accepted")
 	}
 	r := start(t, func(c *Config) { c.Router = "radixtree_uri" })
@@ -164,5 +168,94 @@ func TestChangesUnderLoad(t *testing.T) {
 	eventually(t, "closing the last plugin", func() bool { return instances.Load() == 0 })
 	if n := closedInUse.Load(); n > 0 {
 		t.Errorf("%d times a request met a closed plugin", n)
+	}
+}
+
+// A plugin instance holds connections and counters, so it must outlive a change
+// of anything but its configuration.
+func TestUnchangedPluginsAreKept(t *testing.T) {
+	r := start(t, nil)
+	a, b := ok(t, "a"), ok(t, "b")
+	instance := func() *heldChain {
+		t.Helper()
+		if rep := r.get("/x"); rep.status != 200 {
+			t.Fatalf("got %s", rep.line)
+		}
+		s, _, found := r.g.table.Load().Match(&route.Query{Path: []byte("/x"), Method: []byte("GET")})
+		if !found {
+			t.Fatal("no route")
+		}
+		return s.held
+	}
+	r.put("upstreams/u", `{"nodes":{"`+a.addr+`":1}}`)
+	r.put("services/s", `{"plugins":{"test-change":{"target":"/y"}}}`)
+	r.put("routes/1", `{"uri":"/x","plugins":{"test-close":{}},"upstream_id":"u","service_id":"s"}`)
+	first := instance()
+	for key, value := range map[string]string{
+		"upstreams/u": `{"nodes":{"` + b.addr + `":1}}`,
+		"routes/1":    `{"uris":["/x"],"desc":"d","plugins":{ "test-close": {} },"upstream_id":"u","service_id":"s"}`,
+		"services/s":  `{"desc":"d","plugins":{"test-change":{"target":"/y"}}}`,
+		"routes/2":    `{"uri":"/z","plugins":{"test-close":{}},"upstream_id":"u"}`,
+	} {
+		r.put(key, value)
+		if instance() != first {
+			t.Errorf("%s: the plugins were made anew", key)
+		}
+	}
+	r.put("services/s", `{"plugins":{"test-change":{"target":"/other"}}}`)
+	if instance() == first {
+		t.Error("a change of the service's plugin was not taken in")
+	}
+	r.delete("routes/1")
+	r.delete("routes/2")
+	eventually(t, "closing the plugins", func() bool { return instances.Load() == 0 })
+}
+
+// One batch may delete a route and change what it used, in this order.
+func TestDeletedRouteInABatch(t *testing.T) {
+	r := start(t, nil)
+	r.stop()
+	f := newFollower(r.g)
+	event := func(key, value string, deleted bool) store.Event {
+		return store.Event{Entry: store.Entry{Key: "/apisix/" + key, Value: []byte(value), ModRevision: 1, CreateRevision: 1}, Deleted: deleted}
+	}
+	f.apply([]store.Event{event("routes/1", `{"uri":"/x","upstream_id":"u","service_id":"s"}`, false)}, 1)
+	f.apply([]store.Event{
+		event("routes/1", "", true), event("upstreams/u", `{"nodes":{}}`, false),
+		event("services/s", `{}`, false), event("plugin_configs/p", `{"plugins":{}}`, false),
+	}, 2)
+	if len(f.routes) != 0 {
+		t.Errorf("routes left: %v", f.routes)
+	}
+}
+
+// JSON has no integers: 1.0 and 1e0 are what clients may write for 1.
+func TestNumbersOfResources(t *testing.T) {
+	r := start(t, nil)
+	a := ok(t, "a")
+	host, port, _ := strings.Cut(a.addr, ":")
+	r.put("upstreams/u", `{"retries":1e0,"nodes":[{"host":"`+host+`","port":`+port+`.0,"weight":1.0}]}`)
+	r.put("services/s", `{"upstream":{"nodes":{"`+a.addr+`":1.0}}}`)
+	r.put("routes/1", `{"uri":"/1","upstream_id":"u"}`)
+	r.put("routes/2", `{"uri":"/2","service_id":"s","priority":1.0}`)
+	for _, path := range []string{"/1", "/2"} {
+		if rep := r.get(path); rep.body != "a" {
+			t.Errorf("%s: %s", path, rep.line)
+		}
+	}
+}
+
+// An upstream that is down must not fill the log.
+func TestFailuresDoNotFloodTheLog(t *testing.T) {
+	r := start(t, nil)
+	r.route("1", "/x", closedAddr(t))
+	c := r.dial()
+	const calls = 200
+	for range calls {
+		c.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+		c.reply("GET")
+	}
+	if n := strings.Count(r.logs.String(), "calling an upstream"); n == 0 || n >= calls/2 {
+		t.Errorf("%d of %d failures were logged", n, calls)
 	}
 }

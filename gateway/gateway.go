@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"millrace/gateway/http1"
 	"millrace/gateway/route"
 	"millrace/gateway/upstream"
+	"millrace/internal/calmlog"
 	"millrace/plugin"
 )
 
@@ -24,7 +26,8 @@ import (
 // Serve answers requests; both may run at once, Serve for several listeners.
 type Gateway struct {
 	conf    Config
-	server  string // value of the Server header
+	log     *slog.Logger // for what goes wrong with requests
+	server  string       // value of the Server header
 	trusted peers
 	realIP  peers
 	pool    *upstream.Pool
@@ -43,7 +46,10 @@ type Gateway struct {
 // New makes a gateway, which serves nothing before Run.
 func New(conf Config) (*Gateway, error) {
 	conf.fillDefaults()
-	g := &Gateway{conf: conf, server: "millrace/" + conf.Version, pool: upstream.NewPool(), drain: make(chan struct{})}
+	g := &Gateway{
+		conf: conf, log: calmlog.New(conf.Log, "route"), server: "millrace/" + conf.Version,
+		pool: upstream.NewPool(), drain: make(chan struct{}),
+	}
 	switch conf.Router {
 	case "", "radixtree_host_uri", "radixtree_uri":
 	default:
@@ -164,7 +170,7 @@ func (x *exchange) answerError(err error) {
 	case errors.Is(err, http1.ErrMalformed):
 		x.exit(400, nil)
 	default:
-		x.g.conf.Log.Error("answering a request", "route", x.route.id, "err", err)
+		x.g.log.Error("answering a request", "route", x.route.id, "err", err)
 		x.exit(500, nil)
 	}
 }

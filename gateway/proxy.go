@@ -87,7 +87,7 @@ func (x *exchange) dispatch() error {
 		if !errors.As(err, &failed) {
 			return err
 		}
-		x.g.conf.Log.Warn("calling an upstream", "route", x.route.id, "node", node.Addr, "err", failed.err)
+		x.g.log.Warn("calling an upstream", "route", x.route.id, "node", node.Addr, "err", failed.err)
 		last = failed.status
 		x.call.statuses = append(x.call.statuses, last)
 		if failed.sent && !x.mayRepeat() || x.bodyConsumed() {
@@ -134,7 +134,7 @@ func (x *exchange) try(node *upstream.Node) error {
 	endpoint, err := node.Endpoint(x.g.ctx, name)
 	if err != nil {
 		if errors.Is(err, upstream.ErrUnresolved) {
-			x.g.conf.Log.Warn("resolving an upstream", "route", x.route.id, "node", node.Addr, "err", err)
+			x.g.log.Warn("resolving an upstream", "route", x.route.id, "node", node.Addr, "err", err)
 			return x.ctx.Exit(503, nil)
 		}
 		return newCallError(err, false)

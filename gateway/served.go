@@ -24,7 +24,8 @@ type servedRoute struct {
 	id      string
 	matched plugin.Matched
 	rule    *route.Rule[*servedRoute] // nil if the route is switched off
-	chain   *plugin.Chain
+	chain   *plugin.Chain             // of held
+	held    *heldChain
 
 	upstream  *upstream.Upstream
 	timeouts  upstream.Timeouts
@@ -32,8 +33,15 @@ type servedRoute struct {
 	// refusal answers every request before the plugins run, upstreamRefusal
 	// those that would be proxied; 0 if all is well.
 	refusal, upstreamRefusal int
+}
 
-	// refs counts the table and the requests that use the plugins.
+// heldChain is a chain of plugins with what it was compiled from. The next form
+// of a route takes it over if its plugins are the same, so that their connections
+// and counters outlive a change of anything else.
+type heldChain struct {
+	*plugin.Chain
+	confs map[string]json.RawMessage
+	// refs counts the tables and the requests that use the plugins.
 	refs atomic.Int64
 }
 
@@ -43,11 +51,11 @@ func (s *servedRoute) acquire() bool {
 		return true
 	}
 	for {
-		n := s.refs.Load()
+		n := s.held.refs.Load()
 		if n == 0 {
 			return false
 		}
-		if s.refs.CompareAndSwap(n, n+1) {
+		if s.held.refs.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}
@@ -55,7 +63,7 @@ func (s *servedRoute) acquire() bool {
 
 // release undoes acquire; the last one closes the plugins.
 func (s *servedRoute) release() {
-	if !s.chain.Empty() && s.refs.Add(-1) == 0 {
+	if !s.chain.Empty() && s.held.refs.Add(-1) == 0 {
 		s.chain.Close()
 	}
 }
@@ -82,12 +90,12 @@ type sharedUpstream struct {
 }
 
 // compileRoute makes a route ready.
-func (f *follower) compileRoute(id string, created int64, r *resource.Route) (*servedRoute, error) {
+func (f *follower) compileRoute(id string, followed *followedRoute) (*servedRoute, error) {
+	r := followed.conf
 	if err := supported(r); err != nil {
 		return nil, err
 	}
 	s := &servedRoute{id: id, matched: plugin.Matched{RouteID: id, RouteName: r.Name, ServiceID: string(r.ServiceID)}}
-	s.refs.Store(1)
 	svc := &serviceConf{}
 	if r.ServiceID != "" {
 		if svc = f.services[string(r.ServiceID)]; svc == nil {
@@ -105,11 +113,30 @@ func (f *follower) compileRoute(id string, created int64, r *resource.Route) (*s
 	if ws := cmpOr(r.EnableWebsocket, svc.EnableWebsocket); ws != nil {
 		s.websocket = *ws
 	}
-	if err := f.addRule(s, svc, r, created); err != nil {
+	if err := f.addRule(s, svc, r, followed.created); err != nil {
 		return nil, err
 	}
-	s.chain, err = plugin.Compile(plugins, f.g.conf.Env)
-	return s, err
+	if s.held, err = f.holdChain(plugins, followed.served); err != nil {
+		return nil, err
+	}
+	s.chain = s.held.Chain
+	return s, nil
+}
+
+// holdChain answers the chain of some plugins: that of the route as it was, if
+// its plugins were the same.
+func (f *follower) holdChain(confs map[string]json.RawMessage, old *servedRoute) (*heldChain, error) {
+	same := func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
+	if old != nil && maps.EqualFunc(confs, old.held.confs, same) && old.acquire() {
+		return old.held, nil
+	}
+	chain, err := plugin.Compile(confs, f.g.conf.Env)
+	if err != nil {
+		return nil, err
+	}
+	held := &heldChain{Chain: chain, confs: confs}
+	held.refs.Store(1)
+	return held, nil
 }
 
 func cmpOr[T any](a, b *T) *T {

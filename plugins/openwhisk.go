@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"millrace/internal/calmlog"
 	"millrace/plugin"
 	"millrace/plugins/internal/hostclient"
 )
@@ -116,7 +117,7 @@ var errUnanswered = errors.New("the call ended without an answer")
 // Init makes the request's head and the connection pool. What cannot be called
 // is no error here: APISIX accepts it and answers each request with 503.
 func (p *openwhisk) Init(env *plugin.Env) error {
-	p.log = env.Log.With("plugin", "openwhisk", "api_host", p.APIHost, "action", p.path())
+	p.log = calmlog.New(env.Log.With("plugin", "openwhisk", "api_host", p.APIHost, "action", p.path()), "")
 	host, err := parseAPIHost(p.APIHost)
 	if err == nil && strings.ContainsFunc(host.prefix+p.path(), unfitForTarget) {
 		err = fmt.Errorf("%q cannot be sent as a path", host.prefix+p.path())
