@@ -177,7 +177,9 @@ func (v *Invoker) await(ctx context.Context, r *request, w *worker, wt *waiter) 
 		}
 	}
 	r.Payload = bytes.Clone(r.Payload)
-	v.announce(r) // the wait may be over before the instance has been launched
+	if !w.warm {
+		v.announce(r) // the wait may be over before the instance has been launched
+	}
 	ended := make(chan *whisk.Activation, 1)
 	go func() { ended <- v.carry(r, w) }()
 	select {

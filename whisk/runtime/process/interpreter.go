@@ -25,7 +25,7 @@ var launcherOf = map[string]string{"nodejs": "launcher.js", "python": "launcher.
 // flagsOf are what an interpreter is started with. V8 measures its heap by the
 // whole machine, and would let more garbage pile up than a small action may use
 // at all: its first collections must come early.
-var flagsOf = map[string][]string{"nodejs": {"--initial-heap-size=16", "--max-semi-space-size=8"}}
+var flagsOf = map[string][]string{"nodejs": {"--initial-heap-size=16", "--max-semi-space-size=8", "--no-short-builtin-calls"}}
 
 // runs is what the interpreter is, for people: node v20.20.2.
 func (in *interpreter) runs() string {
