@@ -109,8 +109,8 @@ type Gateway struct {
 	TrustedAddresses []netip.Prefix
 	Control          Control
 	RealIP           RealIP
-	// KeepaliveTimeout closes idle client connections; the others bound reading
-	// a request's header and body and writing its answer. 0 is no bound.
+	// KeepaliveTimeout closes idle client connections, 0 after each request; the
+	// others bound reading a request's header and body and writing its answer.
 	KeepaliveTimeout, ClientHeaderTimeout, ClientBodyTimeout, SendTimeout time.Duration
 	// MaxBodySize in bytes; 0 is no bound.
 	MaxBodySize          int64
@@ -148,7 +148,7 @@ type RealIP struct {
 }
 
 // UpstreamPool bounds the idle connections to upstreams: how many, how many
-// requests each may carry, and how long one may idle.
+// requests each may carry, and how long one may idle. Keepalive 0 keeps none.
 type UpstreamPool struct {
 	Keepalive         int
 	KeepaliveRequests int

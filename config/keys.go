@@ -110,11 +110,11 @@ func (k *keys) apisix() object {
 			"enable_encrypt_fields": boolean(&g.DataEncryption.Enabled),
 			"keyring":               keyring(&g.DataEncryption.Keyring),
 		},
-		"enable_server_tokens":                    notYet(boolean(&g.ServerTokens)),
+		"enable_server_tokens":                    boolean(&g.ServerTokens),
 		"show_upstream_status_in_response_header": boolean(&g.ShowUpstreamStatus),
-		"delete_uri_tail_slash":                   notYet(boolean(&g.DeleteURITailSlash)),
-		"normalize_uri_like_servlet":              notYet(boolean(&g.NormalizeURILikeServlet)),
-		"match_uri_encoded_slash":                 notYet(boolean(&g.MatchURIEncodedSlash)),
+		"delete_uri_tail_slash":                   boolean(&g.DeleteURITailSlash),
+		"normalize_uri_like_servlet":              boolean(&g.NormalizeURILikeServlet),
+		"match_uri_encoded_slash":                 boolean(&g.MatchURIEncodedSlash),
 		"max_post_args_readable_size":             notYet(size(&g.MaxPostArgs, 1<<20)),
 		"proxy_mode":                              proxyMode(),
 
@@ -160,20 +160,20 @@ func (k *keys) ssl() object {
 func (k *keys) nginx() object {
 	g := &k.c.Gateway
 	http := object{
-		"keepalive_timeout":      notYet(duration(&g.KeepaliveTimeout)),
+		"keepalive_timeout":      duration(&g.KeepaliveTimeout),
 		"client_header_timeout":  duration(&g.ClientHeaderTimeout),
 		"client_body_timeout":    duration(&g.ClientBodyTimeout),
 		"send_timeout":           duration(&g.SendTimeout),
 		"client_max_body_size":   size(&g.MaxBodySize, 1),
-		"underscores_in_headers": notYet(boolean(&g.UnderscoresInHeaders)),
-		"real_ip_header":         notYet(text(&g.RealIP.Header)),
-		"real_ip_recursive":      notYet(boolean(&g.RealIP.Recursive)),
+		"underscores_in_headers": boolean(&g.UnderscoresInHeaders),
+		"real_ip_header":         text(&g.RealIP.Header),
+		"real_ip_recursive":      boolean(&g.RealIP.Recursive),
 		"real_ip_from":           realIPFrom(&g.RealIP.From),
-		"upstream": notYet(object{
+		"upstream": object{
 			"keepalive":          integer(&g.Upstream.Keepalive, 0),
 			"keepalive_requests": integer(&g.Upstream.KeepaliveRequests, 1),
 			"keepalive_timeout":  duration(&g.Upstream.KeepaliveTimeout),
-		}),
+		},
 		"charset": only("utf-8"),
 	}
 	http.noEffects(noAccessLog, "enable_access_log", "access_log", "access_log_buffer", "access_log_format", "access_log_format_escape")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/gateway/upstream"
 	"millrace/internal/fieldcrypt"
 	"millrace/plugin"
 	"millrace/store"
@@ -37,11 +38,30 @@ type Config struct {
 	// RealIPFrom are the clients whose X-Real-IP header names the real client;
 	// nil means 127.0.0.1 and Unix sockets.
 	RealIPFrom []string
+	// RealIPHeader is the header that names it, X-Real-IP unless set. Of a list
+	// its last address is taken, with RealIPRecursive the last one that is not in
+	// RealIPFrom.
+	RealIPHeader    string
+	RealIPRecursive bool
 	// ShowUpstreamStatus adds X-APISIX-Upstream-Status to every proxied answer.
 	ShowUpstreamStatus bool
+	// HideVersion leaves the version out of the Server header.
+	HideVersion bool
+	// DropUnderscores drops request headers whose name has an underscore.
+	DropUnderscores bool
+	// These change the path that routes are matched by, not the one sent on: a
+	// final slash is dropped; ";param" is cut off each segment, and what could
+	// hide a dot segment is refused; %2F stays part of its segment.
+	DeleteTailSlash, ServletPaths, EncodedSlash bool
 
-	// HeaderTimeout bounds the wait for a request on an open connection and for
-	// its head, BodyTimeout the gap between two reads of a body, SendTimeout that
+	// KeepaliveTimeout bounds the wait for another request on an open connection;
+	// below 0 each connection serves one request.
+	KeepaliveTimeout time.Duration
+	// UpstreamKeepalive holds for upstreams without a keepalive_pool; its zero
+	// fields stand for the defaults, a Size below 0 for no idle connections.
+	UpstreamKeepalive upstream.Keepalive
+	// HeaderTimeout bounds the wait for the first request on a connection and for
+	// the head of each, BodyTimeout the gap between two reads of a body, SendTimeout that
 	// between two writes to a client that does not read.
 	HeaderTimeout, BodyTimeout, SendTimeout time.Duration
 	// DrainTimeout bounds how long Serve waits for requests in flight when its
@@ -52,13 +72,16 @@ type Config struct {
 }
 
 func (c *Config) fillDefaults() {
-	for _, d := range []*time.Duration{&c.HeaderTimeout, &c.BodyTimeout, &c.SendTimeout, &c.DrainTimeout} {
+	for _, d := range []*time.Duration{&c.KeepaliveTimeout, &c.HeaderTimeout, &c.BodyTimeout, &c.SendTimeout, &c.DrainTimeout} {
 		if *d == 0 {
 			*d = 60 * time.Second
 		}
 	}
 	if c.RealIPFrom == nil {
 		c.RealIPFrom = []string{"127.0.0.1", "unix:"}
+	}
+	if c.RealIPHeader == "" {
+		c.RealIPHeader = "X-Real-IP"
 	}
 	if c.Env == nil {
 		c.Env = &plugin.Env{Log: c.Log}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,13 +43,16 @@ type clientConn struct {
 	waiting  atomic.Int64 // since when an upstream is working; 0 if none is
 	idle     atomic.Bool  // no request has begun
 
-	mu       sync.Mutex
-	up       *upstream.Conn
-	cancel   func()
-	aborted  bool
-	expects  bool // the client waits for 100 Continue
-	xRealIP  string
-	realAddr netip.Addr
+	mu      sync.Mutex
+	up      *upstream.Conn
+	cancel  func()
+	aborted bool
+	expects bool // the client waits for 100 Continue
+	// realIPText is the last value of the header that names the client, and
+	// realAddr whom it named.
+	realIPText   string
+	realAddr     netip.Addr
+	realAddrText string
 }
 
 func newConn(l *listener, conn net.Conn) *clientConn {
@@ -81,13 +83,12 @@ func splitAddr(a net.Addr) (addr netip.Addr, text string, port int) {
 // serve answers requests until the connection ends.
 func (c *clientConn) serve() {
 	defer c.Conn.Close()
-	for {
+	for first := true; ; first = false {
 		c.idle.Store(true)
 		if c.l.draining.Load() {
 			c.lastChance()
 		}
-		c.expect(c.l.g.conf.HeaderTimeout)
-		head, err := c.reader.Head(false)
+		head, err := c.nextHead(first)
 		c.idle.Store(false)
 		if c.l.draining.Load() {
 			c.resume()
@@ -107,6 +108,18 @@ func (c *clientConn) serve() {
 		}
 		c.reader.Next()
 	}
+}
+
+// nextHead waits for a request and reads its head.
+func (c *clientConn) nextHead(first bool) ([]byte, error) {
+	if !first {
+		c.expect(c.l.g.conf.KeepaliveTimeout)
+		if err := c.reader.Peek(); err != nil {
+			return nil, err
+		}
+	}
+	c.expect(c.l.g.conf.HeaderTimeout)
+	return c.reader.Head(false)
 }
 
 // lastChance lets an idle connection begin one more request, soon.
@@ -297,22 +310,6 @@ func (c *clientConn) linger() {
 			return
 		}
 	}
-}
-
-// realIP answers the client's address after X-Real-IP, whose last value of this
-// connection is remembered.
-func (c *clientConn) realIP(header []byte) (netip.Addr, string) {
-	if len(header) == 0 {
-		return c.addr, c.peer.RemoteAddr
-	}
-	if string(header) != c.xRealIP {
-		a, err := netip.ParseAddr(strings.Clone(string(header)))
-		if err != nil {
-			return c.addr, c.peer.RemoteAddr
-		}
-		c.xRealIP, c.realAddr = a.String(), a.Unmap()
-	}
-	return c.realAddr, c.xRealIP
 }
 
 // discard reads a body that nobody wanted, if it is short; false if not.

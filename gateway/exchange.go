@@ -56,13 +56,25 @@ func (x *exchange) read(head []byte) (err error) {
 		return err
 	}
 	r.fields, r.received = r.head.Fields, len(r.head.Fields)
-	if r.path, x.path, err = http1.CleanPath(r.head.Target, x.path); err != nil {
+	conf := &x.g.conf
+	if r.path, x.path, err = http1.CleanPath(r.head.Target, x.path, conf.EncodedSlash); err != nil {
 		return err
+	}
+	if conf.ServletPaths {
+		if r.path, err = servletPath(r.path); err != nil {
+			return err
+		}
+	}
+	if n := len(r.path); conf.DeleteTailSlash && n > 1 && r.path[n-1] == '/' {
+		r.path = r.path[:n-1]
+	}
+	if conf.DropUnderscores {
+		r.fields.dropUnderscores()
 	}
 	c := x.conn
 	c.reader.SetBody(r.head.Length)
 	c.expects = r.head.Expect && r.head.Length != 0
-	x.close = r.head.Close
+	x.close = r.head.Close || conf.KeepaliveTimeout < 0
 	x.identify()
 	full := x.lowerHost(r.head.Host)
 	x.query = route.Query{
@@ -70,16 +82,6 @@ func (x *exchange) read(head []byte) (err error) {
 		Path: r.path, Method: r.head.Method, Addr: x.addr,
 	}
 	return nil
-}
-
-// identify finds out who the client is.
-func (x *exchange) identify() {
-	c := x.conn
-	x.ctx.Conn = c.peer
-	x.addr, x.trusted = c.addr, c.trusted
-	if c.realIPFrom {
-		x.addr, x.ctx.Conn.RemoteAddr = c.realIP(x.req.fields.kind(http1.XRealIP))
-	}
 }
 
 func (x *exchange) lowerHost(host []byte) []byte {

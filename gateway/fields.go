@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -74,6 +75,19 @@ func (f fields) del(name string) {
 		}
 	}
 }
+
+// dropUnderscores deletes the fields whose name has an underscore, which programs
+// behind gateways cannot tell from a dash.
+func (f fields) dropUnderscores() {
+	for i := range f {
+		if bytes.IndexByte(f[i].Name, '_') >= 0 {
+			f[i].Name = nil
+		}
+	}
+}
+
+// foldSame compares names without case.
+func foldSame(a []byte, b string) bool { return len(a) == len(b) && foldEqual(a, b) }
 
 // cleanText escapes the bytes that would end a header line or begin another.
 func cleanText(s string) []byte {

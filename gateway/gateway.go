@@ -30,10 +30,12 @@ type Gateway struct {
 	server  string       // value of the Server header
 	trusted peers
 	realIP  peers
-	pool    *upstream.Pool
-	table   atomic.Pointer[route.Table[*servedRoute]]
-	applied progress
-	clock   clock
+	// realIPKind is that of the header which names the client.
+	realIPKind http1.Kind
+	pool       *upstream.Pool
+	table      atomic.Pointer[route.Table[*servedRoute]]
+	applied    progress
+	clock      clock
 
 	// ctx ends when the gateway is stopped for good.
 	ctx   context.Context
@@ -48,7 +50,10 @@ func New(conf Config) (*Gateway, error) {
 	conf.fillDefaults()
 	g := &Gateway{
 		conf: conf, log: calmlog.New(conf.Log, "route"), server: "millrace/" + conf.Version,
-		pool: upstream.NewPool(), drain: make(chan struct{}),
+		pool: upstream.NewPool(conf.UpstreamKeepalive), drain: make(chan struct{}),
+	}
+	if conf.HideVersion {
+		g.server = "millrace"
 	}
 	switch conf.Router {
 	case "", "radixtree_host_uri", "radixtree_uri":
@@ -62,6 +67,7 @@ func New(conf Config) (*Gateway, error) {
 	if g.realIP, err = parsePeers(conf.RealIPFrom); err != nil {
 		return nil, err
 	}
+	g.realIPKind = http1.KindOf([]byte(conf.RealIPHeader))
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	g.table.Store(route.New[*servedRoute](conf.Router == "radixtree_uri"))
 	g.applied.init()

@@ -72,6 +72,9 @@ func (x *exchange) httpRequest(body []byte) (*http.Request, error) {
 	}
 	for i := range x.req.fields {
 		f := &x.req.fields[i]
+		if len(f.Name) == 0 {
+			continue
+		}
 		switch f.Kind {
 		case http1.Host, http1.TransferEncoding, http1.ContentLength, http1.Connection:
 		default:

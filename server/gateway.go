@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"millrace/admin"
 	"millrace/config"
 	"millrace/gateway"
+	"millrace/gateway/upstream"
 	"millrace/internal/fieldcrypt"
 	"millrace/plugin"
 )
@@ -42,12 +44,23 @@ func (s *Server) openGateway(context.Context) error {
 		Router:             cfg.Router,
 		TrustedAddresses:   prefixTexts(cfg.TrustedAddresses),
 		RealIPFrom:         append(prefixTexts(cfg.RealIP.From), "unix:"),
+		RealIPHeader:       cfg.RealIP.Header,
+		RealIPRecursive:    cfg.RealIP.Recursive,
 		ShowUpstreamStatus: cfg.ShowUpstreamStatus,
-		HeaderTimeout:      cfg.ClientHeaderTimeout,
-		BodyTimeout:        cfg.ClientBodyTimeout,
-		SendTimeout:        cfg.SendTimeout,
-		DrainTimeout:       s.cfg.DrainTimeout,
-		MaxBody:            cfg.MaxBodySize,
+		HideVersion:        !cfg.ServerTokens,
+		DropUnderscores:    !cfg.UnderscoresInHeaders,
+		DeleteTailSlash:    cfg.DeleteURITailSlash,
+		ServletPaths:       cfg.NormalizeURILikeServlet,
+		EncodedSlash:       cfg.MatchURIEncodedSlash,
+		UpstreamKeepalive: upstream.Keepalive{
+			Size: zeroIsNone(cfg.Upstream.Keepalive), Idle: cfg.Upstream.KeepaliveTimeout, Requests: cfg.Upstream.KeepaliveRequests,
+		},
+		KeepaliveTimeout: zeroIsNone(cfg.KeepaliveTimeout),
+		HeaderTimeout:    cfg.ClientHeaderTimeout,
+		BodyTimeout:      cfg.ClientBodyTimeout,
+		SendTimeout:      cfg.SendTimeout,
+		DrainTimeout:     s.cfg.DrainTimeout,
+		MaxBody:          cfg.MaxBodySize,
 	}
 	if s.adminServed() {
 		conf.Local, conf.LocalPrefixes = role, []string{"/apisix/admin"}
@@ -70,6 +83,14 @@ func (s *Server) openGateway(context.Context) error {
 		drain: role.Shutdown,
 	})
 	return s.openControl(keyring)
+}
+
+// zeroIsNone turns nginx's 0, which switches something off, into the gateway's -1.
+func zeroIsNone[T int | time.Duration](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }
 
 // pluginSet is the set of the plugins that the configuration lists, all if it has

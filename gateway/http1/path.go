@@ -5,9 +5,9 @@ import "bytes"
 // CleanPath answers the path of a request target as routes are matched against
 // it: percent-decoded once, slashes merged, dot segments resolved. The result is
 // part of target if nothing had to change, else it is built in scratch, which is
-// answered as well for the next call. A bad escape, an encoded NUL and a path
+// answered as well for the next call. keepSlash leaves %2F as it is. A bad escape, an encoded NUL and a path
 // that climbs above the root are ErrMalformed.
-func CleanPath(target, scratch []byte) (path, newScratch []byte, err error) {
+func CleanPath(target, scratch []byte, keepSlash bool) (path, newScratch []byte, err error) {
 	raw := target
 	if i := bytes.IndexByte(raw, '?'); i >= 0 {
 		raw = raw[:i]
@@ -15,7 +15,7 @@ func CleanPath(target, scratch []byte) (path, newScratch []byte, err error) {
 	if isClean(raw) {
 		return raw, scratch, nil
 	}
-	out, err := unescape(scratch[:0], raw)
+	out, err := unescape(scratch[:0], raw, keepSlash)
 	if err != nil {
 		return nil, scratch, err
 	}
@@ -35,7 +35,7 @@ func isClean(raw []byte) bool {
 	return true
 }
 
-func unescape(dst, raw []byte) ([]byte, error) {
+func unescape(dst, raw []byte, keepSlash bool) ([]byte, error) {
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
 		if c == '%' {
@@ -47,6 +47,11 @@ func unescape(dst, raw []byte) ([]byte, error) {
 				return nil, ErrMalformed
 			}
 			c = byte(hi<<4 | lo)
+			if c == '/' && keepSlash {
+				dst = append(dst, raw[i:i+3]...)
+				i += 2
+				continue
+			}
 			i += 2
 		}
 		dst = append(dst, c)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 
 // Keepalive bounds the idle connections of an endpoint.
 type Keepalive struct {
-	Size     int           // idle connections kept
+	Size     int           // idle connections kept; none below 0
 	Idle     time.Duration // how long one is kept
 	Requests int           // requests that one connection serves
 }
@@ -24,16 +25,9 @@ type Keepalive struct {
 // DefaultKeepalive holds where an upstream has no keepalive_pool.
 var DefaultKeepalive = Keepalive{Size: 320, Idle: 60 * time.Second, Requests: 1000}
 
-func (k *Keepalive) fillDefaults() {
-	if k.Size == 0 {
-		k.Size = DefaultKeepalive.Size
-	}
-	if k.Idle == 0 {
-		k.Idle = DefaultKeepalive.Idle
-	}
-	if k.Requests == 0 {
-		k.Requests = DefaultKeepalive.Requests
-	}
+// over answers k with def for what it leaves out.
+func (k Keepalive) over(def Keepalive) Keepalive {
+	return Keepalive{cmp.Or(k.Size, def.Size), cmp.Or(k.Idle, def.Idle), cmp.Or(k.Requests, def.Requests)}
 }
 
 // Key tells endpoints apart: connections are shared between all upstreams that
@@ -54,13 +48,18 @@ const forgetAfter = 5 * time.Minute
 
 // Pool holds the endpoints and their idle connections.
 type Pool struct {
+	keep Keepalive // where an upstream says nothing else
+
 	mu        sync.Mutex
 	endpoints map[Key]*Endpoint
 	closed    bool
 }
 
-// NewPool returns an empty pool. Run keeps it tidy.
-func NewPool() *Pool { return &Pool{endpoints: map[Key]*Endpoint{}} }
+// NewPool returns an empty pool; keep holds for upstreams without a
+// keepalive_pool, over DefaultKeepalive. Run keeps the pool tidy.
+func NewPool(keep Keepalive) *Pool {
+	return &Pool{keep: keep.over(DefaultKeepalive), endpoints: map[Key]*Endpoint{}}
+}
 
 // Run closes connections that are idle for too long or were closed by their
 // server, until ctx is done; then it closes all idle ones, and the pool keeps no
@@ -301,7 +300,7 @@ func (c *Conn) NoDeadline() {
 func (c *Conn) Release(reusable bool) {
 	c.served++
 	keep := c.endpoint.key.Keep
-	if !reusable || c.served >= keep.Requests || c.Reader.Buffered() > 0 {
+	if !reusable || keep.Size < 0 || c.served >= keep.Requests || c.Reader.Buffered() > 0 {
 		c.Conn.Close()
 		return
 	}

@@ -113,10 +113,10 @@ func (u *Upstream) transport(conf *resource.Upstream) error {
 	default:
 		return fmt.Errorf("upstream scheme %q is not served", conf.Scheme)
 	}
-	u.key = Key{TLS: u.TLS, Keep: DefaultKeepalive}
+	u.key = Key{TLS: u.TLS, Keep: u.pool.keep}
 	if k := conf.KeepalivePool; k != nil {
-		u.key.Keep = Keepalive{Size: k.Size, Idle: seconds(k.IdleTimeout), Requests: k.Requests}
-		u.key.Keep.fillDefaults()
+		own := Keepalive{Size: k.Size, Idle: seconds(k.IdleTimeout), Requests: k.Requests}
+		u.key.Keep = own.over(DefaultKeepalive)
 	}
 	if t := conf.TLS; t != nil && u.TLS {
 		if t.ClientCertID != "" {

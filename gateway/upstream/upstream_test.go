@@ -32,7 +32,7 @@ func tryCompile(t *testing.T, conf string) (*Upstream, error) {
 	if err := json.Unmarshal([]byte(conf), c); err != nil {
 		t.Fatal(err)
 	}
-	return Compile(c, NewPool())
+	return Compile(c, NewPool(Keepalive{}))
 }
 
 func TestCompile(t *testing.T) {
@@ -142,7 +142,7 @@ func TestConnectionsAreKept(t *testing.T) {
 			accepted <- c
 		}
 	}()
-	p := NewPool()
+	p := NewPool(Keepalive{})
 	e := p.Endpoint(Key{Addr: ln.Addr().String(), Keep: Keepalive{Size: 2, Idle: time.Hour, Requests: 3}})
 	dial := func() *Conn {
 		c, err := e.Dial(context.Background(), time.Second)
