@@ -25,6 +25,9 @@ type shelf struct {
 const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
+	// refillPause lets the call that took a cell have the core first: launching
+	// the next one takes longer than the whole cold start.
+	refillPause = 20 * time.Millisecond
 )
 
 // stem takes a stem cell of a kind, or answers nil, and notes that the kind is
@@ -96,7 +99,7 @@ func (p *pool) keepStems(ctx context.Context, log *slog.Logger) {
 		began := time.Now()
 		sh, wait := p.lacking(began)
 		if sh == nil {
-			if !rest(ctx, wait, p.refill) {
+			if !rest(ctx, wait, p.refill) || !rest(ctx, refillPause, nil) {
 				return
 			}
 			continue
