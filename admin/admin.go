@@ -194,7 +194,7 @@ func (a *api) dispatch(w http.ResponseWriter, r *http.Request, segments []string
 // handler finds what serves a path; the second result is the answer if nothing does.
 func (a *api) handler(method string, segments []string) (func(*call) answer, *answer) {
 	switch name := segments[0]; {
-	case name == "schema" || name == "plugins":
+	case name == "schema" || name == "plugins" || name == "configs":
 		if h := a.helper(method, segments); h != nil {
 			return h, nil
 		}

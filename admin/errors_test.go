@@ -141,7 +141,7 @@ func TestHelpers(t *testing.T) {
 	if got := b.do("GET", "/schema/route", ""); got.status != 200 || !strings.Contains(got.body, `"service_id"`) {
 		t.Errorf("schema of routes: %d %s", got.status, got.body)
 	}
-	if got := b.do("GET", "/plugins?all=true", ""); got.status != 200 || !strings.Contains(got.body, `"tester":{"version":"0.1","priority":1,"schema":{`) {
+	if got := b.do("GET", "/plugins?all=true", ""); got.status != 200 || !strings.Contains(got.body, `"tester":{"version":0.1,"priority":1,"schema":{`) {
 		t.Errorf("all plugins: %d %s", got.status, got.body)
 	}
 }
@@ -170,4 +170,18 @@ func TestPluginThatIsNotListed(t *testing.T) {
 	b.expect(got, 400, msg("unknown plugin [tester]"))
 	b.expect(b.do("GET", "/plugins/list", ""), 200, `[]`)
 	b.expect(b.do("GET", "/plugins/tester", ""), 404, msg("plugin not found in subsystem http"))
+}
+
+func TestValidateConfigs(t *testing.T) {
+	b := start(t, nil)
+	post := func(body string) reply { return b.do("POST", "/configs/validate", body) }
+	b.expect(post(`{"routes":[{"id":1,"uri":"/a","upstream_id":"u"}],"upstreams":[{"id":"u","nodes":{}}],"other":5}`), 200, `{}`)
+	b.expect(post(`{"routes":[{"id":"1","uri":"/a","plugins":{}},{"id":1,"uri":"/a","plugins":{}},{"uri":"/a","plugins":{"nope":{}}}],"services":[5]}`), 400,
+		`{"error_msg":"Configuration validation failed","errors":[
+			{"resource_type":"routes","resource_id":"1","index":1,"error":"found duplicate id 1 in routes"},
+			{"resource_type":"routes","resource_id":"","index":2,"error":"unknown plugin [nope]"},
+			{"resource_type":"services","resource_id":"","index":0,"error":"invalid configuration: wrong type: expected object, got number"}]}`)
+	b.expect(post(`[]`), 400, msg("missing configurations"))
+	b.expect(b.do("GET", "/configs/validate", ""), 404, msg("not found"))
+	b.expect(b.do("GET", "/routes", ""), 200, `{"total":0,"list":[]}`)
 }

@@ -9,13 +9,18 @@ import (
 )
 
 // helper finds the handler of the paths that serve no resource, nil if there is
-// none. segments begin with plugins or schema.
+// none. segments begin with plugins, schema or configs.
 func (a *api) helper(method string, segments []string) func(*call) answer {
 	second := ""
 	if len(segments) > 1 {
 		second = segments[1]
 	}
 	switch {
+	case segments[0] == "configs":
+		if method == http.MethodPost && second == "validate" && len(segments) == 2 {
+			return a.validateConfigs
+		}
+		return nil
 	case method == http.MethodPost && segments[0] == "schema" && second == "validate" && len(segments) == 3:
 		return validateSchema
 	case method != http.MethodGet:
@@ -77,7 +82,7 @@ func (a *api) pluginSchema(name string, c *call) answer {
 
 // pluginFacts is what lists of plugins say of each.
 type pluginFacts struct {
-	Version        string          `json:"version"`
+	Version        json.Number     `json:"version"`
 	Priority       int             `json:"priority"`
 	Schema         json.RawMessage `json:"schema"`
 	ConsumerSchema json.RawMessage `json:"consumer_schema,omitempty"`
@@ -91,7 +96,7 @@ func allPlugins(subsystem string, known *plugin.Set) map[string]pluginFacts {
 	}
 	for _, name := range known.Names() {
 		t, _ := plugin.Lookup(name)
-		all[name] = pluginFacts{t.Version, t.Priority, json.RawMessage(t.Schema), json.RawMessage(t.ConsumerSchema), json.RawMessage(t.MetadataSchema)}
+		all[name] = pluginFacts{json.Number(t.Version), t.Priority, json.RawMessage(t.Schema), json.RawMessage(t.ConsumerSchema), json.RawMessage(t.MetadataSchema)}
 	}
 	return all
 }

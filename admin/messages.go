@@ -22,6 +22,7 @@ const (
 	msgValueChanged        = "value changed before overwritten"
 	msgKeyNotFound         = "Key not found"
 	msgPageSize            = "page_size must be between 10 and 500"
+	msgValidation          = "Configuration validation failed"
 	msgStore               = "failed to reach the store of the configuration"
 	msgPluginName          = "not found plugin name"
 	msgInvalidSubsystem    = "invalid subsystem passed"

@@ -108,6 +108,9 @@ func (t *Type) prepare() error {
 	if !hasPhase(t.new()) {
 		return fmt.Errorf("%T implements no phase", t.new())
 	}
+	if _, err := strconv.ParseFloat(t.Version, 64); err != nil {
+		return fmt.Errorf("the version %q is no number, as which clients get it", t.Version)
+	}
 	for _, schema := range []string{t.ConsumerSchema, t.MetadataSchema} {
 		if schema == "" {
 			continue
