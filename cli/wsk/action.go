@@ -99,8 +99,7 @@ func (a *app) getAction(ctx context.Context, c *client, args []string, f actionG
 		a.summary("action", "/"+got.Namespace+"/"+got.Name, got.Annotations, got.Parameters)
 		return nil
 	case len(args) > 1:
-		a.ok("got action %s, displaying field %s", n.entity, args[1])
-		return a.field(got, args[1])
+		return a.field("action "+n.entity, got, args[1])
 	}
 	a.ok("got action %s", n.entity)
 	a.json(got)

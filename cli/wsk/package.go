@@ -129,8 +129,7 @@ func (a *app) getPackage(ctx context.Context, c *client, args []string, summary 
 		}
 		return nil
 	case len(args) > 1:
-		a.ok("got package %s, displaying field %s", n.entity, args[1])
-		return a.field(got, args[1])
+		return a.field("package "+n.entity, got, args[1])
 	}
 	a.ok("got package %s", n.entity)
 	a.json(got)
