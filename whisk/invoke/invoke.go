@@ -90,6 +90,7 @@ type request struct {
 	Call
 	received time.Time
 	usage    *usage
+	inFlight int // of its namespace when it began, itself included
 	group    *group
 	// durable: the log keeps it until it has a record.
 	durable bool
@@ -98,12 +99,18 @@ type request struct {
 // Invoke carries out a call. A blocking call answers its finished record, or
 // nil if Wait or ctx is over first: the call then runs on and its record
 // appears in the log. A non-blocking call answers nil as soon as it is safely
-// queued. The throttle is Admit, before it; Invoke counts the call in flight.
+// queued. The throttle is Admit, before it; Invoke counts the call in flight and
+// refuses it with the same error if others were admitted at the same moment and
+// were faster. Components of a sequence (Cause) are not refused.
 //
 // What c points to must not change; Payload may, once Invoke has returned. The
 // error is a *whisk.Error.
 func (v *Invoker) Invoke(ctx context.Context, c *Call) (*whisk.Activation, error) {
 	r := v.begin(c)
+	if limit := c.Caller.Limits.ConcurrentInvocations; r.inFlight > limit && c.Cause == "" {
+		v.end(r)
+		return nil, tooManyAtOnce(r.inFlight-1, limit)
+	}
 	if !c.Blocking {
 		return nil, v.accept(ctx, r)
 	}
@@ -124,7 +131,7 @@ func (v *Invoker) Invoke(ctx context.Context, c *Call) (*whisk.Activation, error
 
 func (v *Invoker) begin(c *Call) *request {
 	r := &request{Call: *c, received: time.Now(), usage: v.throttle.of(c.Caller.Namespace)}
-	r.usage.inFlight.Add(1)
+	r.inFlight = int(r.usage.inFlight.Add(1))
 	v.live.add()
 	return r
 }

@@ -55,7 +55,11 @@ func (v *Invoker) Admit(id *whisk.Identity) error {
 		return &whisk.Error{Status: http.StatusTooManyRequests, Msg: msgRate(n, id.Limits.InvocationsPerMinute)}
 	}
 	if n := int(u.inFlight.Load()); n >= id.Limits.ConcurrentInvocations {
-		return &whisk.Error{Status: http.StatusTooManyRequests, Msg: msgConcurrent(n, id.Limits.ConcurrentInvocations)}
+		return tooManyAtOnce(n, id.Limits.ConcurrentInvocations)
 	}
 	return nil
+}
+
+func tooManyAtOnce(n, limit int) error {
+	return &whisk.Error{Status: http.StatusTooManyRequests, Msg: msgConcurrent(n, limit)}
 }

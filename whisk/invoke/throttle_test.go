@@ -1,7 +1,9 @@
 package invoke
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"regexp"
 	"sync"
 	"testing"
@@ -128,5 +130,34 @@ func TestNewID(t *testing.T) {
 			t.Fatalf("%s", id)
 		}
 		seen[id] = true
+	}
+}
+
+// However many callers were admitted at the same moment, no more than the limit
+// run at once, and the others are told so.
+func TestConcurrencyIsExact(t *testing.T) {
+	const callers, limit = 20, 3
+	c := &counted{leave: make(chan struct{})}
+	h := newHouse(t, functions{"sleep": c.run})
+	results := make(chan error, callers)
+	for range callers {
+		go func() {
+			one := call(action("sleep"), `{}`)
+			one.Caller.Limits.ConcurrentInvocations = limit
+			_, err := h.v.Invoke(context.Background(), one)
+			results <- err
+		}()
+	}
+	for range callers - limit {
+		var e *whisk.Error
+		if err := <-results; !errors.As(err, &e) || e.Status != http.StatusTooManyRequests {
+			t.Errorf("a call too many: %v", err)
+		}
+	}
+	close(c.leave)
+	for range limit {
+		if err := <-results; err != nil {
+			t.Errorf("a call within the limit: %v", err)
+		}
 	}
 }
