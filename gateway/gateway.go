@@ -173,6 +173,8 @@ func (x *exchange) answerError(err error) {
 		x.exit(status, body)
 	case errors.Is(err, plugin.ErrDrop), errors.Is(err, errClientGone):
 		x.dropped, x.close = true, true
+	case errors.Is(err, plugin.ErrBodyTooLarge):
+		x.exit(413, nil)
 	case errors.Is(err, http1.ErrMalformed):
 		x.exit(400, nil)
 	default:

@@ -8,6 +8,7 @@ import (
 
 	"millrace/gateway/http1"
 	"millrace/gateway/upstream"
+	"millrace/plugin"
 )
 
 // call is the exchange with the upstream.
@@ -249,8 +250,8 @@ func (x *exchange) readAnswer(up *upstream.Conn) error {
 			err = x.call.res.Parse(head, string(x.req.head.Method) == "HEAD")
 		}
 		if err != nil {
-			if x.clientFailed() {
-				return errClientGone
+			if failed := x.clientFailed(); failed != nil {
+				return failed
 			}
 			return newCallError(err, true)
 		}
@@ -264,8 +265,8 @@ func (x *exchange) readAnswer(up *upstream.Conn) error {
 
 // uploaded is how the streaming of a request body ended.
 type uploaded struct {
-	whole  bool // all of it was sent
-	client bool // the client failed
+	whole  bool  // all of it was sent
+	client error // how the client failed
 }
 
 // startUpload streams the rest of the body while the answer is awaited, so that
@@ -276,12 +277,13 @@ func (x *exchange) startUpload(up *upstream.Conn) {
 	x.call.upload = done
 	go func() {
 		result := x.copyBody(up)
-		if result.client {
-			up.Close()
-		} else if result.whole {
+		if result.whole {
 			up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
 		}
 		done <- result
+		if result.client != nil {
+			up.Close() // ends the wait for the answer, which finds the result
+		}
 	}()
 }
 
@@ -307,7 +309,7 @@ func (x *exchange) copyBody(up *upstream.Conn) uploaded {
 			}
 		}
 		if limit := x.g.conf.MaxBody; limit > 0 && total > limit {
-			return uploaded{client: true}
+			return uploaded{client: plugin.ErrBodyTooLarge}
 		}
 		c.expect(x.g.conf.BodyTimeout)
 		n, err := c.reader.Read(*buf)
@@ -317,7 +319,7 @@ func (x *exchange) copyBody(up *upstream.Conn) uploaded {
 			break
 		}
 		if err != nil {
-			return uploaded{client: true}
+			return uploaded{client: errClientGone}
 		}
 	}
 	c.relax()
@@ -343,14 +345,14 @@ func (x *exchange) uploading() bool {
 	}
 }
 
-// clientFailed says whether an upload has ended because of the client.
-func (x *exchange) clientFailed() bool {
+// clientFailed answers how the client ended an upload, nil if it did not.
+func (x *exchange) clientFailed() error {
 	select {
 	case result := <-x.call.upload:
 		x.call.upload <- result
 		return result.client
 	default:
-		return false
+		return nil
 	}
 }
 

@@ -86,6 +86,9 @@ func (r *request) SetBody(body []byte) {
 
 // Body implements plugin.Request.
 func (r *request) Body(limit int64) ([]byte, error) {
+	if most := r.x.g.conf.MaxBody; most > 0 && (limit < 0 || limit > most) {
+		limit = most
+	}
 	if limit >= 0 && r.head.Length > limit && !r.bodySet {
 		return nil, plugin.ErrBodyTooLarge
 	}
@@ -143,6 +146,9 @@ func (r *request) prepareBody() error {
 	}
 	if r.head.Length > wholeBody {
 		return nil
+	}
+	if most := r.x.g.conf.MaxBody; most > 0 {
+		return r.readBody(min(wholeChunked, most))
 	}
 	return r.readBody(wholeChunked)
 }

@@ -80,11 +80,32 @@ func TestMaxBody(t *testing.T) {
 		{"Content-Length: 10\r\n\r\n0123456789", 200},
 		{"Content-Length: 11\r\n\r\n", 413},
 		{"Transfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n", 413},
+		{"Transfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n", 413}, // whatever follows
 	} {
 		c := r.dial()
 		c.send("POST /x HTTP/1.1\r\nHost: a\r\n" + test.framing)
 		if rep := c.reply("POST"); rep.status != test.status {
 			t.Errorf("%q: %s", test.framing, rep.line)
+		}
+	}
+}
+
+// A chunked body that is already on its way to the upstream, and one that a plugin
+// asks for, are bounded too.
+func TestMaxBodyOfLongBodies(t *testing.T) {
+	const most = wholeChunked + 1000
+	r := start(t, func(c *Config) { c.MaxBody = most })
+	up := ok(t, "x")
+	r.route("1", "/x", up.addr)
+	r.put("routes/2", `{"uri":"/plugin","plugins":{"test-change":{"echo":true}}}`)
+	for _, path := range []string{"/x", "/plugin"} {
+		c := r.dial()
+		c.send("POST " + path + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for range most/1000 + 2 {
+			c.send("3e8\r\n" + strings.Repeat("x", 1000) + "\r\n")
+		}
+		if rep := c.reply("POST"); rep.status != 413 {
+			t.Errorf("%s: %s", path, rep.line)
 		}
 	}
 }
