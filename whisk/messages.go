@@ -18,6 +18,7 @@ const (
 	MsgInternal              = "There was an internal server error."
 	MsgTransportLimit        = "The request is larger than the server is willing or able to process."
 	MsgBodyMissing           = "Request entity expected but not supplied"
+	MsgBodyTooSlow           = "The request body did not arrive in time."
 	MsgURITooLong            = "URI length exceeds the configured limit of 8192 characters"
 
 	MsgExecUndefined        = "exec undefined"

@@ -85,7 +85,7 @@ func (a *API) putAction(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	body, err := putBody(r)
+	body, err := a.putBody(x, r)
 	if err != nil {
 		return answer{}, err
 	}

@@ -63,6 +63,8 @@ type API struct {
 	keys  keyring
 	mux   *http.ServeMux
 	about staticDocuments
+	// bodyPause is how long a client may pause while it sends a body.
+	bodyPause time.Duration
 }
 
 // New checks the configuration and makes the handler.
@@ -77,7 +79,7 @@ func New(c Config) (*API, error) {
 	if c.RecordWait <= 0 {
 		c.RecordWait = 2 * time.Second
 	}
-	a := &API{Config: c, keys: keys, mux: http.NewServeMux()}
+	a := &API{Config: c, keys: keys, mux: http.NewServeMux(), bodyPause: time.Minute}
 	a.about = a.staticDocuments(time.Now())
 	a.routes()
 	return a, nil

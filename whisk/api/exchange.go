@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -160,20 +161,44 @@ func checkJSONBody(r *http.Request) error {
 	return &whisk.Error{Status: http.StatusUnsupportedMediaType, Msg: whisk.MsgContentType(given)}
 }
 
+// bodyReader reads a body whose sender must not pause for too long.
+type bodyReader struct {
+	from  io.Reader
+	conn  *http.ResponseController
+	pause time.Duration
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if err := b.conn.SetReadDeadline(time.Now().Add(b.pause)); err != nil {
+		return 0, err
+	}
+	return b.from.Read(p)
+}
+
 // readBody reads a body of at most limit bytes. tooLarge makes the error for a
 // larger one, whose size is known only as far as it was announced or read.
-func readBody(r *http.Request, limit int64, tooLarge func(size int64) error) ([]byte, error) {
+func (a *API) readBody(x *exchange, r *http.Request, limit int64, tooLarge func(size int64) error) ([]byte, error) {
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
 	if r.ContentLength > limit {
 		return nil, tooLarge(r.ContentLength)
 	}
+	from := bodyReader{from: io.LimitReader(r.Body, limit+1), conn: http.NewResponseController(x.ResponseWriter), pause: a.bodyPause}
 	// A client gets memory for what it has sent, not for what it announces.
 	const ahead = 64 << 10
 	var b bytes.Buffer
 	b.Grow(int(min(max(r.ContentLength, 0)+bytes.MinRead, ahead)))
-	if _, err := b.ReadFrom(io.LimitReader(r.Body, limit+1)); err != nil {
-		return nil, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgMalformed("the body ended early"), Err: err}
+	_, err := b.ReadFrom(&from)
+	if err == nil {
+		err = from.conn.SetReadDeadline(time.Time{}) // whether the client is still there is noticed by reading
 	}
-	if n := int64(b.Len()); n > limit {
+	switch n := int64(b.Len()); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &whisk.Error{Status: http.StatusRequestTimeout, Msg: whisk.MsgBodyTooSlow, Err: err}
+	case err != nil:
+		return nil, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgMalformed("the body ended early"), Err: err}
+	case n > limit:
 		return nil, tooLarge(n)
 	}
 	return b.Bytes(), nil
@@ -183,11 +208,11 @@ func readBody(r *http.Request, limit int64, tooLarge func(size int64) error) ([]
 const maxBody = 50 << 20
 
 // putBody reads the body of a PUT.
-func putBody(r *http.Request) ([]byte, error) {
+func (a *API) putBody(x *exchange, r *http.Request) ([]byte, error) {
 	if err := checkJSONBody(r); err != nil {
 		return nil, err
 	}
-	body, err := readBody(r, maxBody, func(int64) error {
+	body, err := a.readBody(x, r, maxBody, func(int64) error {
 		return &whisk.Error{Status: http.StatusRequestEntityTooLarge, Msg: whisk.MsgTransportLimit}
 	})
 	if err == nil && len(body) == 0 {

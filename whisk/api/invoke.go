@@ -48,7 +48,7 @@ func (a *API) invokeAction(x *exchange, r *http.Request) (answer, error) {
 	if in.wait, err = queryWait(q); err != nil {
 		return answer{}, err
 	}
-	if in.body, err = readBody(r, a.Limits.Payload, a.payloadTooLarge); err != nil {
+	if in.body, err = a.readBody(x, r, a.Limits.Payload, a.payloadTooLarge); err != nil {
 		return answer{}, err
 	}
 	if len(in.body) > 0 {

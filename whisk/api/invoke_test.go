@@ -310,3 +310,25 @@ func TestAnswerToLargeBody(t *testing.T) {
 		}
 	}
 }
+
+// A client that stops in the middle of a body does not hold its connection for ever.
+func TestBodyThatStops(t *testing.T) {
+	s := newSystem(t, nil)
+	s.mustPut("actions/a")
+	s.api.bodyPause = 20 * time.Millisecond
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /api/v1/namespaces/_/actions/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\n"+
+		"Content-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n{", basic(GuestKey))
+	answers := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(answers, nil)
+	if err == nil && resp.StatusCode == http.StatusContinue {
+		resp, err = http.ReadResponse(answers, nil)
+	}
+	if err != nil || resp.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("%v, %v", resp, err)
+	}
+}
