@@ -20,8 +20,9 @@ import (
 
 // functions is the functions platform of this process.
 type functions struct {
-	api   *api.API
-	hosts localHosts
+	api      *api.API
+	hosts    localHosts
+	launcher *process.Launcher
 }
 
 func (s *Server) openFunctions(ctx context.Context) error {
@@ -78,7 +79,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.functions = &functions{api: rest}
+	s.functions = &functions{api: rest, launcher: launcher}
 	for _, l := range listeners {
 		s.functions.hosts.listeners = append(s.functions.hosts.listeners, l.Addr().(*net.TCPAddr).AddrPort())
 	}

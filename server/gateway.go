@@ -131,7 +131,7 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring) error {
 	if err != nil {
 		return err
 	}
-	s.addHTTP(config.RoleGateway, "Control API", h, listeners)
+	s.addHTTP(config.RoleGateway, "Control API", s.withoutActions(h), listeners)
 	return nil
 }
 
@@ -184,6 +184,9 @@ func (s *Server) openAdmin(context.Context) error {
 	h, err := admin.New(conf)
 	if err != nil {
 		return err
+	}
+	if s.cfg.WellKnownAdmin() || !cfg.KeyRequired {
+		h = s.withoutActions(h)
 	}
 	if s.gateway != nil {
 		s.gateway.local = h

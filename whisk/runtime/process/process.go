@@ -149,6 +149,13 @@ func (l *Launcher) Kinds() []runtime.Kind { return l.kinds }
 // Layers answers the isolation layers, and for each one missing why.
 func (l *Launcher) Layers() []Layer { return l.layers.list }
 
+// SeparateUsers tells whether instances run as users that nothing else on this
+// machine runs as, and OwnsUser whether a user is one of those.
+func (l *Launcher) SeparateUsers() bool { return l.layers.on[layerOwnID] }
+
+// OwnsUser: see SeparateUsers.
+func (l *Launcher) OwnsUser(uid uint32) bool { return uid >= firstID && uid < firstID+countIDs }
+
 // Launch starts a stem cell.
 func (l *Launcher) Launch(ctx context.Context, kind string) (runtime.Instance, error) {
 	in := l.byKind[kind]
