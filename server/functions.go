@@ -51,7 +51,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		StemCells:      stemCells(cfg.StemCells, launcher.Kinds()),
 		IdleTimeout:    cfg.IdleTimeout,
 		MaxResultBytes: int(cfg.Limits.MaxResult),
-		APIHost:        "http://" + listeners[0].Addr().String(),
+		APIHost:        urlOf(listeners[0]),
 		Limits:         &limits,
 		KeyFor:         keyFor(cfg.Users),
 	})

@@ -188,14 +188,21 @@ func serveHTTP(ctx context.Context, srv *http.Server, listeners []net.Listener) 
 	return failure
 }
 
-// addAddress notes where a role listens, by an address that works from here.
+// addAddress notes where a role listens.
 func (s *Server) addAddress(role config.Role, what string, l net.Listener) {
+	if l.Addr().(*net.TCPAddr).IP.IsUnspecified() {
+		what += " (all addresses)"
+	}
+	s.status.Addresses = append(s.status.Addresses, console.Address{Role: string(role), What: what, URL: urlOf(l)})
+}
+
+// urlOf is the URL of a listener by an address that works from this machine.
+func urlOf(l net.Listener) string {
 	addr := l.Addr().(*net.TCPAddr).AddrPort()
 	if addr.Addr().IsUnspecified() {
 		addr = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), addr.Port())
-		what += " (all addresses)"
 	}
-	s.status.Addresses = append(s.status.Addresses, console.Address{Role: string(role), What: what, URL: "http://" + addr.String()})
+	return "http://" + addr.String()
 }
 
 func (s *Server) openConsole(context.Context) error {
