@@ -238,7 +238,7 @@ func (c *client) tryReply(method string) (*reply, error) {
 	if rep.status == 101 {
 		return rep, nil
 	}
-	body := io.Reader(res.Body)
+	var body io.Reader
 	switch {
 	case len(res.TransferEncoding) > 0:
 		rep.header.Set("Transfer-Encoding", "chunked")

@@ -101,9 +101,7 @@ func Main() {
 	// What is done to one thread only must be done to that which becomes the
 	// interpreter.
 	runtime.LockOSThread()
-	if err := becomeInstance(os.Args[1]); err != nil {
-		report(frameRefused, []byte(err.Error()))
-	}
+	report(frameRefused, []byte(becomeInstance(os.Args[1]).Error()))
 	os.Exit(1)
 }
 
@@ -115,6 +113,7 @@ func report(t frameType, body []byte) {
 	_, _ = syscall.Write(4, append(frame, body...))
 }
 
+// becomeInstance answers only if something went wrong.
 func becomeInstance(text string) error {
 	var b blueprint
 	if err := json.Unmarshal([]byte(text), &b); err != nil {
