@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -84,7 +85,7 @@ func (x *exchange) httpRequest(body []byte) (*http.Request, error) {
 	if len(body) > 0 {
 		req.Header.Set("Content-Length", strconv.Itoa(len(body)))
 	}
-	return req.WithContext(x.req.Context()), nil
+	return req.WithContext(context.WithValue(x.req.Context(), http.LocalAddrContextKey, x.conn.Conn.LocalAddr())), nil
 }
 
 // localWriter collects an answer.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 
@@ -19,7 +20,7 @@ func (s *Server) withoutActions(h http.Handler) http.Handler {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.fromAction(r.RemoteAddr) {
+		if s.fromAction(r) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusForbidden)
 			w.Write([]byte(msgActionsRefused))
@@ -31,20 +32,23 @@ func (s *Server) withoutActions(h http.Handler) http.Handler {
 
 // fromAction tells whether a client is an action, or has gone so that nobody can
 // tell.
-func (s *Server) fromAction(client string) bool {
-	addr, err := netip.ParseAddrPort(client)
+func (s *Server) fromAction(r *http.Request) bool {
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return false // a Unix socket, which no action can reach
 	}
-	uids, err := sockowner.UIDs(addr)
+	own, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		s.log.Error("finding who calls: the server's own address is not known")
+		return true
+	}
+	uid, found, err := sockowner.UID(client, own.AddrPort())
 	if err != nil {
 		s.log.Error("finding who calls", "error", err)
 		return true
 	}
-	for _, uid := range uids {
-		if s.functions.launcher.OwnsUser(uid) {
-			return true
-		}
+	if !found {
+		return client.Addr().Unmap().IsLoopback()
 	}
-	return len(uids) == 0 && addr.Addr().Unmap().IsLoopback()
+	return s.functions.launcher.OwnsUser(uid)
 }

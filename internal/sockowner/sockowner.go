@@ -1,5 +1,5 @@
-// Package sockowner tells which users of this machine own the TCP sockets at an
-// address, as Linux' /proc shows them.
+// Package sockowner tells which user of this machine owns the other end of a TCP
+// connection, as Linux knows it.
 package sockowner
 
 import (
@@ -13,40 +13,56 @@ import (
 	"strconv"
 )
 
-// UIDs answers the owners of the open sockets whose own address is local: none if
-// they are not on this machine, or have been closed by their owner.
-func UIDs(local netip.AddrPort) ([]uint32, error) {
-	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
-	var uids []uint32
+// UID answers the owner of the TCP socket at own that is connected to peer. ok is
+// false if it is not on this machine, or has been closed by its owner.
+func UID(own, peer netip.AddrPort) (uid uint32, ok bool, err error) {
+	own, peer = unmapped(own), unmapped(peer)
+	if uid, ok, err = byDiag(own, peer); err == nil {
+		return uid, ok, nil
+	}
+	return byProc(own, peer) // the kernel has no sock_diag, or does not let us
+}
+
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// byProc reads the tables of all sockets, which takes long where there are many.
+func byProc(own, peer netip.AddrPort) (uid uint32, ok bool, err error) {
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		table, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // no IPv6 here
 		}
 		if err != nil {
-			return nil, err
+			return 0, false, err
 		}
-		uids = appendUIDs(uids, table, local)
+		if uid, ok = findUID(table, own, peer); ok {
+			return uid, true, nil
+		}
 	}
-	return uids, nil
+	return 0, false, nil
 }
 
-// appendUIDs reads lines "sl local remote state queues timer retransmits uid
-// timeout inode …". A socket without an inode belongs to nobody any more.
-func appendUIDs(uids []uint32, table []byte, local netip.AddrPort) []uint32 {
+// findUID reads lines "sl local remote state queues timer retransmits uid timeout
+// inode …". A socket without an inode belongs to nobody any more.
+func findUID(table []byte, own, peer netip.AddrPort) (uid uint32, ok bool) {
 	for line := range bytes.Lines(table) {
 		f := bytes.Fields(line)
 		if len(f) < 10 || string(f[9]) == "0" {
 			continue
 		}
-		if at, ok := parseAddr(f[1]); !ok || at != local {
+		if a, ok := parseAddr(f[1]); !ok || a != own {
 			continue
 		}
-		if uid, err := strconv.ParseUint(string(f[7]), 10, 32); err == nil {
-			uids = append(uids, uint32(uid))
+		if a, ok := parseAddr(f[2]); !ok || a != peer {
+			continue
+		}
+		if n, err := strconv.ParseUint(string(f[7]), 10, 32); err == nil {
+			return uint32(n), true
 		}
 	}
-	return uids
+	return 0, false
 }
 
 // parseAddr reads ADDRESS:PORT in hex; the address is in words of 32 bits in the
