@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"millrace/gateway/upstream"
@@ -140,15 +141,27 @@ func (l *listener) accept() error {
 		if l.draining.Load() {
 			return nil
 		}
-		var timeout net.Error
-		if !errors.As(err, &timeout) || errors.Is(err, net.ErrClosed) {
+		if !scarcity(err) {
 			return err
 		}
-		// Out of file descriptors, most likely: wait for some to be closed.
 		wait = min(max(5*time.Millisecond, 2*wait), time.Second)
 		l.g.conf.Log.Warn("accepting a connection", "err", err, "again_in", wait)
 		time.Sleep(wait)
 	}
+}
+
+// scarcity says that the machine lacks something which connections that end give
+// back, most likely file descriptors.
+func scarcity(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
+		return true
+	}
+	return false
 }
 
 func (l *listener) start(conn net.Conn) {

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -261,4 +263,37 @@ func TestDrainUnderLoad(t *testing.T) {
 	eventually(t, "load", func() bool { return answered.Load() > 500 })
 	r.stop()
 	clients.Wait()
+}
+
+// scarce is a listener on a machine that is out of file descriptors for a while.
+type scarce struct {
+	net.Listener
+	failures atomic.Int64 // still to come
+}
+
+func (l *scarce) Accept() (net.Conn, error) {
+	if l.failures.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+func TestAcceptOutOfDescriptors(t *testing.T) {
+	r := start(t, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &scarce{Listener: ln}
+	l.failures.Store(3)
+	ended := make(chan error, 1)
+	go func() { ended <- r.g.Serve(context.Background(), l) }()
+	r.addr = ln.Addr().String()
+	if rep := r.get("/"); rep.status != 404 {
+		t.Errorf("%s", rep.line)
+	}
+	r.stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
 }
