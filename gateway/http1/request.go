@@ -16,6 +16,7 @@ type Request struct {
 	// HasLength says that a Content-Length was sent.
 	HasLength bool
 	HTTP10    bool
+	upgrade   bool // Connection names upgrade
 	// Close says that the client wants the connection closed after the answer.
 	Close bool
 	// Expect says that the client waits for 100 Continue before its body.
@@ -157,6 +158,13 @@ func (r *Request) parseFields(b []byte) error {
 
 // finish checks what only the whole head tells.
 func (r *Request) finish(chunked bool) error {
+	if r.upgrade && !r.HTTP10 {
+		for _, f := range r.Fields {
+			if f.Kind == Upgrade {
+				r.Upgrade = f.Value
+			}
+		}
+	}
 	if !chunked {
 		return nil
 	}
@@ -192,13 +200,8 @@ func (r *Request) connection(value []byte) {
 	if hasToken(value, "close") {
 		r.Close = true
 	}
-	if !hasToken(value, "upgrade") || r.HTTP10 {
-		return
-	}
-	for _, f := range r.Fields {
-		if f.Kind == Upgrade {
-			r.Upgrade = f.Value
-		}
+	if hasToken(value, "upgrade") {
+		r.upgrade = true
 	}
 }
 
