@@ -267,6 +267,7 @@ func (x *exchange) readAnswer(up *upstream.Conn) error {
 type uploaded struct {
 	whole  bool  // all of it was sent
 	client error // how the client failed
+	server error // how sending failed
 }
 
 // startUpload streams the rest of the body while the answer is awaited, so that
@@ -275,9 +276,13 @@ func (x *exchange) startUpload(up *upstream.Conn) {
 	x.req.streamed = true
 	done := make(chan uploaded, 1)
 	x.call.upload = done
+	x.conn.continue100() // here, or it could come in the middle of an early answer
 	go func() {
 		result := x.copyBody(up)
-		if result.whole {
+		switch {
+		case isTimeout(result.server):
+			up.SetReadDeadline(past)
+		case result.client == nil: // a server that has closed may have answered first
 			up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
 		}
 		done <- result
@@ -294,8 +299,12 @@ func (x *exchange) copyBody(up *upstream.Conn) uploaded {
 	buf := getBuffer()
 	defer putBuffer(buf)
 	part, total := x.req.body, int64(len(x.req.body))
-	c.continue100()
 	var out []byte
+	send := func(b []byte) error {
+		up.SetWriteDeadline(time.Now().Add(x.route.timeouts.Send))
+		_, err := up.Write(b)
+		return err
+	}
 	for {
 		if len(part) > 0 {
 			b := part
@@ -303,9 +312,8 @@ func (x *exchange) copyBody(up *upstream.Conn) uploaded {
 				out = http1.AppendChunk(out[:0], part)
 				b = out
 			}
-			up.SetWriteDeadline(time.Now().Add(x.route.timeouts.Send))
-			if _, err := up.Write(b); err != nil {
-				return uploaded{}
+			if err := send(b); err != nil {
+				return uploaded{server: err}
 			}
 		}
 		if limit := x.g.conf.MaxBody; limit > 0 && total > limit {
@@ -324,8 +332,8 @@ func (x *exchange) copyBody(up *upstream.Conn) uploaded {
 	}
 	c.relax()
 	if chunked {
-		if _, err := up.Write(http1.AppendLastChunk(out[:0])); err != nil {
-			return uploaded{}
+		if err := send(http1.AppendLastChunk(out[:0])); err != nil {
+			return uploaded{server: err}
 		}
 	}
 	return uploaded{whole: true}

@@ -431,7 +431,8 @@ func TestWebsocket(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-K: v\r\n\r\nhello")
 		io.Copy(c, c.r)
 	})
-	const request = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\r\n"
+	// Browsers send Connection first, others last.
+	const request = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"
 	r.put("routes/1", `{"uri":"/ws","enable_websocket":true,"upstream":{"nodes":{"`+up.addr+`":1}}}`)
 	c := r.dial()
 	c.send(request)
@@ -450,5 +451,73 @@ func TestWebsocket(t *testing.T) {
 	c.send(request)
 	if rep := c.reply("GET"); rep.status != 200 || rep.body != "plain" {
 		t.Errorf("not enabled: %s", rep.line)
+	}
+}
+
+// A client that upgrades while its body is on its way gets no tunnel: both would
+// read from its connection.
+func TestWebsocketWithUnreadBody(t *testing.T) {
+	r := start(t, nil)
+	up := serve(t, func(s *server, c *upstreamConn) {
+		for line := ""; line != "\r\n"; {
+			var err error
+			if line, err = c.r.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+		io.Copy(io.Discard, c.r)
+	})
+	r.put("routes/1", `{"uri":"/ws","enable_websocket":true,"upstream":{"nodes":{"`+up.addr+`":1}}}`)
+	c := r.dial()
+	c.send("POST /ws HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: Upgrade\r\nContent-Length: 1000000\r\n\r\n")
+	if rep := c.reply("POST"); rep.status != 502 || !rep.closed {
+		t.Errorf("%s %q", rep.line, rep.head)
+	}
+}
+
+// A server that stops reading a long body uses up the send timeout, after which
+// its answer is no longer awaited.
+func TestSendTimeoutOfLongBody(t *testing.T) {
+	r := start(t, nil)
+	end := make(chan struct{})
+	defer close(end)
+	up := serve(t, func(s *server, c *upstreamConn) { <-end })
+	r.put("routes/1", `{"uri":"/x","timeout":{"connect":5,"send":0.1,"read":60},"upstream":{"nodes":{"`+up.addr+`":1}}}`)
+	c := r.dial()
+	go func() {
+		fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", 1<<30)
+		io.CopyN(c, zeros{}, 1<<30)
+	}()
+	if rep := c.reply("POST"); rep.status != 504 {
+		t.Errorf("%s", rep.line)
+	}
+}
+
+// The send timeout is between two writes: a client that pauses before the end of
+// its body has not used it up.
+func TestPauseBeforeLastChunk(t *testing.T) {
+	const sendTimeout = 300 * time.Millisecond
+	r := start(t, nil)
+	came := make(chan struct{})
+	up := serve(t, func(s *server, c *upstreamConn) {
+		for line := ""; line != "\r\n"; {
+			line, _ = c.r.ReadString('\n')
+		}
+		body := chunkedReader(c.r)
+		io.CopyN(io.Discard, body, 2<<20)
+		close(came)
+		if rest, err := io.ReadAll(body); err == nil && len(rest) == 0 {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	r.put("routes/1", `{"uri":"/x","timeout":{"connect":5,"send":0.3,"read":5},"upstream":{"nodes":{"`+up.addr+`":1}}}`)
+	c := r.dial()
+	c.send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + strings.Repeat("x", 2<<20) + "\r\n")
+	<-came
+	<-time.After(2 * sendTimeout) // the pause
+	c.send("0\r\n\r\n")
+	if rep := c.reply("POST"); rep.status != 200 || rep.body != "ok" {
+		t.Errorf("%s %q", rep.line, rep.body)
 	}
 }

@@ -15,7 +15,8 @@ import (
 func (x *exchange) tunnel() error {
 	up := x.call.conn
 	x.close = true
-	if !x.upgrading() || !x.call.res.Upgrade {
+	// A request body still on its way would be read by two at once.
+	if whole := x.endUpload(up); !whole || !x.upgrading() || !x.call.res.Upgrade {
 		x.hangUp(up)
 		x.res.fields.set(statusHeader, "502")
 		return x.ctx.Exit(502, nil)
@@ -44,6 +45,7 @@ func (x *exchange) splice() {
 	up, c := x.call.conn, x.conn
 	c.reader.SetBody(http1.LengthClose)
 	up.Reader.SetBody(http1.LengthClose)
+	c.upTime.Store(0) // from here on pipe keeps the time
 	var active atomic.Int64
 	active.Store(time.Now().UnixNano())
 	idle := x.route.timeouts.Read
