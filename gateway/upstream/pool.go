@@ -46,6 +46,10 @@ const sweepEvery = 5 * time.Second
 // forgetAfter is how long an unused endpoint is remembered.
 const forgetAfter = 5 * time.Minute
 
+// maxNamed is from how many endpoints on no more are remembered for a name that a
+// request asked of a TLS upstream: clients can make up any number of names.
+const maxNamed = 4096
+
 // Pool holds the endpoints and their idle connections.
 type Pool struct {
 	keep Keepalive // where an upstream says nothing else
@@ -104,7 +108,8 @@ func (p *Pool) Endpoint(key Key) *Endpoint {
 	defer p.mu.Unlock()
 	e := p.endpoints[key]
 	if e == nil {
-		e = &Endpoint{key: key, pool: p, used: time.Now(), forgotten: p.closed}
+		unknown := p.closed || p.full(key)
+		e = &Endpoint{key: key, pool: p, used: time.Now(), forgotten: unknown}
 		if key.TLS {
 			e.tls = &tls.Config{
 				// APISIX does not verify the certificates of upstreams.
@@ -113,18 +118,21 @@ func (p *Pool) Endpoint(key Key) *Endpoint {
 				ClientSessionCache: tls.NewLRUClientSessionCache(8),
 			}
 		}
-		if !p.closed {
+		if !unknown {
 			p.endpoints[key] = e
 		}
 	}
 	return e
 }
 
+// full says that there is no room for another endpoint like this; mu is held.
+func (p *Pool) full(key Key) bool { return key.ServerName != "" && len(p.endpoints) >= maxNamed }
+
 // revive enters a forgotten endpoint again, unless another has its place.
 func (p *Pool) revive(e *Endpoint) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.endpoints[e.key] != nil {
+	if p.closed || p.full(e.key) || p.endpoints[e.key] != nil {
 		return false
 	}
 	e.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -197,6 +198,20 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	ln.Close()
 	<-done
+}
+
+// Clients choose the names that TLS upstreams are asked for.
+func TestMadeUpServerNames(t *testing.T) {
+	p := NewPool(Keepalive{})
+	for i := range 2 * maxNamed {
+		if e := p.Endpoint(Key{Addr: "192.0.2.1:443", TLS: true, ServerName: strconv.Itoa(i)}); e.key.ServerName != strconv.Itoa(i) {
+			t.Fatalf("the endpoint for %d has the name %s", i, e.key.ServerName)
+		}
+	}
+	p.Endpoint(Key{Addr: "192.0.2.2:443", TLS: true})
+	if n := len(p.endpoints); n != maxNamed+1 {
+		t.Errorf("%d endpoints are remembered", n)
+	}
 }
 
 func TestNames(t *testing.T) {
