@@ -129,7 +129,7 @@ func systemLimits(l *config.Limits) whisk.SystemLimits {
 	limits.TimeoutMS = whisk.Range{Min: int(l.MinActionTimeout.Milliseconds()), Default: int(l.DefaultActionTimeout.Milliseconds()), Max: int(l.MaxActionTimeout.Milliseconds())}
 	limits.MemoryMB = whisk.Range{Min: int(l.MinActionMemory >> 20), Default: int(l.DefaultActionMemory >> 20), Max: int(l.MaxActionMemory >> 20)}
 	limits.LogsMB = whisk.Range{Min: int(l.MinActionLogs >> 20), Default: int(l.DefaultActionLogs >> 20), Max: int(l.MaxActionLogs >> 20)}
-	limits.Concurrency = whisk.Range{Min: 1, Default: 1, Max: l.MaxActionConcurrency}
+	limits.Concurrency.Max = l.MaxActionConcurrency
 	limits.Exec, limits.Parameters, limits.Payload = l.MaxCode, l.MaxParameters, l.MaxPayload
 	limits.SequenceLength = l.SequenceLength
 	return limits

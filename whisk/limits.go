@@ -33,14 +33,15 @@ type SystemLimits struct {
 
 // DefaultSystemLimits are OpenWhisk's, except that one machine of its own allows
 // a namespace 60,000 invocations a minute and 1,000 at once (OpenWhisk: 60 and
-// 30), and an action up to 500 calls at once in one instance (OpenWhisk: 1).
+// 30). An instance serves one call at a time unless the platform's configuration
+// allows actions to ask for more.
 func DefaultSystemLimits() SystemLimits {
 	return SystemLimits{
 		Namespace:      NamespaceLimits{InvocationsPerMinute: 60_000, ConcurrentInvocations: 1_000, FiresPerMinute: 60_000},
 		TimeoutMS:      Range{Min: 100, Default: 60_000, Max: 300_000},
 		MemoryMB:       Range{Min: 128, Default: 256, Max: 512},
 		LogsMB:         Range{Min: 0, Default: 10, Max: 10},
-		Concurrency:    Range{Min: 1, Default: 1, Max: 500},
+		Concurrency:    Range{Min: 1, Default: 1, Max: 1},
 		Exec:           48 << 20,
 		Parameters:     1 << 20,
 		Payload:        1 << 20,
