@@ -94,11 +94,16 @@ func (i *instance) reap() {
 func (i *instance) tryWait() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	pid, err := syscall.Wait4(i.pid, nil, syscall.WNOHANG, nil)
-	if err == syscall.EINTR || (err == nil && pid == 0) {
+	// Until it has been waited for, its pid cannot be another's.
+	var end unix.Siginfo
+	err := unix.Waitid(unix.P_PID, i.pid, &end, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	if err == unix.EINTR || err == nil && end.Signo == 0 {
 		return false
 	}
 	i.killLocked() // what is left of its group
+	for err = unix.EINTR; err == unix.EINTR; {
+		_, err = syscall.Wait4(i.pid, nil, 0, nil)
+	}
 	i.gone = true
 	i.oom = i.group != nil && i.group.outOfMemory()
 	return true
