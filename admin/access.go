@@ -31,6 +31,8 @@ type access struct {
 	keys     []hashedKey
 	// loopbackOnly is true while a well-known key is in force.
 	loopbackOnly bool
+	// insecure: the settings say that no such care is to be taken.
+	insecure bool
 }
 
 // hashedKey is a key by its hash, so that comparing takes the same time whatever
@@ -41,7 +43,7 @@ type hashedKey struct {
 }
 
 func newAccess(cfg Config) (access, error) {
-	acc := access{required: cfg.KeyRequired}
+	acc := access{required: cfg.KeyRequired, insecure: cfg.InsecureWellKnownKeys}
 	for _, text := range cfg.AllowAdmin {
 		p, err := parseAllowed(text)
 		if err != nil {
@@ -53,7 +55,7 @@ func newAccess(cfg Config) (access, error) {
 		if k.Key == "" {
 			return acc, fmt.Errorf("admin_key: the key named %q is empty", k.Name)
 		}
-		acc.loopbackOnly = acc.loopbackOnly || WellKnown(k.Key) && !cfg.InsecureWellKnownKeys
+		acc.loopbackOnly = acc.loopbackOnly || WellKnown(k.Key) && !acc.insecure
 		acc.keys = append(acc.keys, hashedKey{sha256.Sum256([]byte(k.Key)), k.Role == "viewer"})
 	}
 	if acc.required && len(acc.keys) == 0 {
@@ -63,17 +65,27 @@ func newAccess(cfg Config) (access, error) {
 }
 
 // checkClient refuses clients by where they come from and, while a well-known key
-// is in force, by what they call us: a web page in a browser on this machine
-// must not change routes, by its own origin or by a name that leads here.
+// or none is enough, by what they call us: a web page in a browser on this
+// machine must not change routes, by its own origin or by a name that leads here.
 func (acc *access) checkClient(r *http.Request) *answer {
 	if len(acc.allowed) > 0 && !acc.allows(r.RemoteAddr) {
 		refused := page(http.StatusForbidden)
 		return &refused
 	}
-	if acc.loopbackOnly && !(isLoopback(r.Host) && hasLoopbackOrigin(r)) {
+	switch {
+	case isLoopback(r.Host) && hasLoopbackOrigin(r):
+	case acc.loopbackOnly:
 		return fail(http.StatusForbidden, msgWellKnownKey)
+	case !acc.required && !acc.insecure && fromLoopback(r):
+		return fail(http.StatusForbidden, msgNoKey)
 	}
 	return nil
+}
+
+// fromLoopback reports whether the client is on this machine.
+func fromLoopback(r *http.Request) bool {
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && client.Addr().Unmap().IsLoopback()
 }
 
 func (acc *access) allows(remote string) bool {

@@ -48,6 +48,27 @@ func TestNoKeyRequired(t *testing.T) {
 	b.expect(b.do("PUT", "/routes/1", plain, "X-API-KEY", ""), 201, `{"key":"/apisix/routes/1","value":`+routeBody("1")+`}`)
 }
 
+// Without a key, what a web page in a browser on this machine sends must not count.
+func TestNoKeyRequiredOfWebPages(t *testing.T) {
+	for _, tt := range []struct {
+		host, origin string
+		insecure     bool
+		status       int
+	}{
+		{"localhost:9180", "http://127.0.0.1:9000", false, 200},
+		{"localhost:9180", "http://example.com", false, 403},
+		{"localhost:9180", "null", false, 403},
+		{"example.com:9180", "", false, 403},
+		{"example.com:9180", "http://example.com", true, 200},
+	} {
+		b := start(t, func(c *admin.Config) { c.KeyRequired, c.InsecureWellKnownKeys = false, tt.insecure })
+		got := b.do("GET", "/routes", "", "X-API-KEY", "", "Host", tt.host, "Origin", tt.origin)
+		if got.status != tt.status || got.status == 403 && !strings.Contains(got.body, "admin_key_required") {
+			t.Errorf("Host %s, Origin %q: %d %s", tt.host, tt.origin, got.status, got.body)
+		}
+	}
+}
+
 func TestAllowList(t *testing.T) {
 	for list, want := range map[string]int{
 		"": 200, "127.0.0.1": 200, "10.0.0.0/8,127.0.0.0/24": 200, "10.0.0.0/8,::1": 403,

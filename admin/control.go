@@ -83,8 +83,7 @@ func (c *control) serve(r *http.Request) answer {
 // isRebound reports whether a client on this machine calls us by a name that is
 // not its own loopback: a web page whose host name was made to lead here.
 func isRebound(r *http.Request) bool {
-	client, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && client.Addr().Unmap().IsLoopback() && !isLoopback(r.Host)
+	return fromLoopback(r) && !isLoopback(r.Host)
 }
 
 func (c *control) schemas() answer {

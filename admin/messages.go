@@ -31,6 +31,8 @@ const (
 	msgSchemaNotFound      = "not found schema: "
 	msgWellKnownKey        = "the well-known admin key is in force, so only requests to a loopback Host and from a loopback Origin are served: " +
 		"set deployment.admin.admin_key to a key of your own to serve others"
+	msgNoKey = "no admin key is required, so clients on this machine are served with a loopback Host and from a loopback Origin only: " +
+		"set deployment.admin.admin_key_required to serve others"
 )
 
 func tooLarge(size int64) string {
