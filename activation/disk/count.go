@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"millrace/activation"
+	"millrace/internal/pebbledb"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -106,7 +107,7 @@ func countSpan(r pebble.Reader, namespace, name string, from, to int64, level in
 
 func sumCounters(r pebble.Reader, lower, upper []byte) (int64, error) {
 	var sum int64
-	err := scan(r, lower, upper, func(_, value []byte) error {
+	err := pebbledb.Scan(r, lower, upper, func(_, value []byte) error {
 		n, size := binary.Varint(value)
 		if size <= 0 {
 			return fmt.Errorf("counting: %w", errDamaged)
@@ -121,7 +122,7 @@ func sumCounters(r pebble.Reader, lower, upper []byte) (int64, error) {
 func countKeys(r pebble.Reader, namespace, name string, from, to int64) (int64, error) {
 	lower, upper := timeBounds(listPrefix(namespace, name), from, to)
 	var n int64
-	err := scan(r, lower, upper, func(_, _ []byte) error {
+	err := pebbledb.Scan(r, lower, upper, func(_, _ []byte) error {
 		n++
 		return nil
 	})

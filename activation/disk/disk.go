@@ -35,8 +35,6 @@ import (
 	"millrace/activation/internal/index"
 	"millrace/internal/pebbledb"
 	"millrace/whisk"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
 const format = "activations 1"
@@ -227,7 +225,7 @@ func (l *Log) Pending(ctx context.Context) ([]activation.Accepted, error) {
 // readCalls fills in what is known of accepted calls. A number is not used
 // again while a note of a start has it, which may outlive its call.
 func (l *Log) readCalls() error {
-	err := scan(l.db, []byte{startedPrefix}, []byte{startedPrefix + 1}, func(key, _ []byte) error {
+	err := pebbledb.Scan(l.db, []byte{startedPrefix}, []byte{startedPrefix + 1}, func(key, _ []byte) error {
 		l.seq = max(l.seq, binary.BigEndian.Uint64(key[1:]))
 		return nil
 	})
@@ -243,14 +241,14 @@ func (l *Log) readCalls() error {
 
 func (l *Log) eachCall(fn func(seq uint64, call activation.Accepted) error) error {
 	started := map[uint64]bool{}
-	err := scan(l.db, []byte{startedPrefix}, []byte{startedPrefix + 1}, func(key, _ []byte) error {
+	err := pebbledb.Scan(l.db, []byte{startedPrefix}, []byte{startedPrefix + 1}, func(key, _ []byte) error {
 		started[binary.BigEndian.Uint64(key[1:])] = true
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return scan(l.db, []byte{callPrefix}, []byte{callPrefix + 1}, func(key, value []byte) error {
+	return pebbledb.Scan(l.db, []byte{callPrefix}, []byte{callPrefix + 1}, func(key, value []byte) error {
 		call, err := decodeCall(value)
 		if err != nil {
 			return err
@@ -259,21 +257,6 @@ func (l *Log) eachCall(fn func(seq uint64, call activation.Accepted) error) erro
 		call.Started = started[seq]
 		return fn(seq, call)
 	})
-}
-
-// scan calls fn with all keys from lower to before upper, in order.
-func scan(r pebble.Reader, lower, upper []byte, fn func(key, value []byte) error) error {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return err
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		if err := fn(it.Key(), it.Value()); err != nil {
-			return err
-		}
-	}
-	return it.Error()
 }
 
 // Sync returns when all that was put before is on disk.

@@ -139,17 +139,7 @@ func (t *table) List(prefix string) ([]store.Entry, int64, error) {
 
 // scan calls fn with all keys that begin with prefix, in order.
 func scan(r pebble.Reader, prefix []byte, fn func(key, value []byte) error) error {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: pebbledb.After(prefix)})
-	if err != nil {
-		return err
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		if err := fn(it.Key(), it.Value()); err != nil {
-			return err
-		}
-	}
-	return it.Error()
+	return pebbledb.Scan(r, prefix, pebbledb.After(prefix), fn)
 }
 
 func (t *table) Apply(changes []ledger.Change) error {
