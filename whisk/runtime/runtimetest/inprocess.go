@@ -17,9 +17,6 @@ const KindInProcess = "go:test"
 // action is the name of one of its functions.
 type InProcess struct {
 	funcs map[string]func(json.RawMessage) (json.RawMessage, error)
-
-	mu       sync.Mutex
-	launched int
 }
 
 var _ runtime.Launcher = (*InProcess)(nil)
@@ -40,13 +37,6 @@ func (l *InProcess) Kinds() []runtime.Kind {
 	}}
 }
 
-// Launched is how many instances have been started so far.
-func (l *InProcess) Launched() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.launched
-}
-
 // Launch starts an instance, which costs nothing.
 func (l *InProcess) Launch(ctx context.Context, kind string) (runtime.Instance, error) {
 	if err := ctx.Err(); err != nil {
@@ -55,9 +45,6 @@ func (l *InProcess) Launch(ctx context.Context, kind string) (runtime.Instance, 
 	if kind != KindInProcess {
 		return nil, fmt.Errorf("launching an instance: unknown kind %q", kind)
 	}
-	l.mu.Lock()
-	l.launched++
-	l.mu.Unlock()
 	return &inProcess{funcs: l.funcs, done: make(chan struct{})}, nil
 }
 
