@@ -1,9 +1,9 @@
 // Package gateway is the data plane: it reads requests, finds their route, runs
 // the route's plugins, passes them on to an upstream and sends the answer back.
 //
-// What is configured is compiled into a snapshot (snapshot.go) that is swapped
-// as a whole; a request finishes with the route it was matched to. The steps of
-// a request are in this file, in the order in which it takes them.
+// What is configured is compiled into a snapshot, a table of routes (follow.go),
+// that is swapped as a whole; a request finishes with the route it was matched
+// to. The steps of a request are in this file, in the order in which it takes them.
 package gateway
 
 import (
