@@ -197,6 +197,9 @@ type Functions struct {
 	// Runtimes maps a family (nodejs, python) to the program that runs it;
 	// families not named are looked for in PATH.
 	Runtimes map[string]string
+	// NodeModules is a folder of modules that Node actions find in addition to
+	// their own, empty for none.
+	NodeModules string
 	// StemCells is how many uninitialised instances are kept for each kind in use.
 	StemCells int
 	// IdleTimeout ends an instance that served nothing for so long.

@@ -61,6 +61,7 @@ func (k *keys) functions() object {
 		"memory":             autoSize(&f.Memory),
 		"isolation":          oneOf(&f.Isolation, "auto", "require", "off"),
 		"runtimes":           programs(&f.Runtimes, "nodejs", "python"),
+		"node_modules":       text(&f.NodeModules),
 		"stem_cells":         integer(&f.StemCells, 0),
 		"idle_timeout":       duration(&f.IdleTimeout),
 		"limits": object{

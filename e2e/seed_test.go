@@ -49,6 +49,32 @@ func TestSeedScenarioWithTheNpmClient(t *testing.T) {
 	}
 }
 
+// An action that calls its own platform with the npm package, as those of
+// OpenWhisk's images can.
+func TestActionUsesTheNpmClient(t *testing.T) {
+	modules, err := filepath.Abs("npm/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t)
+	s.stop(syscall.SIGTERM)
+	config, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := strings.Replace(string(config), "functions: {", "functions: {node_modules: "+modules+", ", 1)
+	if err := os.WriteFile(s.config, []byte(with), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.serve()
+	s.bash(`$MILLRACE wsk property set --apihost "$API" --auth "$AUTH"
+$MILLRACE wsk action update names <(echo 'function main() {
+  return require("openwhisk")().actions.list().then(l => ({names: l.map(a => a.name)})) }') --kind nodejs:20 --annotation provide-api-key true`)
+	if got := s.run("wsk", "action", "invoke", "names", "-r"); !strings.Contains(got, `"names"`) || strings.Contains(got, "error") {
+		t.Errorf("wsk action invoke names -r: got %s", got)
+	}
+}
+
 func TestStateSurvivesRestartAndKill(t *testing.T) {
 	s := start(t)
 	s.bash(seed)

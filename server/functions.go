@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -98,7 +100,13 @@ func (s *Server) openRuntime() (*process.Launcher, error) {
 	if dir != "" {
 		dir = filepath.Join(dir, "process")
 	}
-	launcher, err := process.New(process.Config{Dir: dir, Isolation: cfg.Isolation, Interpreters: interpreters, MaxReply: int(cfg.Limits.MaxResult)})
+	modules, err := modulesDir(cfg.NodeModules)
+	if err != nil {
+		return nil, err
+	}
+	launcher, err := process.New(process.Config{
+		Dir: dir, Isolation: cfg.Isolation, Interpreters: interpreters, NodeModules: modules, MaxReply: int(cfg.Limits.MaxResult),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +124,21 @@ func (s *Server) openRuntime() (*process.Launcher, error) {
 		s.log.Warn("no action can run: neither node nor python3 is in PATH; install one, or name it in functions.runtimes")
 	}
 	return launcher, nil
+}
+
+// modulesDir makes the path of functions.node_modules absolute.
+func modulesDir(dir string) (string, error) {
+	if dir == "" {
+		return "", nil
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("functions.node_modules: %s is no folder; name one with npm modules in it, or leave the key out", dir)
+	}
+	return dir, nil
 }
 
 // systemLimits takes over what config.yaml says, in the units of whisk.
