@@ -44,6 +44,7 @@ func run(e *env, program string, args []string) int {
 		root = newWsk(e)
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true
+	addCompletion(root)
 	root.SetIn(e.in)
 	root.SetOut(e.out)
 	root.SetErr(e.err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,7 +44,6 @@ a second one stops it at once.`,
 	flags.StringSliceVar(&f.roles, "roles", nil, "the roles to start, joined by commas: gateway, admin, functions, console (default: all)")
 	flags.StringVar(&f.isolation, "isolation", "", "how actions are shut in: auto (what the machine allows), require (all of it or do not start) or off")
 	flags.BoolVar(&f.insecure, "insecure-well-known-keys", false, "accept the well-known keys from other machines too")
-	cmd.MarkFlagsMutuallyExclusive("data", "ephemeral")
 	return cmd
 }
 
@@ -82,6 +82,9 @@ func (f *serveFlags) apply(cfg *config.Config, lookup func(string) (string, bool
 			return fmt.Errorf("flag --roles: %w", err)
 		}
 		cfg.Roles = roles
+	}
+	if f.data != "" && f.ephemeral {
+		return errors.New("--data and --ephemeral exclude each other: an ephemeral server has no data folder")
 	}
 	switch f.isolation {
 	case "":
