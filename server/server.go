@@ -218,17 +218,20 @@ func (s *Server) openConsole(context.Context) error {
 func credentialsLine(cfg *config.Config) string {
 	admin := cfg.Has(config.RoleAdmin) && cfg.WellKnownAdmin()
 	users := cfg.Has(config.RoleFunctions) && len(cfg.WellKnownUsers()) > 0
-	ending := ", known from every tutorial: they work on this machine only; set deployment.admin.admin_key and functions.users for your own"
-	if cfg.InsecureWellKnownKeys {
-		ending = ", known from every tutorial and accepted from other machines too; set deployment.admin.admin_key and functions.users for your own"
-	}
+	what, set := "", ""
 	switch {
 	case admin && users:
-		return "Keys in force: the well-known admin key and guest key" + ending
+		what, set = "the well-known admin key and guest key", "deployment.admin.admin_key and functions.users"
 	case admin:
-		return "Key in force: the well-known admin key" + ending
+		what, set = "the well-known admin key", "deployment.admin.admin_key"
 	case users:
-		return "Key in force: the well-known guest key" + ending
+		what, set = "the well-known guest key", "functions.users"
+	default:
+		return ""
 	}
-	return ""
+	reach := "valid on this machine only"
+	if cfg.InsecureWellKnownKeys {
+		reach = "accepted from other machines too"
+	}
+	return "In force: " + what + ", known from every tutorial and " + reach + "; set " + set + " for your own"
 }
