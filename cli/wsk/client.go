@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -89,7 +90,7 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	c.traceRequest(req, body)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, &Error{Msg: err.Error(), Code: exitNetwork}
+		return nil, &Error{Msg: err.Error() + c.schemeHint(err), Code: exitNetwork}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -98,6 +99,15 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	c.traceAnswer(resp, text)
 	return &answer{status: resp.StatusCode, header: resp.Header, body: text}, nil
+}
+
+// schemeHint tells how to reach a server that does not speak HTTPS, which a host
+// without a scheme stands for.
+func (c *client) schemeHint(err error) string {
+	if !errors.Is(err, http.ErrSchemeMismatch) {
+		return ""
+	}
+	return fmt.Sprintf("; set the API host with its scheme: wsk property set --apihost http://%s", strings.TrimPrefix(c.host, "https://"))
 }
 
 // get, put and remove send a request whose answer must be a success and is
