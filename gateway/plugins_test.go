@@ -19,6 +19,7 @@ func init() {
 	plugin.Register[changer]("test-change", 9, anySchema)
 	plugin.Register[closing]("test-close", 8, anySchema)
 	plugin.Register[filter]("test-filter", 7, anySchema)
+	plugin.Register[changedStatus]("test-status", 6, anySchema)
 }
 
 var exitWith struct {
@@ -152,6 +153,13 @@ func (p *filter) Log(c *plugin.Context) {
 	logged.Store(c.Matched.RouteID, string(c.Response.Header("x-kept")))
 }
 
+// changedStatus changes the status and leaves the body alone.
+type changedStatus struct {
+	Status int `json:"status"`
+}
+
+func (p *changedStatus) FilterHeader(c *plugin.Context) { c.Response.SetStatus(p.Status) }
+
 func TestPluginSeesRequest(t *testing.T) {
 	r := start(t, nil)
 	r.put("routes/e1", `{"uri":"/e/*","plugins":{"test-change":{"echo":true,"limit":5}}}`)
@@ -225,5 +233,50 @@ func TestFilters(t *testing.T) {
 	r.put("routes/f2", `{"uri":"/g","upstream":{"nodes":{}},"plugins":{"test-filter":{}}}`)
 	if rep := r.get("/g"); rep.status != 503 || rep.header.Get("X-Filtered") != "yes" {
 		t.Errorf("filters on a page: %s %q", rep.line, rep.head)
+	}
+}
+
+// An answer without a body has none whatever a plugin makes of its status or of the
+// method, and the next one on the connection is not mistaken.
+func TestBodilessAnswersOfPlugins(t *testing.T) {
+	r := start(t, nil)
+	full := serve(t, func(s *server, c *upstreamConn) {
+		for {
+			head, _, err := s.request(c)
+			if err != nil {
+				return
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+			if !strings.HasPrefix(head, "HEAD ") {
+				io.WriteString(c, "abc")
+			}
+		}
+	})
+	unchanged := answer(t, "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n")
+	for _, test := range []struct {
+		name, method, plugins string
+		up                    *server
+		status                int
+		body                  string
+	}{
+		{"304 through a body filter", "GET", `"test-filter":{"upper":true}`, unchanged, 304, ""},
+		{"HEAD through a body filter", "HEAD", `"test-filter":{"upper":true}`, full, 200, ""},
+		{"a filter says 204", "GET", `"test-filter":{"status":204}`, full, 204, ""},
+		{"a header filter says 304", "GET", `"test-status":{"status":304}`, full, 304, ""},
+		{"HEAD sent as GET", "HEAD", `"test-change":{"method":"GET"}`, full, 200, ""},
+		{"GET sent as HEAD", "GET", `"test-change":{"method":"HEAD"}`, full, 200, ""},
+		{"GET sent as GET", "GET", `"test-change":{"method":"GET"}`, full, 200, "abc"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r.put("routes/b", `{"uri":"/b","upstream":{"nodes":{"`+test.up.addr+`":1}},"plugins":{`+test.plugins+`}}`)
+			c := r.dial()
+			for range 2 {
+				c.send(test.method + " /b HTTP/1.1\r\nHost: a\r\n\r\n")
+				rep, err := c.tryReply(test.method)
+				if err != nil || rep.status != test.status || rep.body != test.body || rep.closed || test.body == "" && strings.Contains(rep.head, "chunked") {
+					t.Fatalf("%v %+v", err, rep)
+				}
+			}
+		})
 	}
 }

@@ -115,11 +115,15 @@ func (x *exchange) statusList() string {
 
 // mayRepeat says whether the request may reach two servers.
 func (x *exchange) mayRepeat() bool {
-	switch string(x.req.head.Method) {
-	case "POST", "LOCK", "PATCH":
-		return false
+	return !x.sends("POST") && !x.sends("LOCK") && !x.sends("PATCH")
+}
+
+// sends says whether the upstream is sent this method.
+func (x *exchange) sends(method string) bool {
+	if own := x.ctx.UpstreamMethod; own != "" {
+		return own == method
 	}
-	return true
+	return string(x.req.head.Method) == method
 }
 
 // bodyConsumed says that a part of the body has gone to a node and is lost.
@@ -247,7 +251,7 @@ func (x *exchange) readAnswer(up *upstream.Conn) error {
 	for {
 		head, err := up.Reader.Head(true)
 		if err == nil {
-			err = x.call.res.Parse(head, string(x.req.head.Method) == "HEAD")
+			err = x.call.res.Parse(head, x.sends("HEAD"))
 		}
 		if err != nil {
 			if failed := x.clientFailed(); failed != nil {

@@ -84,27 +84,37 @@ func (x *exchange) relayBody(contentType []byte) {
 	out = x.appendContentType(out, contentType, "")
 	out = x.appendFraming(out, frame, length)
 	out = x.appendOwnFields(out)
-	ok := false
+	if x.bodyless() && !up.Reader.BodyDone() { // a plugin changed the status or the method
+		x.release(false)
+		x.flush(out)
+		return
+	}
 	if body, whole := up.Reader.BufferedBody(); whole && frame != chunked {
 		out = append(out, body...)
 		x.release(true)
 		x.flush(out)
 		return
 	}
-	ok = x.stream(out, frame == chunked && !x.req.head.HTTP10)
+	ok := x.stream(out, frame == chunked && !x.req.head.HTTP10)
 	if !ok {
 		x.close, x.dropped = true, true
 	}
 	x.release(ok)
 }
 
+// bodyless says that the client expects no body behind the head.
+func (x *exchange) bodyless() bool {
+	s, from := x.res.status, x.call.res.Status
+	return s == 204 || s == 304 || from == 204 || from == 304 || string(x.req.head.Method) == "HEAD"
+}
+
 // relayFraming keeps the upstream's Content-Length, and makes chunked what has
 // none.
 func (x *exchange) relayFraming() (framing, int64) {
 	res := &x.call.res
-	bodyless := res.Status == 204 || res.Status == 304 || string(x.req.head.Method) == "HEAD"
+	bodyless := x.bodyless()
 	switch {
-	case bodyless && res.HasLength && res.Status != 204:
+	case bodyless && res.HasLength && res.Status != 204 && x.res.status != 204:
 		return sized, res.DeclaredLength
 	case bodyless:
 		return noBody, 0
@@ -191,9 +201,9 @@ func (x *exchange) relayFiltered() error {
 
 func (x *exchange) sendFiltered(body []byte) {
 	x.planBody()
-	frame, _ := x.relayFraming()
-	if frame == sized && string(x.req.head.Method) != "HEAD" {
-		frame = chunked
+	frame := chunked
+	if x.bodyless() {
+		frame = noBody
 	}
 	out := x.appendStatus(x.conn.out[:0], nil)
 	out = x.appendContentType(out, nil, "")
