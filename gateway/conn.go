@@ -225,11 +225,12 @@ func (c *clientConn) expectUp(d time.Duration) {
 	c.upTime.Store(c.l.g.clock.ms.Load() + d.Milliseconds())
 }
 
-// endUp ends a call whose upstream has used up its time.
-func (c *clientConn) endUp() {
+// endUp ends a call whose upstream has used up its time; another may have begun
+// since that was noticed.
+func (c *clientConn) endUp(now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.up != nil && c.upTime.Load() != 0 {
+	if dl := c.upTime.Load(); c.up != nil && dl != 0 && now > dl {
 		c.up.SetReadDeadline(past)
 	}
 }

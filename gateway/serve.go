@@ -249,7 +249,7 @@ func (c *clientConn) check(now int64) {
 		c.Conn.SetDeadline(past)
 	}
 	if dl := c.upTime.Load(); dl != 0 && now > dl {
-		c.endUp()
+		c.endUp(now)
 	}
 	if since := c.waiting.Load(); since == 0 || now-since < 2*tickEvery.Milliseconds() {
 		return

@@ -48,7 +48,12 @@ func TimeoutsOf(t *resource.Timeout, def Timeouts) Timeouts {
 	return Timeouts{seconds(t.Connect), seconds(t.Send), seconds(t.Read)}
 }
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+// forever is a duration that cannot overflow when it is added to the time.
+const forever = 100 * 365 * 24 * time.Hour
+
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s*float64(time.Second), float64(forever)))
+}
 
 // Upstream is a compiled upstream.
 type Upstream struct {

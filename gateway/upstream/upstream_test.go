@@ -73,6 +73,13 @@ func TestTimeouts(t *testing.T) {
 	if want := (Timeouts{500 * time.Millisecond, time.Second, 2250 * time.Millisecond}); u.Timeouts != want {
 		t.Errorf("%v, want %v", u.Timeouts, want)
 	}
+	u = compile(t, `{"nodes":{},"timeout":{"connect":1e10,"send":1e300,"read":1e18}}`)
+	now := time.Now()
+	for _, d := range []time.Duration{u.Timeouts.Connect, u.Timeouts.Send, u.Timeouts.Read} {
+		if d < 1000*time.Hour || now.Add(d).Before(now) {
+			t.Errorf("a timeout without a practical end has become %v", d)
+		}
+	}
 }
 
 func TestRoundRobin(t *testing.T) {
