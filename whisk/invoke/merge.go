@@ -24,7 +24,7 @@ type envVar struct{ name, text string }
 func encodeParams(inherited, own whisk.KeyValues) *params {
 	p := &params{inherited: inherited, own: own, index: map[string]int{}}
 	p.object = append(p.object, '{')
-	for _, kv := range mergeLists(inherited, own) {
+	for _, kv := range inherited.Merge(own) {
 		if kv.Init {
 			p.env = append(p.env, envVar{kv.Key, envText(kv.Value)})
 			continue
@@ -41,26 +41,8 @@ func encodeParams(inherited, own whisk.KeyValues) *params {
 	return p
 }
 
-// mergeLists answers base with over's entries at their keys' places, the others
-// after it.
-func mergeLists(base, over whisk.KeyValues) whisk.KeyValues {
-	out := make(whisk.KeyValues, 0, len(base)+len(over))
-	place := make(map[string]int, len(base)+len(over))
-	for _, list := range []whisk.KeyValues{base, over} {
-		for _, kv := range list {
-			if i, ok := place[kv.Key]; ok {
-				out[i] = kv
-				continue
-			}
-			place[kv.Key] = len(out)
-			out = append(out, kv)
-		}
-	}
-	return out
-}
-
 func appendMember(dst []byte, kv whisk.KeyValue) []byte {
-	dst = appendString(dst, kv.Key)
+	dst = whisk.AppendString(dst, kv.Key)
 	dst = append(dst, ':')
 	if len(kv.Value) == 0 {
 		return append(dst, "null"...)
@@ -152,15 +134,4 @@ func (p *params) overriddenBy(payload []byte) []bool {
 		}
 	}
 	return marks
-}
-
-// appendString appends s as a JSON string, < > & unescaped.
-func appendString(dst []byte, s string) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil {
-		return append(dst, `""`...) // a string always encodes: cannot happen
-	}
-	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
 }

@@ -23,7 +23,7 @@ type outcome struct {
 }
 
 func failed(status whisk.Status, text string) outcome {
-	return outcome{status: status, result: errorResult(appendString(nil, text)), size: -1}
+	return outcome{status: status, result: errorResult(whisk.AppendString(nil, text)), size: -1}
 }
 
 // errorResult is {"error":value}.
@@ -126,7 +126,7 @@ func failedReply(reply *runtime.Reply, maxResult int, text func([]byte) string) 
 			return o
 		}
 	}
-	o.result = errorResult(appendString(nil, text(body)))
+	o.result = errorResult(whisk.AppendString(nil, text(body)))
 	return o
 }
 

@@ -25,7 +25,7 @@ func notOK(body string) *runtime.Reply {
 	return &runtime.Reply{Body: []byte(body), Size: len(body)}
 }
 
-func errorText(s string) string { return string(errorResult(appendString(nil, s))) }
+func errorText(s string) string { return string(errorResult(whisk.AppendString(nil, s))) }
 
 func TestRunOutcome(t *testing.T) {
 	for _, tc := range []struct {

@@ -18,8 +18,8 @@ type facts struct {
 func factsOf(a *whisk.Action) facts {
 	limits, _ := json.Marshal(a.Limits) // numbers only: cannot fail
 	return facts{
-		path:   whisk.KeyValue{Key: "path", Value: appendString(nil, a.Path())},
-		kind:   whisk.KeyValue{Key: "kind", Value: appendString(nil, a.Exec.Kind)},
+		path:   whisk.KeyValue{Key: "path", Value: whisk.AppendString(nil, a.Path())},
+		kind:   whisk.KeyValue{Key: "kind", Value: whisk.AppendString(nil, a.Exec.Kind)},
 		limits: whisk.KeyValue{Key: "limits", Value: limits},
 		name:   "/" + a.Path(),
 	}
@@ -54,7 +54,7 @@ func openRecord(f *facts, c *Call, start time.Time, waited time.Duration) record
 		list = append(list, whisk.KeyValue{Key: "causedBy", Value: jsonSequence})
 	}
 	if c.Binding != "" {
-		list = append(list, whisk.KeyValue{Key: "binding", Value: appendString(nil, c.Binding)})
+		list = append(list, whisk.KeyValue{Key: "binding", Value: whisk.AppendString(nil, c.Binding)})
 	}
 	rec.ended.Annotations = list
 	*rec.running = whisk.Activation{
