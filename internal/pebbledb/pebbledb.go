@@ -92,7 +92,7 @@ func (db *DB) options(o Options) *pebble.Options {
 		MaxOpenFiles:          openFiles,
 		L0CompactionThreshold: 8,
 		FormatMajorVersion:    pebble.FormatValueSeparation,
-		FS:                    vfs.Default, // without the goroutine that times each file operation
+		FS:                    breathing{vfs.Default}, // without the goroutine that times each file operation
 		Lock:                  db.lock,
 		Logger:                db.logger,
 		Merger:                o.Merger,

@@ -1,0 +1,47 @@
+package pebbledb
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	// breath is how long a table's writer pauses, pieceBytes after how much.
+	breath     = 50 * time.Microsecond
+	pieceBytes = 16 << 10
+)
+
+// breathing makes the writing of tables pause briefly again and again. Flushing
+// and compacting are long computations; on a machine with few cores each would
+// hold a core for the 10 ms that Go's scheduler gives it, time and again, and
+// every step of a request would wait behind it. The pause lets all that is ready
+// to run go first.
+type breathing struct{ vfs.FS }
+
+func (fs breathing) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.Create(name, category)
+	if err != nil {
+		return nil, err
+	}
+	switch filepath.Ext(name) {
+	case ".sst", ".blob":
+		return &breathingFile{File: f}, nil
+	}
+	return f, nil
+}
+
+type breathingFile struct {
+	vfs.File
+	written int // since the last pause
+}
+
+func (f *breathingFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if f.written += n; f.written >= pieceBytes {
+		f.written = 0
+		time.Sleep(breath)
+	}
+	return n, err
+}
