@@ -10,7 +10,7 @@ import (
 const (
 	// breath is how long a table's writer pauses, pieceBytes after how much.
 	breath     = 50 * time.Microsecond
-	pieceBytes = 16 << 10
+	pieceBytes = 4 << 10
 )
 
 // breathing makes the writing of tables pause briefly again and again. Flushing
