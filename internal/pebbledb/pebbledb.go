@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -92,7 +93,7 @@ func (db *DB) options(o Options) *pebble.Options {
 		MaxOpenFiles:          openFiles,
 		L0CompactionThreshold: 8,
 		FormatMajorVersion:    pebble.FormatValueSeparation,
-		FS:                    breathing{vfs.Default}, // without the goroutine that times each file operation
+		FS:                    breathingFS(runtime.GOMAXPROCS(0)), // without the goroutine that times each file operation
 		Lock:                  db.lock,
 		Logger:                db.logger,
 		Merger:                o.Merger,
