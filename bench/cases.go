@@ -221,7 +221,7 @@ func coldCalls(s *site, calls int) ([]time.Duration, error) {
 		if err := s.route(name, openwhiskRoute("/"+name, s.rest, name)); err != nil {
 			return nil, err
 		}
-		time.Sleep(100 * time.Millisecond) // the stem cell used by the last call is replaced
+		time.Sleep(250 * time.Millisecond) // the stem cell used by the last call has been replaced
 		begin := time.Now()
 		resp, err := http.Get(s.gateway + "/" + name)
 		if err != nil {
