@@ -139,7 +139,7 @@ func TestLocalHandler(t *testing.T) {
 	}
 	ln, err := net.Listen("tcp", net.JoinHostPort(addr, "0"))
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("another address of this machine cannot be listened on: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error)

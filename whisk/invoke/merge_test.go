@@ -103,7 +103,7 @@ func FuzzMerge(f *testing.F) {
 		for i, object := range [][]byte{inherited, own} {
 			var m map[string]json.RawMessage
 			if json.Unmarshal(object, &m) != nil {
-				t.Skip()
+				t.Skip("not an input of this kind")
 			}
 			for k, v := range m {
 				lists[i] = append(lists[i], whisk.KeyValue{Key: k, Value: v})
@@ -112,7 +112,7 @@ func FuzzMerge(f *testing.F) {
 		}
 		var m map[string]json.RawMessage
 		if json.Unmarshal(payload, &m) != nil || m == nil {
-			t.Skip()
+			t.Skip("not an input of this kind")
 		}
 		maps.Copy(want, m)
 		merged := encodeParams(lists[0], lists[1]).under(payload)
