@@ -54,8 +54,9 @@ type Log interface {
 	// subtracted (never below 0).
 	Count(ctx context.Context, namespace string, q Query) (int, error)
 
-	// Accept queues a call durably: when it returns, the call survives kill -9.
-	Accept(ctx context.Context, call Accepted) error
+	// Accept queues calls durably and puts records with them, all in one write or
+	// none: when it returns, they survive kill -9.
+	Accept(ctx context.Context, calls []Accepted, records ...*whisk.Activation) error
 	// Started notes that the call began to run: after a crash it is answered by
 	// Pending with Started set and must not run a second time.
 	Started(id string) error

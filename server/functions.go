@@ -18,6 +18,7 @@ import (
 	"millrace/whisk/invoke"
 	"millrace/whisk/runtime"
 	"millrace/whisk/runtime/process"
+	"millrace/whisk/tenant"
 )
 
 // functions is the functions platform of this process.
@@ -44,6 +45,10 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		return err
 	}
 	limits := systemLimits(&cfg.Limits)
+	tenants, err := tenant.New(identities(cfg.Users), limits.Namespace)
+	if err != nil {
+		return err
+	}
 	invoker, err := invoke.New(invoke.Config{
 		Log:            s.log,
 		Launchers:      []runtime.Launcher{launcher},
@@ -55,7 +60,8 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		MaxResultBytes: int(cfg.Limits.MaxResult),
 		APIHost:        urlOf(listeners[0]),
 		Limits:         &limits,
-		KeyFor:         keyFor(cfg.Users),
+		Owner:          tenants.Namespace,
+		Actions:        entities,
 	})
 	if err != nil {
 		return err
@@ -73,7 +79,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		Invoker:     invoker,
 		Manifest:    manifest,
 		Limits:      limits,
-		Identities:  identities(cfg.Users),
+		Identities:  tenants,
 		WellKnown:   len(s.cfg.WellKnownUsers()) > 0 && !s.cfg.InsecureWellKnownKeys,
 		Build:       s.opt.Built.UTC().Format(time.RFC3339),
 		Buildno:     s.opt.Version,
@@ -181,17 +187,6 @@ func identities(users []config.User) []whisk.Identity {
 		all[i] = whisk.Identity{Subject: u.Namespace, Namespace: u.Namespace, UUID: u.UUID, Secret: u.Secret}
 	}
 	return all
-}
-
-func keyFor(users []config.User) func(namespace string) (uuid, secret string, ok bool) {
-	return func(namespace string) (string, string, bool) {
-		for _, u := range users {
-			if u.Namespace == namespace {
-				return u.UUID, u.Secret, true
-			}
-		}
-		return "", "", false
-	}
 }
 
 // Invoke is the fused call: the openwhisk plugin calling an action of this process.

@@ -9,7 +9,19 @@ type Package struct {
 	Updated     int64     `json:"updated"` // ms since 1970
 	Parameters  KeyValues `json:"parameters"`
 	Annotations KeyValues `json:"annotations"`
+	// Binding names the package whose actions this one shows under its own name,
+	// with its own parameters; nil for a package that holds actions itself.
+	Binding *PackageName `json:"binding,omitempty"`
 
 	// Revision is the store's ModRevision.
 	Revision int64 `json:"-"`
 }
+
+// PackageName is where a package is.
+type PackageName struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+// Path is ns/name.
+func (n PackageName) Path() string { return n.Namespace + "/" + n.Name }

@@ -336,7 +336,7 @@ func testAccepted(t *testing.T, l log) {
 	var calls []activation.Accepted
 	for _, n := range []int{5, 3, 9, 1} { // the order of acceptance, not of ids
 		call := activation.Accepted{ID: ID(n), Namespace: "guest", Call: fmt.Appendf(nil, "call \x00 %d", n)}
-		if err := l.Accept(t.Context(), call); err != nil {
+		if err := l.Accept(t.Context(), []activation.Accepted{call}); err != nil {
 			t.Fatalf("Accept: %v", err)
 		}
 		calls = append(calls, call)
@@ -368,7 +368,7 @@ func testAccepted(t *testing.T, l log) {
 	}
 	equal(t, "list", list(t, l, activation.Query{}), strings.Fields("6 5"))
 	again := activation.Accepted{ID: ID(9), Namespace: "guest", Call: []byte("changed")}
-	if err := l.Accept(t.Context(), again); err != nil {
+	if err := l.Accept(t.Context(), []activation.Accepted{again}); err != nil {
 		t.Errorf("accepting again: %v", err)
 	}
 	calls[2] = again
@@ -447,7 +447,7 @@ func testContext(t *testing.T, l log) {
 	_, getErr := l.Get(ctx, "guest", ID(1))
 	_, listErr := l.List(ctx, "guest", activation.Query{})
 	_, countErr := l.Count(ctx, "guest", activation.Query{})
-	acceptErr := l.Accept(ctx, activation.Accepted{ID: ID(1)})
+	acceptErr := l.Accept(ctx, []activation.Accepted{{ID: ID(1)}})
 	_, pendingErr := l.Pending(ctx)
 	for op, err := range map[string]error{
 		"Get": getErr, "List": listErr, "Count": countErr, "Accept": acceptErr, "Pending": pendingErr, "Sync": l.Sync(ctx),
@@ -486,7 +486,7 @@ func testClose(t *testing.T, l log) {
 	_, pendingErr := l.Pending(t.Context())
 	for op, err := range map[string]error{
 		"Get": getErr, "List": listErr, "Count": countErr, "Pending": pendingErr,
-		"Accept":  l.Accept(t.Context(), activation.Accepted{ID: ID(1)}),
+		"Accept":  l.Accept(t.Context(), []activation.Accepted{{ID: ID(1)}}),
 		"Started": l.Started(ID(1)),
 		"Finish":  l.Finish(ID(1), Record("guest", 1, 1000)),
 		"Sync":    l.Sync(t.Context()),

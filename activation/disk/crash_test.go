@@ -63,7 +63,7 @@ func crashRecord(round, worker, i int) *whisk.Activation {
 func callOnce(l activation.Log, round, w, i int, ack func(string)) error {
 	rec := crashRecord(round, w, i)
 	call := activation.Accepted{ID: rec.ID, Namespace: "guest", Call: []byte(rec.ID)}
-	if err := l.Accept(context.Background(), call); err != nil {
+	if err := l.Accept(context.Background(), []activation.Accepted{call}); err != nil {
 		return err
 	}
 	ack("accepted " + rec.ID)

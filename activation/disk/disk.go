@@ -138,31 +138,40 @@ func (l *Log) use(ctx context.Context) (done func(), err error) {
 	return l.open.RUnlock, nil
 }
 
-// Accept queues a call; calls accepted at the same time share one sync.
-func (l *Log) Accept(ctx context.Context, call activation.Accepted) error {
+// Accept queues calls and writes records, in one synced batch.
+func (l *Log) Accept(ctx context.Context, calls []activation.Accepted, records ...*whisk.Activation) error {
 	done, err := l.use(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	l.mu.Lock()
-	seq, again := l.calls[call.ID]
-	if !again {
-		l.seq++
-		seq = l.seq
-		l.calls[call.ID] = seq
-	}
-	l.mu.Unlock()
-
-	b := l.db.NewBatch()
-	if err := b.Set(callKey(seq), encodeCall(&call), nil); err != nil {
+	b := batch{Batch: l.db.NewBatch(), db: l.db.DB, tally: tally{}}
+	if err := b.accept(calls, l.number(calls), records); err != nil {
 		b.Close()
-		return fmt.Errorf("accepting %s: %w", call.ID, err)
+		return fmt.Errorf("accepting calls: %w", err)
 	}
-	if err := l.db.Commit(b, true); err != nil {
-		return fmt.Errorf("accepting %s: %w", call.ID, err)
+	if err := l.db.Commit(b.Batch, true); err != nil {
+		return fmt.Errorf("accepting calls: %w", err)
 	}
 	return nil
+}
+
+// number gives calls their numbers in the order of acceptance; one accepted before
+// keeps its own.
+func (l *Log) number(calls []activation.Accepted) []uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	numbers := make([]uint64, len(calls))
+	for i := range calls {
+		seq, again := l.calls[calls[i].ID]
+		if !again {
+			l.seq++
+			seq = l.seq
+			l.calls[calls[i].ID] = seq
+		}
+		numbers[i] = seq
+	}
+	return numbers
 }
 
 // Started notes, synced, that an accepted call runs.

@@ -243,6 +243,21 @@ type batch struct {
 	key, value []byte              // used again for each record
 }
 
+// accept writes accepted calls under their numbers, and records.
+func (b *batch) accept(calls []activation.Accepted, numbers []uint64, records []*whisk.Activation) error {
+	for i := range calls {
+		if err := b.Set(callKey(numbers[i]), encodeCall(&calls[i]), nil); err != nil {
+			return err
+		}
+	}
+	for _, rec := range records {
+		if err := b.add(entry{rec: rec}, true); err != nil {
+			return err
+		}
+	}
+	return errors.Join(b.putAll(), b.tally.write(b.Batch))
+}
+
 // add writes a record, if it is current, and forgets the accepted call.
 func (b *batch) add(e entry, current bool) error {
 	if e.call != 0 {

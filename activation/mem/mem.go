@@ -120,17 +120,22 @@ func (l *Log) Count(ctx context.Context, namespace string, q activation.Query) (
 }
 
 // Accept queues a call.
-func (l *Log) Accept(ctx context.Context, call activation.Accepted) error {
+func (l *Log) Accept(ctx context.Context, calls []activation.Accepted, records ...*whisk.Activation) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(ctx); err != nil {
 		return err
 	}
-	if at := l.find(call.ID); at >= 0 {
-		l.accepted[at] = call
-		return nil
+	for _, call := range calls {
+		if at := l.find(call.ID); at >= 0 {
+			l.accepted[at] = call
+			continue
+		}
+		l.accepted = append(l.accepted, call)
 	}
-	l.accepted = append(l.accepted, call)
+	for _, rec := range records {
+		l.put(rec)
+	}
 	return nil
 }
 

@@ -9,7 +9,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"path"
@@ -34,6 +33,15 @@ type Invoker interface {
 	Invoke(ctx context.Context, call *invoke.Call) (*whisk.Activation, error)
 }
 
+// Identities knows who may call.
+type Identities interface {
+	// Authenticate finds who has a key (uuid:secret). The error is a *whisk.Error
+	// 401.
+	Authenticate(key string) (*whisk.Identity, error)
+	// Namespace answers the identity that a namespace itself calls with, or nil.
+	Namespace(name string) *whisk.Identity
+}
+
 // Config is what New needs. All fields must be set, except where they say
 // otherwise.
 type Config struct {
@@ -43,8 +51,9 @@ type Config struct {
 	Invoker     Invoker
 	Manifest    *whisk.Manifest
 	Limits      whisk.SystemLimits
-	// Identities may call. One without limits gets Limits.Namespace.
-	Identities []whisk.Identity
+	Identities  Identities
+	// Web serves web actions, below /api/v1/web/; nil: there are none.
+	Web http.Handler
 	// WellKnown: a key that everybody knows is in force (see WellKnown), so
 	// requests whose Host or Origin is not loopback are refused.
 	WellKnown bool
@@ -60,7 +69,6 @@ type Config struct {
 // API is an http.Handler. It may be used by several goroutines.
 type API struct {
 	Config
-	keys  keyring
 	mux   *http.ServeMux
 	about staticDocuments
 	// bodyPause is how long a client may pause while it sends a body.
@@ -69,17 +77,13 @@ type API struct {
 
 // New checks the configuration and makes the handler.
 func New(c Config) (*API, error) {
-	if c.Log == nil || c.Catalog == nil || c.Activations == nil || c.Invoker == nil || c.Manifest == nil {
+	if c.Log == nil || c.Catalog == nil || c.Activations == nil || c.Invoker == nil || c.Manifest == nil || c.Identities == nil {
 		return nil, errors.New("making the REST API: a part it needs is missing")
-	}
-	keys, err := newKeyring(c.Identities, c.Limits.Namespace)
-	if err != nil {
-		return nil, fmt.Errorf("making the REST API: %w", err)
 	}
 	if c.RecordWait <= 0 {
 		c.RecordWait = 2 * time.Second
 	}
-	a := &API{Config: c, keys: keys, mux: http.NewServeMux(), bodyPause: time.Minute}
+	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: time.Minute}
 	a.about = a.staticDocuments(time.Now())
 	a.routes()
 	return a, nil
@@ -105,6 +109,10 @@ func (a *API) serve(x *exchange, r *http.Request) {
 	rest, ok := strings.CutPrefix(r.URL.Path, "/api/v1")
 	if !ok || rest != "" && rest[0] != '/' {
 		a.serveOutside(x, r)
+		return
+	}
+	if a.Web != nil && strings.HasPrefix(rest, "/web/") {
+		a.Web.ServeHTTP(x.ResponseWriter, r)
 		return
 	}
 	x.versioned()

@@ -25,6 +25,7 @@ import (
 	"millrace/whisk/catalog"
 	"millrace/whisk/invoke"
 	"millrace/whisk/runtime"
+	"millrace/whisk/tenant"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -132,7 +133,7 @@ func newAPI(t testing.TB, change func(*Config)) (*API, *functions) {
 	c := Config{
 		Log: slog.New(slog.DiscardHandler), Catalog: cat, Activations: log, Invoker: f,
 		Manifest: manifestOf(t, nodeAndJava), Limits: whisk.DefaultSystemLimits(),
-		Identities: []whisk.Identity{identity("guest", GuestKey), identity("stranger", strangerKey)},
+		Identities: directory(t, identity("guest", GuestKey), identity("stranger", strangerKey)),
 		Build:      "2026-01-02T03:04:05Z",
 		RecordWait: time.Millisecond,
 	}
@@ -144,6 +145,15 @@ func newAPI(t testing.TB, change func(*Config)) (*API, *functions) {
 		t.Fatal(err)
 	}
 	return a, f
+}
+
+func directory(t testing.TB, ids ...whisk.Identity) *tenant.Directory {
+	t.Helper()
+	d, err := tenant.New(ids, whisk.DefaultSystemLimits().Namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func identity(namespace, key string) whisk.Identity {
@@ -370,6 +380,9 @@ func TestAuthentication(t *testing.T) {
 func TestOpenDocuments(t *testing.T) {
 	s := newSystem(t, func(c *Config) {
 		c.Limits.Namespace = whisk.NamespaceLimits{InvocationsPerMinute: 60, ConcurrentInvocations: 30, FiresPerMinute: 60}
+		guest := identity("guest", GuestKey)
+		guest.Limits = c.Limits.Namespace
+		c.Identities = directory(t, guest)
 		c.Limits.Concurrency.Max = 1
 	})
 	const version = `{"api_version":"1.0.0","api_version_path":"v1","build":"2026-01-02T03:04:05Z","buildno":"standalone","description":"OpenWhisk API","swagger_paths":{"api-docs":"/api-docs","ui":"/docs"}}`
@@ -475,26 +488,9 @@ func TestWellKnownKeyOnlyFromLoopback(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	a, _ := newAPI(t, nil)
-	good := a.Config
-	for name, change := range map[string]func(*Config){
-		"no catalog": func(c *Config) { c.Catalog = nil },
-		"short secret": func(c *Config) {
-			c.Identities = []whisk.Identity{{Namespace: "guest", UUID: GuestKey[:36], Secret: "x"}}
-		},
-		"bad uuid": func(c *Config) {
-			c.Identities = []whisk.Identity{{Namespace: "guest", UUID: "x", Secret: GuestKey[37:]}}
-		},
-		"same uuid": func(c *Config) {
-			c.Identities = []whisk.Identity{identity("guest", GuestKey), identity("other", GuestKey)}
-		},
-		"bad namespace": func(c *Config) { c.Identities = []whisk.Identity{identity("/", GuestKey)} },
-	} {
-		c := good
-		change(&c)
-		if _, err := New(c); err == nil {
-			t.Errorf("%s: accepted", name)
-		} else if strings.Contains(err.Error(), GuestKey[37:]) {
-			t.Errorf("%s: the error holds a secret", name)
-		}
+	c := a.Config
+	c.Catalog = nil
+	if _, err := New(c); err == nil {
+		t.Error("no catalog: accepted")
 	}
 }

@@ -32,7 +32,7 @@ func (a *API) InvokeLocal(ctx context.Context, in LocalCall) (status int, body [
 }
 
 func (a *API) invokeLocal(ctx context.Context, tid string, local *LocalCall) (answer, error) {
-	caller, err := a.keys.identity(local.Token)
+	caller, err := a.Identities.Authenticate(local.Token)
 	if err != nil {
 		return answer{}, err
 	}

@@ -69,22 +69,45 @@ func decodeAccepted(a *activation.Accepted) (*Call, time.Time, error) {
 	}, time.UnixMilli(h.Received), nil
 }
 
-// accept queues a call durably and carries it out in the background.
-func (v *Invoker) accept(ctx context.Context, r *request) error {
-	call, err := encodeAccepted(r)
-	if err == nil {
-		// A client that goes away now does not know whether the call was accepted.
-		err = v.cfg.Activations.Accept(context.WithoutCancel(ctx), activation.Accepted{ID: r.ID, Namespace: r.Caller.Namespace, Call: call})
+// AcceptAll queues calls as Invoke queues one that is not blocking, and puts
+// records with them, in one durable write. The calls were admitted before; they
+// are counted as in flight, but not refused. The error is a *whisk.Error.
+func (v *Invoker) AcceptAll(ctx context.Context, calls []*Call, records ...*whisk.Activation) error {
+	requests := make([]*request, len(calls))
+	for i, c := range calls {
+		requests[i] = v.begin(c)
 	}
-	if err != nil {
-		v.end(r)
+	return v.accept(ctx, requests, records...)
+}
+
+// accept queues calls durably and carries them out in the background.
+func (v *Invoker) accept(ctx context.Context, requests []*request, records ...*whisk.Activation) error {
+	if err := v.write(ctx, requests, records); err != nil {
+		for _, r := range requests {
+			v.end(r)
+		}
 		return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
 	}
-	r.durable = true
-	r.Payload = bytes.Clone(r.Payload)
-	v.announce(r)
-	go v.background(r)
+	for _, r := range requests {
+		r.durable = true
+		r.Payload = bytes.Clone(r.Payload)
+		v.announce(r)
+		go v.background(r)
+	}
 	return nil
+}
+
+func (v *Invoker) write(ctx context.Context, requests []*request, records []*whisk.Activation) error {
+	calls := make([]activation.Accepted, len(requests))
+	for i, r := range requests {
+		call, err := encodeAccepted(r)
+		if err != nil {
+			return err
+		}
+		calls[i] = activation.Accepted{ID: r.ID, Namespace: r.Caller.Namespace, Call: call}
+	}
+	// A client that goes away now does not know whether the calls were accepted.
+	return v.cfg.Activations.Accept(context.WithoutCancel(ctx), calls, records...)
 }
 
 // background carries out an accepted call. If the platform stops before the
@@ -144,11 +167,11 @@ func (v *Invoker) recover(ctx context.Context) {
 }
 
 func (v *Invoker) giveKey(id *whisk.Identity) {
-	if v.cfg.KeyFor == nil {
+	if v.cfg.Owner == nil {
 		return
 	}
-	if uuid, secret, ok := v.cfg.KeyFor(id.Namespace); ok {
-		id.UUID, id.Secret = uuid, secret
+	if owner := v.cfg.Owner(id.Namespace); owner != nil {
+		id.UUID, id.Secret = owner.UUID, owner.Secret
 	}
 }
 

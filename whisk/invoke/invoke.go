@@ -43,9 +43,18 @@ type Config struct {
 	APIHost string
 	// Limits are what stored actions are held to when they run; nil: nothing.
 	Limits *whisk.SystemLimits
-	// KeyFor answers the key of a namespace, for accepted calls after a restart:
-	// they are stored without the secret.
-	KeyFor func(namespace string) (uuid, secret string, ok bool)
+	// Owner answers the identity of a namespace, for accepted calls after a
+	// restart: they are stored without the secret. nil: the namespace is gone.
+	Owner func(namespace string) *whisk.Identity
+	// Actions finds the components of sequences and compositions.
+	Actions Resolver
+}
+
+// Resolver finds actions.
+type Resolver interface {
+	// Resolve finds the action that caller means by n and may call. Errors are
+	// *whisk.Error: 403, 404 or 409.
+	Resolve(caller *whisk.Identity, n whisk.FullName) (*whisk.Resolved, error)
 }
 
 // Invoker carries out calls. Run must be running for calls to get more than one
@@ -112,7 +121,7 @@ func (v *Invoker) Invoke(ctx context.Context, c *Call) (*whisk.Activation, error
 		return nil, tooManyAtOnce(r.inFlight-1, limit)
 	}
 	if !c.Blocking {
-		return nil, v.accept(ctx, r)
+		return nil, v.accept(ctx, []*request{r})
 	}
 	if o, bad := v.refuse(&r.Call); bad {
 		return v.recordOnly(r, o), nil

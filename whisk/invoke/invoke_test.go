@@ -371,7 +371,9 @@ func TestRecoveryOfAcceptedCalls(t *testing.T) {
 
 	again := newHouse(t, funcs, func(c *Config) {
 		c.Activations = log
-		c.KeyFor = func(ns string) (string, string, bool) { return "new-uuid", "new-secret", ns == "guest" }
+		c.Owner = func(ns string) *whisk.Identity {
+			return &whisk.Identity{Namespace: ns, UUID: "new-uuid", Secret: "new-secret"}
+		}
 	})
 	rec := again.ended("guest", ids[0])
 	if rec.Response.Status != whisk.WhiskError || string(rec.Response.Result) != `{"error":"`+msgInterrupted+`"}` || rec.Name != "hold" {
@@ -393,7 +395,7 @@ func TestRecoveryOfAcceptedCalls(t *testing.T) {
 func TestDamagedAcceptedCalls(t *testing.T) {
 	log := activationmem.New()
 	for i, data := range [][]byte{nil, {0x80}, {200, 1, '{'}, []byte("\x02{}"), []byte("\x02{]")} {
-		if err := log.Accept(context.Background(), activation.Accepted{ID: string(rune('a' + i)), Namespace: "guest", Call: data}); err != nil {
+		if err := log.Accept(context.Background(), []activation.Accepted{{ID: string(rune('a' + i)), Namespace: "guest", Call: data}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,68 @@
+package whisk
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// FullName is where an entity is: Package is empty for the default package, and
+// for triggers and rules.
+type FullName struct{ Namespace, Package, Name string }
+
+// String is /ns/name or /ns/pkg/name.
+func (n FullName) String() string { return "/" + n.Path() }
+
+// Path is ns/name or ns/pkg/name.
+func (n FullName) Path() string {
+	if n.Package == "" {
+		return n.Namespace + "/" + n.Name
+	}
+	return n.Namespace + "/" + n.Package + "/" + n.Name
+}
+
+var errNotFullName = errors.New("requirement failed: The fully qualified name of the entity must contain at least the namespace and the name of the entity.")
+
+// ParseFullName reads /ns/name or /ns/pkg/name; the leading slash may be missing,
+// and the namespace _ stands for caller. The error's text is for clients.
+func ParseFullName(s, caller string) (FullName, error) {
+	parts := strings.Split(strings.TrimPrefix(s, "/"), "/")
+	var n FullName
+	switch len(parts) {
+	case 2:
+		n = FullName{parts[0], "", parts[1]}
+	case 3:
+		n = FullName{parts[0], parts[1], parts[2]}
+	default:
+		return n, errNotFullName
+	}
+	if n.Namespace == "_" {
+		n.Namespace = caller
+	}
+	for _, part := range parts {
+		if !ValidName(part) {
+			return n, errors.New("fully qualified name malformed")
+		}
+	}
+	return n, nil
+}
+
+// Resolved is an action as its caller reached it.
+type Resolved struct {
+	Action *Action
+	// Inherited are the parameters of its package and then of the binding, merged.
+	Inherited KeyValues
+	// Binding is ns/pkg of the binding it was reached through, or empty.
+	Binding string
+}
+
+// NotFound is the 404 for an entity.
+func NotFound() error { return &Error{Status: http.StatusNotFound, Msg: MsgNotFound} }
+
+// Forbidden is the 403 that names the resource (ns/name).
+func Forbidden(resource string) error {
+	return &Error{Status: http.StatusForbidden, Msg: MsgForbidden(resource)}
+}
+
+// OtherCollection is the 409 for a name that an entity of another kind has.
+func OtherCollection() error { return &Error{Status: http.StatusConflict, Msg: MsgOtherCollection} }
