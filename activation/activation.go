@@ -12,6 +12,7 @@ package activation
 import (
 	"context"
 	"errors"
+	"time"
 
 	"millrace/whisk"
 )
@@ -35,6 +36,15 @@ type Query struct {
 	Since, Upto int64
 	// Skip passes over so many newest matches; Limit ends the list (0: no limit).
 	Skip, Limit int
+}
+
+// Retention bounds the records that a namespace keeps. 0 is no bound.
+type Retention struct {
+	// MaxAge counts from the start of the call. It is rounded to minutes.
+	MaxAge time.Duration
+	// MaxBytes is about what the records may take on disk. The oldest go first,
+	// by whole minutes.
+	MaxBytes int64
 }
 
 // Log keeps records and accepted calls. All methods may be called from several
@@ -65,6 +75,12 @@ type Log interface {
 	// Pending answers the calls accepted and not finished, oldest first. It is
 	// asked once, after opening.
 	Pending(ctx context.Context) ([]Accepted, error)
+
+	// Expire removes, for each namespace, the records that keep does not let stay
+	// at this time, and answers how many those were. Running calls, and records
+	// of the minute that runs, stay in any case. It works in small steps: nobody
+	// waits for it for more than a few milliseconds.
+	Expire(ctx context.Context, now time.Time, keep func(namespace string) Retention) (int, error)
 
 	// Sync returns when all that was put before is on disk.
 	Sync(ctx context.Context) error

@@ -31,6 +31,8 @@ func Run(t *testing.T, open func(t *testing.T) activation.Log) {
 		{"a running record is replaced", testRunning},
 		{"a record is replaced", testReplaced},
 		{"namespaces are apart", testNamespaces},
+		{"expire by age", testExpireByAge},
+		{"expire by size", testExpireBySize},
 		{"accepted calls", testAccepted},
 		{"concurrent calls", testConcurrent},
 		{"ended context", testContext},

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"millrace/activation"
 	"millrace/activation/mem"
@@ -131,6 +132,11 @@ func testReopenModel(t *testing.T, reopen func() activation.Log) {
 		switch {
 		case step%150 == 149:
 			l = reopen()
+		case step%97 == 96:
+			now, keep := 1+r.Int64N(4*day), activation.Retention{MaxAge: time.Duration(r.Int64N(2*day)) * time.Millisecond}
+			if got, want := expire(t, l, now, keep), expire(t, model, now, keep); got != want {
+				t.Errorf("Expire removed %d, want %d", got, want)
+			}
 		case step%10 == 9:
 			compareLogs(t, l, model, r, 4*day)
 		}

@@ -15,13 +15,32 @@ import (
 // Counting reads no records: for each day and each minute in which calls
 // started there is a counter, of the namespace and of each name in it. Only
 // the minutes that a query cuts are looked through.
-var countSpans = [...]int64{24 * 60 * 60 * 1000, 60 * 1000} // ms
+var countSpans = [...]int64{24 * 60 * minute, minute} // ms
 
 // counterKey is the key of one span of time. Level is an index of countSpans;
 // an empty name stands for all names.
 func counterKey(b []byte, namespace, name string, level int, span int64) []byte {
 	b = appendPart(appendPart(append(b, countPrefix), namespace), name)
 	return binary.BigEndian.AppendUint64(append(b, byte(level)), uint64(span)^1<<63)
+}
+
+// counterBounds are the first key of the counters of a level and the one of a
+// span, which ends them.
+func counterBounds(namespace, name string, level int, end int64) (lower, upper []byte) {
+	return counterKey(nil, namespace, name, level, -forever), counterKey(nil, namespace, name, level, end)
+}
+
+// spanOf reads the span at the end of a counter's key.
+func spanOf(key []byte) int64 {
+	return int64(binary.BigEndian.Uint64(key[len(key)-8:]) ^ 1<<63)
+}
+
+func counter(value []byte) (int64, error) {
+	n, size := binary.Varint(value)
+	if size <= 0 {
+		return 0, fmt.Errorf("counting: %w", errDamaged)
+	}
+	return n, nil
 }
 
 // tally collects the changes of counters in a batch, many of which are the same.
@@ -42,6 +61,18 @@ func (t tally) add(namespace, name string, start, n int64) {
 			t[tallyKey{namespace, name, level, span}] += n
 		}
 	}
+}
+
+// bytesLevel is the level of the counters of bytes in a namespace, by minute.
+const (
+	bytesLevel = len(countSpans)
+	minute     = 60 * 1000 // ms
+)
+
+// addBytes counts what a record takes, for Expire. What is deleted is not
+// subtracted: the counters of its time go as a whole.
+func (t tally) addBytes(namespace string, start, n int64) {
+	t[tallyKey{namespace, "", bytesLevel, floorDiv(start, minute)}] += n
 }
 
 func (t tally) write(b *pebble.Batch) error {
@@ -108,12 +139,9 @@ func countSpan(r pebble.Reader, namespace, name string, from, to int64, level in
 func sumCounters(r pebble.Reader, lower, upper []byte) (int64, error) {
 	var sum int64
 	err := pebbledb.Scan(r, lower, upper, func(_, value []byte) error {
-		n, size := binary.Varint(value)
-		if size <= 0 {
-			return fmt.Errorf("counting: %w", errDamaged)
-		}
+		n, err := counter(value)
 		sum += n
-		return nil
+		return err
 	})
 	return sum, err
 }

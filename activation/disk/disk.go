@@ -18,8 +18,9 @@
 //	b<namespace>~start id         a record (see codec.go)
 //	i<namespace>id                its start
 //	n<namespace><name>~start id   nothing: an index by activation.FilterName
-//	c<namespace><name><level>span how many started in a span of time (see
-//	                              count.go); name is empty for all
+//	c<namespace><name><level>span how many started in a span of time, and how
+//	                              many bytes those take (see count.go); name is
+//	                              empty for all
 //	q<number>                     an accepted call
 //	s<number>                     nothing: the call has been started
 package disk
@@ -54,6 +55,10 @@ type Log struct {
 	// settle is held for writing while records move from memory to disk, for
 	// reading while a reader takes hold of both: it then has each record once.
 	settle sync.RWMutex
+
+	// changing is held by whoever changes the records on disk: the writer and
+	// Expire, in turns.
+	changing sync.Mutex
 
 	mu     sync.RWMutex
 	memory *index.Index // records that are not on disk

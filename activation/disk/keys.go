@@ -22,6 +22,15 @@ func appendPart(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+// cutPart reads a part from the beginning of b.
+func cutPart(b []byte) (string, bool) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return "", false
+	}
+	return string(b[size : size+int(n)]), true
+}
+
 // newest orders times newest first.
 func newest(start int64) uint64 { return ^(uint64(start) ^ 1<<63) }
 

@@ -51,7 +51,11 @@ func stored(r pebble.Reader, namespace, id string) (*whisk.Activation, error) {
 	if len(value) != 8 {
 		return nil, errDamaged
 	}
-	return body(r, bodyKey(nil, namespace, int64(binary.BigEndian.Uint64(value)), id))
+	rec, err := body(r, bodyKey(nil, namespace, int64(binary.BigEndian.Uint64(value)), id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil // it expired in between
+	}
+	return rec, err
 }
 
 // body answers the record under a key that must be there.

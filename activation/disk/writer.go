@@ -205,6 +205,8 @@ func (l *Log) write(queue []entry) error {
 }
 
 func (l *Log) writeBatch(queue []entry) error {
+	l.changing.Lock()
+	defer l.changing.Unlock()
 	b := batch{Batch: l.db.NewBatch(), db: l.db.DB, tally: tally{}}
 	for _, e := range queue {
 		if err := b.add(e, l.current(e.rec)); err != nil {
@@ -284,6 +286,7 @@ func (b *batch) putAll() error {
 	for _, rec := range slices.Backward(b.kept) {
 		b.key = bodyKey(b.key[:0], rec.Namespace, rec.Start, rec.ID)
 		b.value = encodeRecord(b.value[:0], rec)
+		b.tally.addBytes(rec.Namespace, rec.Start, int64(len(b.key)+len(b.value)))
 		if err := b.Set(b.key, b.value, nil); err != nil {
 			return err
 		}

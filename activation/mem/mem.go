@@ -4,8 +4,10 @@ package mem
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"millrace/activation"
 	"millrace/activation/internal/index"
@@ -22,13 +24,20 @@ type Log struct {
 	index    *index.Index
 	finished []*whisk.Activation // in the order in which they ended
 	bytes    int                 // of finished
-	accepted []activation.Accepted
+	accepted map[string]*accepted
+	seq      int // number of the newest accepted call
+}
+
+// accepted is an accepted call with its place among all of them.
+type accepted struct {
+	activation.Accepted
+	seq int
 }
 
 var _ activation.Log = (*Log)(nil)
 
 // New makes an empty log.
-func New() *Log { return &Log{index: index.New()} }
+func New() *Log { return &Log{index: index.New(), accepted: map[string]*accepted{}} }
 
 // Put makes a record visible.
 func (l *Log) Put(rec *whisk.Activation) {
@@ -127,21 +136,17 @@ func (l *Log) Accept(ctx context.Context, calls []activation.Accepted, records .
 		return err
 	}
 	for _, call := range calls {
-		if at := l.find(call.ID); at >= 0 {
-			l.accepted[at] = call
-			continue
+		l.seq++
+		seq := l.seq
+		if again := l.accepted[call.ID]; again != nil {
+			seq = again.seq
 		}
-		l.accepted = append(l.accepted, call)
+		l.accepted[call.ID] = &accepted{call, seq}
 	}
 	for _, rec := range records {
 		l.put(rec)
 	}
 	return nil
-}
-
-// find answers the place of an accepted call, or -1.
-func (l *Log) find(id string) int {
-	return slices.IndexFunc(l.accepted, func(a activation.Accepted) bool { return a.ID == id })
 }
 
 // Started notes that an accepted call runs.
@@ -151,11 +156,11 @@ func (l *Log) Started(id string) error {
 	if l.closed {
 		return activation.ErrClosed
 	}
-	at := l.find(id)
-	if at < 0 {
+	call := l.accepted[id]
+	if call == nil {
 		return activation.ErrNotFound
 	}
-	l.accepted[at].Started = true
+	call.Started = true
 	return nil
 }
 
@@ -166,9 +171,7 @@ func (l *Log) Finish(id string, rec *whisk.Activation) error {
 	if l.closed {
 		return activation.ErrClosed
 	}
-	if at := l.find(id); at >= 0 {
-		l.accepted = slices.Delete(l.accepted, at, at+1)
-	}
+	delete(l.accepted, id)
 	l.put(rec)
 	return nil
 }
@@ -180,7 +183,56 @@ func (l *Log) Pending(ctx context.Context) ([]activation.Accepted, error) {
 	if err := l.usable(ctx); err != nil {
 		return nil, err
 	}
-	return slices.Clone(l.accepted), nil
+	bySeq := slices.SortedFunc(maps.Values(l.accepted), func(a, b *accepted) int { return a.seq - b.seq })
+	calls := make([]activation.Accepted, len(bySeq))
+	for i, a := range bySeq {
+		calls[i] = a.Accepted
+	}
+	return calls, nil
+}
+
+// Expire removes what keep does not let stay.
+func (l *Log) Expire(ctx context.Context, now time.Time, keep func(namespace string) activation.Retention) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(ctx); err != nil {
+		return 0, err
+	}
+	expired := map[*whisk.Activation]bool{}
+	for _, namespace := range l.index.Namespaces() {
+		l.expired(namespace, now, keep(namespace), expired)
+	}
+	l.index.Remove(slices.Collect(maps.Keys(expired)))
+	l.finished = slices.DeleteFunc(l.finished, func(rec *whisk.Activation) bool {
+		if expired[rec] {
+			l.bytes -= index.Size(rec)
+		}
+		return expired[rec]
+	})
+	return len(expired), nil
+}
+
+// expired adds to found the records of a namespace that may not stay.
+func (l *Log) expired(namespace string, now time.Time, keep activation.Retention, found map[*whisk.Activation]bool) {
+	const minute = 60_000
+	oldest, newest := int64(0), now.UnixMilli()/minute*minute
+	if keep.MaxAge > 0 {
+		oldest = now.Add(-keep.MaxAge).UnixMilli() / minute * minute
+	}
+	bytes := int64(0)
+	l.index.Walk(namespace, activation.Query{}, func(rec *whisk.Activation) bool {
+		if rec.Response.Status == whisk.Running {
+			return true
+		}
+		bytes += int64(index.Size(rec))
+		if keep.MaxBytes > 0 && bytes > keep.MaxBytes {
+			oldest = max(oldest, min(newest, rec.Start/minute*minute+minute))
+		}
+		if rec.Start < min(oldest, newest) {
+			found[rec] = true
+		}
+		return true
+	})
 }
 
 // Sync has nothing to wait for.
@@ -195,6 +247,6 @@ func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	l.index, l.finished, l.accepted = index.New(), nil, nil
+	l.index, l.finished, l.accepted = index.New(), nil, map[string]*accepted{}
 	return nil
 }

@@ -80,6 +80,9 @@ func (x *Index) IDs(namespace string) map[string]*whisk.Activation {
 	return maps.Clone(sp.byID)
 }
 
+// Namespaces answers the namespaces that have records, in no order.
+func (x *Index) Namespaces() []string { return slices.Collect(maps.Keys(x.spaces)) }
+
 // Remove takes records out, unless others have taken their place.
 func (x *Index) Remove(recs []*whisk.Activation) {
 	removed := map[*space]*stretch{}
