@@ -204,12 +204,20 @@ type Functions struct {
 	StemCells int
 	// IdleTimeout ends an instance that served nothing for so long.
 	IdleTimeout time.Duration
+	// Retention bounds the activation records of each namespace; 0 is no bound.
+	Retention Retention
 }
 
 // User is a subject, its namespace of the same name, and the two halves of its key.
 type User struct {
 	Namespace    string
 	UUID, Secret string
+}
+
+// Retention says how long activation records are kept.
+type Retention struct {
+	MaxAge  time.Duration
+	MaxSize int64 // bytes
 }
 
 // Limits bound what namespaces may do and what actions may ask for. Sizes are
@@ -300,6 +308,7 @@ func defaultFunctions() Functions {
 		Isolation:   "auto",
 		StemCells:   2,
 		IdleTimeout: 10 * time.Minute,
+		Retention:   Retention{MaxAge: 30 * 24 * time.Hour, MaxSize: 1 << 30},
 	}
 }
 

@@ -64,6 +64,10 @@ func (k *keys) functions() object {
 		"node_modules":       text(&f.NodeModules),
 		"stem_cells":         integer(&f.StemCells, 0),
 		"idle_timeout":       duration(&f.IdleTimeout),
+		"retention": object{
+			"max_age":  duration(&f.Retention.MaxAge),
+			"max_size": size(&f.Retention.MaxSize, 0),
+		},
 		"limits": object{
 			"invocations_per_minute": integer(&l.InvocationsPerMinute, 0),
 			"concurrent_invocations": integer(&l.ConcurrentInvocations, 0),

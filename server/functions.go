@@ -39,6 +39,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		return err
 	}
 	s.add(part{name: "catalog", run: entities.Run})
+	s.add(part{name: "retention", run: s.expire})
 
 	launcher, err := s.openRuntime()
 	if err != nil {
