@@ -82,6 +82,8 @@ type Log interface {
 	// waits for it for more than a few milliseconds.
 	Expire(ctx context.Context, now time.Time, keep func(namespace string) Retention) (int, error)
 
+	Queue
+
 	// Sync returns when all that was put before is on disk.
 	Sync(ctx context.Context) error
 	// Close writes what is waiting and releases the engine.

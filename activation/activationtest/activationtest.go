@@ -34,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T) activation.Log) {
 		{"expire by age", testExpireByAge},
 		{"expire by size", testExpireBySize},
 		{"accepted calls", testAccepted},
+		{"accepted calls change", testRequeued},
+		{"dead letters", testLetters},
 		{"concurrent calls", testConcurrent},
 		{"ended context", testContext},
 		{"close", testClose},
@@ -73,7 +75,7 @@ func Record(namespace string, n int, start int64) *whisk.Activation {
 	size := 8
 	return &whisk.Activation{
 		Namespace: namespace, Name: "hello", Version: "0.0.1", Subject: namespace,
-		ID: ID(n), Start: start, End: start + 12, Cause: ID(n + 1),
+		ID: ID(n), Start: start, End: start + 12, Duration: 12, Cause: ID(n + 1),
 		Response: whisk.Response{
 			Status: whisk.Success,
 			Result: json.RawMessage(`{"text":"` + strings.Repeat("lorem ipsum ", 40) + `"}`),

@@ -24,6 +24,7 @@ func RunDurable(t *testing.T, open func(t *testing.T, dir string) activation.Log
 		{"reopen: records", testReopenRecords},
 		{"reopen: running records are gone", testReopenRunning},
 		{"reopen: accepted calls", testReopenAccepted},
+		{"reopen: dead letters", testReopenLetters},
 		{"reopen: the same answers as in memory", testReopenModel},
 	}
 	for _, tt := range tests {

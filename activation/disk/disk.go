@@ -23,6 +23,8 @@
 //	                              empty for all
 //	q<number>                     an accepted call
 //	s<number>                     nothing: the call has been started
+//	d<namespace>~time id          what a list shows of a dead letter
+//	e<namespace>id                its time and its call
 package disk
 
 import (
@@ -59,6 +61,8 @@ type Log struct {
 	// changing is held by whoever changes the records on disk: the writer and
 	// Expire, in turns.
 	changing sync.Mutex
+
+	exhuming sync.Mutex // held by whoever takes out dead letters
 
 	mu     sync.RWMutex
 	memory *index.Index // records that are not on disk

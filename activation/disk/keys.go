@@ -15,6 +15,9 @@ const (
 	countPrefix   = 'c'
 	callPrefix    = 'q'
 	startedPrefix = 's'
+	letterPrefix  = 'd'
+	// letterCallPrefix is of the larger part of a dead letter.
+	letterCallPrefix = 'e'
 )
 
 // appendPart appends text in such a way that no part is the beginning of another.

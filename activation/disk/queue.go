@@ -197,11 +197,11 @@ func (l *Log) Letters(ctx context.Context, namespace string, fn func(*activation
 			return err
 		}
 		if !fn(letter) {
-			return errEnough
+			return errStopped
 		}
 		return ctx.Err()
 	})
-	if errors.Is(err, errEnough) {
+	if errors.Is(err, errStopped) {
 		return nil
 	}
 	if err != nil {
@@ -210,8 +210,8 @@ func (l *Log) Letters(ctx context.Context, namespace string, fn func(*activation
 	return nil
 }
 
-// errEnough ends a scan whose caller has seen enough.
-var errEnough = errors.New("enough")
+// errStopped ends a scan whose caller wants no more.
+var errStopped = errors.New("enough")
 
 func decodeLetter(key, value []byte) (*activation.Letter, error) {
 	n, size := binary.Uvarint(key[1:])

@@ -26,6 +26,7 @@ type Log struct {
 	bytes    int                 // of finished
 	accepted map[string]*accepted
 	seq      int // number of the newest accepted call
+	letters  map[activation.LetterKey]*activation.Letter
 }
 
 // accepted is an accepted call with its place among all of them.
@@ -135,6 +136,15 @@ func (l *Log) Accept(ctx context.Context, calls []activation.Accepted, records .
 	if err := l.usable(ctx); err != nil {
 		return err
 	}
+	l.accept(calls)
+	for _, rec := range records {
+		l.put(rec)
+	}
+	return nil
+}
+
+// accept queues calls. The caller holds mu.
+func (l *Log) accept(calls []activation.Accepted) {
 	for _, call := range calls {
 		l.seq++
 		seq := l.seq
@@ -143,10 +153,6 @@ func (l *Log) Accept(ctx context.Context, calls []activation.Accepted, records .
 		}
 		l.accepted[call.ID] = &accepted{call, seq}
 	}
-	for _, rec := range records {
-		l.put(rec)
-	}
-	return nil
 }
 
 // Started notes that an accepted call runs.
@@ -247,6 +253,6 @@ func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	l.index, l.finished, l.accepted = index.New(), nil, map[string]*accepted{}
+	l.index, l.finished, l.accepted, l.letters = index.New(), nil, map[string]*accepted{}, nil
 	return nil
 }
