@@ -39,6 +39,7 @@ type Activation struct {
 	Cause       string    `json:"cause,omitempty"`
 	Start       int64     `json:"start"` // ms since 1970
 	End         int64     `json:"end,omitempty"`
+	Duration    int64     `json:"duration,omitempty"` // ms; of a sequence or composition the sum of its calls'
 	Publish     bool      `json:"publish"`
 	Response    Response  `json:"response"`
 	Logs        []string  `json:"logs"`

@@ -14,8 +14,12 @@ import (
 // another in the order of encodeRecord; text and bytes have their length + 1 in
 // front, 0 being nil; numbers are varints.
 
-// recordVersion is the first byte of an encoded record.
-const recordVersion = 1
+// The first byte of an encoded record. Records of the version before have no
+// duration, which was End - Start then.
+const (
+	recordVersion   = 2
+	durationMissing = 1
+)
 
 var errDamaged = errors.New("the record is damaged")
 
@@ -27,6 +31,7 @@ func encodeRecord(b []byte, rec *whisk.Activation) []byte {
 	}
 	b = binary.AppendVarint(b, rec.Start)
 	b = binary.AppendVarint(b, rec.End)
+	b = binary.AppendVarint(b, rec.Duration)
 	b = append(b, flag(rec.Publish))
 	b = binary.AppendVarint(b, int64(rec.Response.Status))
 	b = appendBytes(b, rec.Response.Result)
@@ -72,7 +77,8 @@ func appendText(b []byte, s string) []byte {
 // decodeRecord reads a record. It keeps nothing of b.
 func decodeRecord(b []byte) (*whisk.Activation, error) {
 	d := newDecoder(b)
-	if d.byte() != recordVersion {
+	version := d.byte()
+	if version != recordVersion && version != durationMissing {
 		return nil, errDamaged
 	}
 	rec := &whisk.Activation{}
@@ -81,6 +87,12 @@ func decodeRecord(b []byte) (*whisk.Activation, error) {
 	}
 	rec.Start = d.varint()
 	rec.End = d.varint()
+	switch {
+	case version == recordVersion:
+		rec.Duration = d.varint()
+	case rec.End != 0:
+		rec.Duration = rec.End - rec.Start
+	}
 	rec.Publish = d.byte() == 1
 	rec.Response.Status = whisk.Status(d.varint())
 	rec.Response.Result = d.bytes()

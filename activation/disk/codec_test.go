@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -65,6 +67,23 @@ func TestRecordCodec(t *testing.T) {
 			if _, err := decodeRecord(b[:n]); err == nil {
 				t.Errorf("the first %d of %d bytes are no error", n, len(b))
 			}
+		}
+	}
+}
+
+// Records written before they had a duration are read as if they had.
+func TestRecordWithoutDuration(t *testing.T) {
+	for _, rec := range []*whisk.Activation{
+		{Namespace: "guest", Name: "hello", ID: "id", Start: 1000, End: 1012, Duration: 12},
+		{Namespace: "guest", Name: "trigger", ID: "id", Start: 1000},
+	} {
+		b := encodeRecord(nil, rec)
+		duration := binary.AppendVarint(binary.AppendVarint(nil, rec.End), rec.Duration)
+		end := binary.AppendVarint(nil, rec.End)
+		old := bytes.Replace(b, duration, end, 1)
+		old[0] = durationMissing
+		if got, err := decodeRecord(old); err != nil || !reflect.DeepEqual(got, rec) {
+			t.Errorf("%+v comes back as %+v, %v", rec, got, err)
 		}
 	}
 }

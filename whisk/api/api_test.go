@@ -58,7 +58,7 @@ func (f *functions) Invoke(_ context.Context, c *invoke.Call) (*whisk.Activation
 	f.mu.Unlock()
 	rec := &whisk.Activation{
 		Namespace: c.Caller.Namespace, Name: c.Action.Name, Version: c.Action.Version, Subject: c.Caller.Subject,
-		ID: c.ID, Start: 1000, End: 1012, Logs: []string{"2026-01-01T00:00:00.000000000Z stdout: hi"},
+		ID: c.ID, Start: 1000, End: 1012, Duration: 12, Logs: []string{"2026-01-01T00:00:00.000000000Z stdout: hi"},
 		Annotations: whisk.KeyValues{{Key: "path", Value: json.RawMessage(`"` + c.Action.Path() + `"`)}},
 	}
 	switch c.Action.Name {

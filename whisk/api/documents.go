@@ -161,7 +161,7 @@ func appendActivationHead(b []byte, rec *whisk.Activation) []byte {
 		b = appendText(b, `,"cause":`, rec.Cause)
 	}
 	if rec.End != 0 {
-		b = appendInt(b, `,"duration":`, rec.End-rec.Start)
+		b = appendInt(b, `,"duration":`, rec.Duration)
 		b = appendInt(b, `,"end":`, rec.End)
 	}
 	return b

@@ -85,7 +85,8 @@ func (rec record) close(o *outcome, took, initTime time.Duration) *whisk.Activat
 		list = append(list, whisk.KeyValue{Key: "initTime", Value: milliseconds(initTime)})
 	}
 	*a = *rec.running
-	a.End = a.Start + max(0, took.Milliseconds())
+	a.Duration = max(0, took.Milliseconds())
+	a.End = a.Start + a.Duration
 	a.Annotations = list
 	a.Logs = o.logs
 	a.Response = whisk.Response{Status: o.status, Result: o.result}
