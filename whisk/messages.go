@@ -50,6 +50,10 @@ func MsgForbidden(resource string) string {
 	return "The supplied authentication is not authorized to access '" + resource + "'."
 }
 
+func msgKindForbidden(kind string) string {
+	return "The supplied authentication is not authorized to access actions of kind '" + kind + "'."
+}
+
 // MsgNamedNotFound says that the resource with this path does not exist.
 func MsgNamedNotFound(path string) string {
 	return "The requested resource '" + path + "' does not exist."

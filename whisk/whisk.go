@@ -5,6 +5,8 @@ package whisk
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
+	"slices"
 )
 
 // Truthy tells whether a JSON value counts as true for an annotation: anything
@@ -34,6 +36,13 @@ type Identity struct {
 	// UUID and Secret are the two halves of the key. The secret is never logged.
 	UUID, Secret string
 	Limits       NamespaceLimits
+	// System are the limits of this namespace's actions and requests, nil for
+	// those of the platform. Read them by SystemLimits.
+	System *SystemLimits
+	// Kinds are those that its actions may have; nil is all.
+	Kinds []string
+	// Unrecorded: its calls get ids, but no record of them is kept.
+	Unrecorded bool
 }
 
 // NamespaceLimits bound what one namespace may do.
@@ -41,4 +50,34 @@ type NamespaceLimits struct {
 	InvocationsPerMinute  int
 	ConcurrentInvocations int
 	FiresPerMinute        int
+	// ActionInstances is how many instances an action may ask for at most; 0: as
+	// many as ConcurrentInvocations.
+	ActionInstances int
+}
+
+// SystemLimits answers the limits of id's actions and requests; platform are
+// those of namespaces that have none of their own.
+func (id *Identity) SystemLimits(platform *SystemLimits) *SystemLimits {
+	if id.System != nil {
+		return id.System
+	}
+	return platform
+}
+
+// MaxInstances is how many instances at once an action of the namespace may ask
+// for.
+func (l *NamespaceLimits) MaxInstances() int {
+	if l.ActionInstances > 0 {
+		return l.ActionInstances
+	}
+	return l.ConcurrentInvocations
+}
+
+// CheckKind answers nil or the 403 for a kind that actions of the namespace may
+// not have.
+func (id *Identity) CheckKind(kind string) error {
+	if id.Kinds == nil || kind == "sequence" || slices.Contains(id.Kinds, kind) {
+		return nil
+	}
+	return &Error{Status: http.StatusForbidden, Msg: msgKindForbidden(kind)}
 }

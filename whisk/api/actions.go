@@ -89,22 +89,28 @@ func (a *API) putAction(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	put, err := whisk.ParseActionPut(body, a.Manifest, &a.Limits)
+	limits := x.caller.SystemLimits(&a.Limits)
+	put, err := whisk.ParseActionPut(body, a.Manifest, limits)
 	if err != nil {
 		return answer{}, err
+	}
+	if put.Exec != nil {
+		if err := x.caller.CheckKind(put.Exec.Kind); err != nil {
+			return answer{}, err
+		}
 	}
 	old, err := a.replaced(x, overwrite)
 	if err != nil {
 		return answer{}, err
 	}
-	act, err := put.Apply(old, x.namespace, x.pkg, x.name, a.Limits.Defaults(), time.Now())
+	act, err := put.Apply(old, x.namespace, x.pkg, x.name, limits.Defaults(), time.Now())
 	if err != nil {
 		return answer{}, err
 	}
 	if err := a.Manifest.CheckUsable(act.Exec.Kind); err != nil {
 		return answer{}, err
 	}
-	if err := a.Limits.Check(act.Limits, x.caller.Limits.ConcurrentInvocations); err != nil {
+	if err := limits.Check(act.Limits, x.caller.Limits.MaxInstances()); err != nil {
 		return answer{}, err
 	}
 	var code []byte

@@ -34,8 +34,9 @@ func (a *API) invokeAction(x *exchange, r *http.Request) (answer, error) {
 	if err := a.admit(&in); err != nil {
 		return answer{}, err
 	}
-	if r.ContentLength > a.Limits.Payload {
-		return answer{}, a.payloadTooLarge(r.ContentLength)
+	limit := x.caller.SystemLimits(&a.Limits).Payload
+	if r.ContentLength > limit {
+		return answer{}, payloadTooLarge(limit)(r.ContentLength)
 	}
 	q := r.URL.Query()
 	var err error
@@ -48,7 +49,7 @@ func (a *API) invokeAction(x *exchange, r *http.Request) (answer, error) {
 	if in.wait, err = queryWait(q); err != nil {
 		return answer{}, err
 	}
-	if in.body, err = a.readBody(x, r, a.Limits.Payload, a.payloadTooLarge); err != nil {
+	if in.body, err = a.readBody(x, r, limit, payloadTooLarge(limit)); err != nil {
 		return answer{}, err
 	}
 	if len(in.body) > 0 {
@@ -69,8 +70,11 @@ func (a *API) admit(in *invocation) error {
 	return err
 }
 
-func (a *API) payloadTooLarge(size int64) error {
-	return &whisk.Error{Status: http.StatusRequestEntityTooLarge, Msg: whisk.MsgTooLarge("Request", size, a.Limits.Payload)}
+// payloadTooLarge makes the 413 for a body over the limit of its caller.
+func payloadTooLarge(limit int64) func(size int64) error {
+	return func(size int64) error {
+		return &whisk.Error{Status: http.StatusRequestEntityTooLarge, Msg: whisk.MsgTooLarge("Request", size, limit)}
+	}
 }
 
 // call checks the body, finds the action and runs it.
@@ -83,6 +87,9 @@ func (a *API) call(ctx context.Context, in *invocation) (answer, error) {
 		return answer{}, err
 	}
 	if err := a.Manifest.CheckUsable(act.Exec.Kind); err != nil {
+		return answer{}, err
+	}
+	if err := in.caller.CheckKind(act.Exec.Kind); err != nil {
 		return answer{}, err
 	}
 	if overridesFinal(act, in.inherited, in.body) {

@@ -53,8 +53,8 @@ func (a *API) invokeLocal(ctx context.Context, tid string, local *LocalCall) (an
 	if err := a.admit(&in); err != nil {
 		return answer{}, err
 	}
-	if n := int64(len(local.Body)); n > a.Limits.Payload {
-		return answer{}, a.payloadTooLarge(n)
+	if n, limit := int64(len(local.Body)), caller.SystemLimits(&a.Limits).Payload; n > limit {
+		return answer{}, payloadTooLarge(limit)(n)
 	}
 	if in.wait, err = checkWait(local.Wait.Milliseconds()); err != nil {
 		return answer{}, err

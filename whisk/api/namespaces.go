@@ -14,7 +14,7 @@ func (a *API) showLimits(x *exchange, _ *http.Request) (answer, error) {
 	if err := own(x.caller, x.namespace, x.namespace); err != nil {
 		return answer{}, err
 	}
-	l, ns := &a.Limits, x.caller.Limits
+	l, ns := x.caller.SystemLimits(&a.Limits), x.caller.Limits
 	b := appendInt(nil, `{"concurrentInvocations":`, int64(ns.ConcurrentInvocations))
 	b = appendInt(b, `,"firesPerMinute":`, int64(ns.FiresPerMinute))
 	b = appendInt(b, `,"invocationsPerMinute":`, int64(ns.InvocationsPerMinute))
@@ -25,7 +25,7 @@ func (a *API) showLimits(x *exchange, _ *http.Request) (answer, error) {
 		b = appendInt(b, `,"maxAction`+r.name+`":`, int64(r.Max))
 		b = appendInt(b, `,"minAction`+r.name+`":`, int64(r.Min))
 	}
-	b = appendInt(b, `,"maxActionInstances":`, int64(ns.ConcurrentInvocations))
+	b = appendInt(b, `,"maxActionInstances":`, int64(ns.MaxInstances()))
 	b = appendInt(b, `,"maxParameterSize":"`, l.Parameters)
 	return answer{body: append(b, ` B"}`...)}, nil
 }

@@ -46,7 +46,7 @@ func (a *API) putPackage(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	put, err := whisk.ParsePackagePut(body, &a.Limits)
+	put, err := whisk.ParsePackagePut(body, x.caller.SystemLimits(&a.Limits))
 	if err != nil {
 		return answer{}, err
 	}
