@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -79,13 +78,7 @@ func fusedRoute(o options, s *site, r *running) error {
 
 func restInvoke(o options, s *site, r *running) error {
 	r.url = s.rest + "/api/v1/namespaces/_/actions/test?blocking=true&result=true"
-	r.script = filepath.Join(o.out, "invoke.lua")
-	uuid, secret, _ := strings.Cut(guestKey, ":")
-	request, _ := http.NewRequest("POST", r.url, nil)
-	request.SetBasicAuth(uuid, secret)
-	lua := fmt.Sprintf("wrk.method = 'POST'\nwrk.body = '{}'\nwrk.headers['Content-Type'] = 'application/json'\nwrk.headers['Authorization'] = %q\n",
-		request.Header.Get("Authorization"))
-	if err := os.WriteFile(r.script, []byte(lua), 0o644); err != nil {
+	if err := r.request(o, "invoke", "POST", "{}", ""); err != nil {
 		return err
 	}
 	return s.action("test", actionCode)
@@ -113,7 +106,7 @@ func runCases(o options) error {
 	if err := lookPeers("wrk", "nginx", "haproxy", "caddy", "node", "taskset"); err != nil {
 		return err
 	}
-	for _, c := range loadCases() {
+	for _, c := range append(loadCases(), controlCases()...) {
 		if o.only.MatchString(c.name) {
 			if err := runLoad(o, c); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)

@@ -179,6 +179,15 @@ type site struct {
 
 // startMillrace starts the binary on free ports with a new data folder.
 func startMillrace(o options, stemCells int) (*site, error) {
+	data, err := os.MkdirTemp(o.out, "data")
+	if err != nil {
+		return nil, err
+	}
+	return startMillraceOn(o, stemCells, data)
+}
+
+// startMillraceOn starts the binary on free ports with a data folder.
+func startMillraceOn(o options, stemCells int, data string) (*site, error) {
 	gateway, admin, control, rest := freePort(), freePort(), freePort(), freePort()
 	conf := fmt.Sprintf(`apisix:
   node_listen: [{ip: 127.0.0.1, port: %d}]
@@ -188,13 +197,9 @@ deployment:
 functions:
   listen: 127.0.0.1:%d
   stem_cells: %d
-  limits: {invocations_per_minute: 1000000000, concurrent_invocations: 100000}
+  limits: {invocations_per_minute: 1000000000, concurrent_invocations: 1000000000, fires_per_minute: 1000000000}
 log: {level: warn}
 `, gateway, control, admin, rest, stemCells)
-	data, err := os.MkdirTemp(o.out, "data")
-	if err != nil {
-		return nil, err
-	}
 	p, err := startConfigured(o, "millrace", o.core(0), conf, o.millrace, "serve", "--config", "%s", "--data", data, "--roles", "gateway,admin,functions")
 	if err != nil {
 		return nil, err
