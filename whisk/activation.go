@@ -44,6 +44,11 @@ type Activation struct {
 	Response    Response  `json:"response"`
 	Logs        []string  `json:"logs"`
 	Annotations KeyValues `json:"annotations"`
+
+	// Queued: the call with status Running waits for its turn. Tail is what a
+	// running one logs, if that can be seen. Neither is stored.
+	Queued bool `json:"-"`
+	Tail   Tail `json:"-"`
 }
 
 // Response is the outcome of an activation.
