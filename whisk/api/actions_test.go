@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"millrace/whisk"
+	"millrace/whisk/request"
 )
 
 func TestActionLifeCycle(t *testing.T) {
@@ -98,7 +99,7 @@ func TestPutBodies(t *testing.T) {
 		{"application/json", `{"exec":{"kind":"nodejs:20","code":"` + strings.Repeat("x", 51) + `"}}`, 413, "exec larger than allowed: 51 > 50 bytes."},
 		{"application/json", `{"parameters":[{"key":"a","value":"` + strings.Repeat("x", 50) + `"}]}`, 413, "parameters larger than allowed: 53 > 50 bytes."},
 		{"application/json", `{"exec":{"kind":"java:8","code":"x"}}`, 400, "The request content was malformed:\n'main' must be a string defined in 'exec' for 'java:8' actions"},
-		{"application/json", strings.Repeat(" ", maxBody+1), 413, whisk.MsgTransportLimit},
+		{"application/json", strings.Repeat(" ", request.MaxBody+1), 413, whisk.MsgTransportLimit},
 	} {
 		r := s.send("PUT", path, tt.body, "Content-Type", tt.mime)
 		if r.status != tt.status || normal(r.body) != failed(tt.want) {

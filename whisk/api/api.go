@@ -19,6 +19,7 @@ import (
 	"millrace/whisk"
 	"millrace/whisk/catalog"
 	"millrace/whisk/invoke"
+	"millrace/whisk/request"
 )
 
 // Invoker runs calls.
@@ -83,21 +84,18 @@ func New(c Config) (*API, error) {
 	if c.RecordWait <= 0 {
 		c.RecordWait = 2 * time.Second
 	}
-	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: time.Minute}
+	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: request.Pause}
 	a.about = a.staticDocuments(time.Now())
 	a.routes()
 	return a, nil
 }
 
-// maxURI bounds the path and query of a request, in bytes.
-const maxURI = 8 << 10
-
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, tid: transactionID(r.Header.Get("X-Request-Id"))}
+	x := &exchange{ResponseWriter: w, tid: request.TransactionID(r.Header.Get("X-Request-Id"))}
 	a.serve(x, r)
 	if x.refused {
-		x.discardBody(r)
+		request.Discard(w, r)
 	}
 }
 
@@ -117,7 +115,7 @@ func (a *API) serve(x *exchange, r *http.Request) {
 	}
 	x.versioned()
 	switch {
-	case len(r.RequestURI) > maxURI:
+	case len(r.RequestURI) > request.MaxURI:
 		a.write(x, answer{}, &whisk.Error{Status: http.StatusRequestURITooLong, Msg: whisk.MsgURITooLong})
 	case r.Method == http.MethodOptions:
 		x.WriteHeader(http.StatusOK)

@@ -1,13 +1,13 @@
 package api
 
 import (
-	"encoding/base64"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"millrace/whisk"
+	"millrace/whisk/request"
 )
 
 // The keys of the namespaces guest and whisk.system that every tutorial uses.
@@ -23,15 +23,11 @@ func WellKnown(key string) bool { return key == GuestKey || key == SystemKey }
 
 // authenticate finds who sent a request.
 func (a *API) authenticate(r *http.Request) (*whisk.Identity, error) {
-	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Basic") {
+	key, given := request.Key(r)
+	if !given {
 		return nil, &whisk.Error{Status: http.StatusUnauthorized, Msg: whisk.MsgAuthenticationMissing}
 	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(credentials))
-	if err != nil {
-		return nil, &whisk.Error{Status: http.StatusUnauthorized, Msg: whisk.MsgAuthenticationInvalid}
-	}
-	return a.Identities.Authenticate(string(key))
+	return a.Identities.Authenticate(key)
 }
 
 // fromLoopback tells whether the Host, and the Origin if there is one, are this

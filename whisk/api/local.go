@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"millrace/whisk/request"
 )
 
 // LocalCall is what the gateway's openwhisk plugin asks of the functions in its
@@ -23,7 +25,7 @@ type LocalCall struct {
 // and the answer is of no use. The answer's body belongs to the activation record:
 // read, never write.
 func (a *API) InvokeLocal(ctx context.Context, in LocalCall) (status int, body []byte, activationID string) {
-	tid := transactionID(in.TransactionID)
+	tid := request.TransactionID(in.TransactionID)
 	out, err := a.invokeLocal(ctx, tid, &in)
 	if err != nil {
 		out = a.failure(tid, err)
