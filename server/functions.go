@@ -17,6 +17,7 @@ import (
 	"millrace/whisk/catalog"
 	"millrace/whisk/invoke"
 	"millrace/whisk/runtime"
+	"millrace/whisk/runtime/builtin"
 	"millrace/whisk/runtime/process"
 	"millrace/whisk/tenant"
 )
@@ -52,7 +53,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	}
 	invoker, err := invoke.New(invoke.Config{
 		Log:            s.log,
-		Launchers:      []runtime.Launcher{launcher},
+		Launchers:      []runtime.Launcher{launcher, builtin.New(s.log, s.builtins())},
 		Blobs:          s.state.blobs,
 		Activations:    s.state.activations,
 		MemoryMB:       int(cfg.Memory >> 20),
@@ -71,6 +72,9 @@ func (s *Server) openFunctions(ctx context.Context) error {
 
 	manifest, err := whisk.NewManifest(runtimesOf(launcher.Kinds()))
 	if err != nil {
+		return err
+	}
+	if err := s.installSystem(ctx, entities, manifest, &limits); err != nil {
 		return err
 	}
 	rest, err := api.New(api.Config{

@@ -10,6 +10,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"millrace/whisk"
@@ -19,16 +22,23 @@ import (
 // Kind is the kind of such actions.
 const Kind = "builtin"
 
+// MemoryMB is the memory limit of such actions: an instance is a few hundred
+// bytes, and the smallest unit is charged for it.
+const MemoryMB = 1
+
 // Func carries out one call. in.Args is an object; the answer is one JSON object
 // or array. An error becomes the application error {"error":text}: its text is
-// for clients. It must return when ctx is done.
+// for clients. It must return when ctx is done. Several calls may run at once.
 type Func func(ctx context.Context, in *runtime.Run) (json.RawMessage, error)
 
 // Launcher holds the functions by name.
-type Launcher struct{ funcs map[string]Func }
+type Launcher struct {
+	log   *slog.Logger
+	funcs map[string]Func
+}
 
-// New makes a launcher.
-func New(funcs map[string]Func) *Launcher { return &Launcher{funcs} }
+// New makes a launcher of functions, which it keeps.
+func New(log *slog.Logger, funcs map[string]Func) *Launcher { return &Launcher{log, funcs} }
 
 var _ runtime.Launcher = (*Launcher)(nil)
 
@@ -38,7 +48,10 @@ func (l *Launcher) Kinds() []runtime.Kind {
 }
 
 // Launch answers an instance that has no function yet.
-func (l *Launcher) Launch(context.Context, string) (runtime.Instance, error) {
+func (l *Launcher) Launch(_ context.Context, kind string) (runtime.Instance, error) {
+	if kind != Kind {
+		return nil, fmt.Errorf("launching an instance: unknown kind %q", kind)
+	}
 	i := &instance{launcher: l, done: make(chan struct{})}
 	i.ctx, i.cancel = context.WithCancel(context.Background())
 	return i, nil
@@ -47,7 +60,7 @@ func (l *Launcher) Launch(context.Context, string) (runtime.Instance, error) {
 type instance struct {
 	launcher *Launcher
 	run      Func
-	ctx      context.Context
+	ctx      context.Context // done when the instance is closed
 	cancel   context.CancelFunc
 	once     sync.Once
 	done     chan struct{}
@@ -61,21 +74,50 @@ func (i *instance) Init(_ context.Context, in *runtime.Init) (*runtime.Reply, er
 }
 
 func (i *instance) Run(ctx context.Context, in *runtime.Run) (*runtime.Reply, error) {
+	if i.ctx.Err() != nil {
+		return nil, runtime.ErrExited
+	}
+	if !whisk.IsObject(in.Args) {
+		return failure(errors.New(whisk.MsgPayloadNotObject)), nil
+	}
 	ctx, cancel := context.WithDeadline(ctx, in.Deadline)
 	defer cancel()
 	defer context.AfterFunc(i.ctx, cancel)()
-	result, err := i.run(ctx, in)
+	result, err := i.call(ctx, in)
 	switch {
-	case i.ctx.Err() != nil:
+	case err == nil:
+		return &runtime.Reply{OK: true, Body: result, Size: len(result)}, nil
+	case errors.Is(err, runtime.ErrExited), i.ctx.Err() != nil:
+		i.Close()
 		return nil, runtime.ErrExited
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		i.Close()
 		return nil, runtime.ErrTimeout
 	case ctx.Err() != nil:
+		i.Close()
 		return nil, ctx.Err()
-	case err != nil:
-		return &runtime.Reply{OK: true, Body: refusal(err).Body, Size: len(refusal(err).Body)}, nil
 	}
-	return &runtime.Reply{OK: true, Body: result, Size: len(result)}, nil
+	return failure(err), nil
+}
+
+// call runs the function. A panic ends the instance, as the crash of a process
+// would, and nothing else.
+func (i *instance) call(ctx context.Context, in *runtime.Run) (result json.RawMessage, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			i.launcher.log.Error("a builtin action panicked", "action", in.Action, "activation", in.ActivationID,
+				"panic", p, "stack", string(debug.Stack()))
+			err = runtime.ErrExited
+		}
+	}()
+	return i.run(ctx, in)
+}
+
+// failure is the reply of a call that returned an application error.
+func failure(err error) *runtime.Reply {
+	r := refusal(err)
+	r.OK = true
+	return r
 }
 
 func refusal(err error) *runtime.Reply {

@@ -1,0 +1,21 @@
+package server
+
+import (
+	"context"
+
+	"millrace/whisk"
+	"millrace/whisk/catalog"
+	"millrace/whisk/runtime/builtin"
+	"millrace/whisk/system"
+)
+
+// builtins are the functions of the platform that actions of whisk.system run.
+func (s *Server) builtins() map[string]builtin.Func {
+	return map[string]builtin.Func{}
+}
+
+// installSystem makes whisk.system hold its packages.
+func (s *Server) installSystem(ctx context.Context, entities *catalog.Catalog, m *whisk.Manifest, limits *whisk.SystemLimits) error {
+	i := system.Installer{Log: s.log, Catalog: entities, Manifest: m, Limits: limits}
+	return i.Install(ctx, system.Packages())
+}

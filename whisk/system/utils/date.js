@@ -1,0 +1,4 @@
+// Answers the time of the call.
+function main () {
+  return { date: new Date().toISOString() };
+}

@@ -1,0 +1,5 @@
+// Answers its parameters.
+function main (params) {
+  console.log(params);
+  return params || {};
+}
