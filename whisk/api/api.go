@@ -121,6 +121,8 @@ func (a *API) serve(x *exchange, r *http.Request) {
 		x.WriteHeader(http.StatusOK)
 	case (rest == "" || rest == "/") && r.Method == http.MethodGet:
 		a.write(x, answer{body: a.about.version}, nil)
+	case rest == "/api-docs":
+		a.serveDocs(x, r)
 	default:
 		a.serveAuthenticated(x, r)
 	}
