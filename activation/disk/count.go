@@ -12,10 +12,10 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Counting reads no records: for each day and each minute in which calls
+// Counting reads no records: for each hour and each second in which calls
 // started there is a counter, of the namespace and of each name in it. Only
-// the minutes that a query cuts are looked through.
-var countSpans = [...]int64{24 * 60 * minute, minute} // ms
+// the seconds that a query cuts are looked through.
+var countSpans = [...]int64{60 * minute, 1000} // ms
 
 // counterKey is the key of one span of time. Level is an index of countSpans;
 // an empty name stands for all names.

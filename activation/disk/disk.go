@@ -40,7 +40,7 @@ import (
 	"millrace/whisk"
 )
 
-const format = "activations 1"
+const format = "activations 2"
 
 // memtableBytes spares a third of the processor time that 4 MiB would cost.
 const memtableBytes = 16 << 20
