@@ -1,8 +1,15 @@
 package whisk
 
+// Kinds that need no runtime of the manifest: a sequence of actions, and an image
+// of the user's own.
+const (
+	KindSequence = "sequence"
+	KindBlackbox = "blackbox"
+)
+
 // Exec is what an action runs.
 type Exec struct {
-	// Kind is concrete, such as nodejs:20; or "sequence" or "blackbox".
+	// Kind is concrete, such as nodejs:20; or KindSequence or KindBlackbox.
 	Kind string `json:"kind"`
 	// Digest addresses the code in the blob store (blob.Digest); Size is its
 	// length in bytes as the client sent it (base64 text counts as text).

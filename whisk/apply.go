@@ -12,6 +12,7 @@ const (
 	AnnotationProvideAPIKey = "provide-api-key"
 	AnnotationFinal         = "final"
 	AnnotationFeed          = "feed"
+	AnnotationBinding       = "binding"
 )
 
 // Apply answers the action that results from putting p: over old, or as a new
@@ -34,14 +35,35 @@ func (p *ActionPut) Apply(old *Action, namespace, pkg, name string, defaults Lim
 		a.Publish = *p.Publish
 	}
 	if p.Exec != nil {
-		a.Exec = Exec{Kind: p.Exec.Kind, Main: p.Exec.Main, Binary: p.Exec.Binary, Size: len(p.Exec.Code)}
+		if a.Exec.Kind == KindSequence {
+			a.Parameters = nil // they were the components
+		}
+		a.Exec = p.Exec.in(namespace)
 	}
 	if p.Parameters != nil {
 		a.Parameters = p.Parameters
 	}
+	if a.Exec.Kind == KindSequence {
+		a.Parameters = componentParameters(a.Exec.Components)
+	}
 	a.Limits = p.Limits.Over(a.Limits)
 	a.Annotations = p.annotations(old, a.Exec.Kind)
 	return a, nil
+}
+
+// in is what is stored, _ standing for namespace.
+func (e *ExecPut) in(namespace string) Exec {
+	out := Exec{Kind: e.Kind, Main: e.Main, Binary: e.Binary, Size: len(e.Code)}
+	for _, c := range e.Components {
+		out.Components = append(out.Components, c.In(namespace).String())
+	}
+	return out
+}
+
+// componentParameters is the one parameter that a sequence has.
+func componentParameters(components []string) KeyValues {
+	value, _ := json.Marshal(components) // texts only: cannot fail
+	return KeyValues{{Key: "_actions", Value: value}}
 }
 
 func (p *ActionPut) annotations(old *Action, kind string) KeyValues {
@@ -80,6 +102,13 @@ func (p *PackagePut) Apply(old *Package, namespace, name string, now time.Time) 
 	}
 	if p.Annotations != nil {
 		k.Annotations = p.Annotations
+	}
+	if p.Binding != nil {
+		k.Binding = p.Binding.in(namespace)
+	}
+	if k.Binding != nil {
+		value, _ := json.Marshal(k.Binding) // two texts: cannot fail
+		k.Annotations = k.Annotations.With(AnnotationBinding, value)
 	}
 	return k
 }

@@ -1,6 +1,7 @@
 package whisk
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -8,7 +9,11 @@ import (
 
 // FullName is where an entity is: Package is empty for the default package, and
 // for triggers and rules.
-type FullName struct{ Namespace, Package, Name string }
+type FullName struct {
+	Namespace string `json:"namespace"`
+	Package   string `json:"package,omitempty"`
+	Name      string `json:"name"`
+}
 
 // String is /ns/name or /ns/pkg/name.
 func (n FullName) String() string { return "/" + n.Path() }
@@ -19,6 +24,45 @@ func (n FullName) Path() string {
 		return n.Namespace + "/" + n.Name
 	}
 	return n.Namespace + "/" + n.Package + "/" + n.Name
+}
+
+// Folder is ns or ns/pkg: what clients see as the path of the entity.
+func (n FullName) Folder() string {
+	if n.Package == "" {
+		return n.Namespace
+	}
+	return n.Namespace + "/" + n.Package
+}
+
+// In answers n with namespace in place of _.
+func (n FullName) In(namespace string) FullName {
+	if n.Namespace == "_" {
+		n.Namespace = namespace
+	}
+	return n
+}
+
+// parseReference reads what a body refers to an entity by: /ns/name, /ns/pkg/name
+// or {"path":"ns/pkg","name":…}. A namespace _ is kept. The error's text is for
+// clients.
+func parseReference(raw json.RawMessage) (FullName, error) {
+	if s, err := text(raw); err == nil {
+		return ParseFullName(s, "_")
+	}
+	malformed := errors.New(MsgFullNameMalformed)
+	fields, err := object(raw)
+	if err != nil {
+		return FullName{}, malformed
+	}
+	path, err := text(fields["path"])
+	if err != nil {
+		return FullName{}, malformed
+	}
+	name, err := text(fields["name"])
+	if err != nil {
+		return FullName{}, malformed
+	}
+	return ParseFullName(path+"/"+name, "_")
 }
 
 var errNotFullName = errors.New("requirement failed: The fully qualified name of the entity must contain at least the namespace and the name of the entity.")
@@ -36,12 +80,10 @@ func ParseFullName(s, caller string) (FullName, error) {
 	default:
 		return n, errNotFullName
 	}
-	if n.Namespace == "_" {
-		n.Namespace = caller
-	}
+	n = n.In(caller)
 	for _, part := range parts {
 		if !ValidName(part) {
-			return n, errors.New("fully qualified name malformed")
+			return n, errors.New(MsgFullNameMalformed)
 		}
 	}
 	return n, nil

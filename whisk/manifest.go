@@ -109,11 +109,11 @@ func (m *Manifest) Resolve(kind string) (*Runtime, error) {
 }
 
 func (m *Manifest) kinds() []string {
-	out := make([]string, len(m.runtimes))
+	out := make([]string, 0, len(m.runtimes)+2)
 	for i := range m.runtimes {
-		out[i] = m.runtimes[i].Kind
+		out = append(out, m.runtimes[i].Kind)
 	}
-	return out
+	return append(out, KindSequence, KindBlackbox)
 }
 
 // CheckUsable answers nil or the 400 for a kind that is deprecated.

@@ -32,7 +32,26 @@ const (
 	MsgParametersMalformed  = "parameters malformed!"
 	MsgAnnotationsMalformed = "annotations malformed!"
 	MsgVersionMalformed     = "semantic version malformed"
+	MsgFullNameMalformed    = "fully qualified name malformed"
+
+	MsgBindingMissing    = "Binding references a package that does not exist."
+	MsgBindingOfBinding  = "Cannot bind to another package binding."
+	MsgBindingNotPackage = "Cannot bind to a resource that is not a package."
+	MsgPackageNoBinding  = "Resource is a package and cannot be converted into a binding."
+	MsgNotOnBinding      = "Operation not permitted on package binding."
+
+	MsgSequenceEmpty   = "No component specified for the sequence."
+	MsgSequenceCyclic  = "Sequence may not refer to itself."
+	MsgSequenceMissing = "Sequence component does not exist."
+	MsgSequenceTooLong = "Too many actions in the sequence."
+
+	MsgFeedNameInvalid  = "Feed name is not valid"
+	MsgRuleIncomplete   = "rule requires a valid trigger and a valid action"
+	MsgRuleNeedsTrigger = "Only rules with existing triggers can be activated"
 )
+
+// msgNoImages has no counterpart in OpenWhisk, which always runs containers.
+const msgNoImages = "'blackbox' actions are not supported by this platform: it runs no container images."
 
 // msgNegativeInstances is the text for limits.instances below 0.
 const msgNegativeInstances = "Action container concurrency must be greater than or equal to 0."
@@ -81,6 +100,26 @@ func MsgPackageNotEmpty(n int) string {
 		word = "entity"
 	}
 	return fmt.Sprintf("Package not empty (contains %d %s). Set force param or delete package contents.", n, word)
+}
+
+// MsgPackageCircular says that a binding (ns/name) leads back to itself.
+func MsgPackageCircular(path string) string {
+	return "Package binding '" + path + "' contains a circular reference."
+}
+
+// MsgTriggerMissing says that a rule refers to a trigger that does not exist.
+func MsgTriggerMissing(n FullName) string { return "trigger " + n.String() + " does not exist" }
+
+// MsgActionMissing says that a rule refers to an action that does not exist.
+func MsgActionMissing(n FullName) string { return "action " + n.String() + " does not exist" }
+
+// MsgRuleInactive says why a fired trigger did not call the action of a rule.
+func MsgRuleInactive(rule, action string) string {
+	return "Rule '" + rule + "' is inactive, action '" + action + "' was not activated."
+}
+
+func msgRuleState(s string) string {
+	return "'" + s + "' is not a recognized rule state, must be one of ['active', 'inactive']"
 }
 
 func msgKindUnknown(kind string, valid []string) string {

@@ -5,7 +5,7 @@ type Package struct {
 	Namespace   string    `json:"namespace"`
 	Name        string    `json:"name"`
 	Version     string    `json:"version"`
-	Publish     bool      `json:"publish"` // everyone may read it and call its actions
+	Publish     bool      `json:"publish"` // see Public
 	Updated     int64     `json:"updated"` // ms since 1970
 	Parameters  KeyValues `json:"parameters"`
 	Annotations KeyValues `json:"annotations"`
@@ -17,10 +17,21 @@ type Package struct {
 	Revision int64 `json:"-"`
 }
 
+// Public tells whether others than the owner may use it. A binding never is: who
+// may use what it leads to is for that package to say.
+func (p *Package) Public() bool { return p.Publish && p.Binding == nil }
+
 // PackageName is where a package is.
 type PackageName struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
+}
+
+func (n PackageName) in(namespace string) *PackageName {
+	if n.Namespace == "_" {
+		n.Namespace = namespace
+	}
+	return &n
 }
 
 // Path is ns/name.

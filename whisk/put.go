@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 )
 
 // ActionPut is the checked body of PUT actions/{name}. What was not given is nil.
@@ -24,6 +25,8 @@ type ExecPut struct {
 	Code   string
 	Main   string
 	Binary bool // computed from Code
+	// Components are a sequence's; a namespace may be _.
+	Components []FullName
 }
 
 // ParseActionPut reads a PUT body. Errors are *Error: 400 for what is malformed,
@@ -66,6 +69,7 @@ type PackagePut struct {
 	Version                 *Version
 	Publish                 *bool
 	Parameters, Annotations KeyValues
+	Binding                 *PackageName // its namespace may be _
 }
 
 // ParsePackagePut reads a PUT body. Errors are *Error.
@@ -74,10 +78,10 @@ func ParsePackagePut(body []byte, s *SystemLimits) (*PackagePut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if raw := fields["binding"]; !isNull(raw) && string(raw) != "{}" {
-		return nil, malformed(errors.New("package bindings are not supported"))
-	}
 	var p PackagePut
+	if p.Binding, err = parseBinding(fields["binding"]); err != nil {
+		return nil, malformed(err)
+	}
 	if p.Version, p.Publish, err = parseHead(fields); err != nil {
 		return nil, malformed(err)
 	}
@@ -85,6 +89,25 @@ func ParsePackagePut(body []byte, s *SystemLimits) (*PackagePut, error) {
 		return nil, malformed(err)
 	}
 	return &p, checkLists(p.Parameters, p.Annotations, s)
+}
+
+// parseBinding reads {"namespace":…,"name":…}; absent, null and {} are nil.
+func parseBinding(raw json.RawMessage) (*PackageName, error) {
+	if isNull(raw) {
+		return nil, nil
+	}
+	fields, err := object(raw)
+	if err != nil || len(fields) == 0 {
+		return nil, err
+	}
+	var n PackageName
+	if n.Namespace, err = text(fields["namespace"]); err != nil || !ValidName(n.Namespace) {
+		return nil, errors.New("namespace malformed")
+	}
+	if n.Name, err = text(fields["name"]); err != nil || !ValidName(n.Name) {
+		return nil, errors.New("entity name malformed")
+	}
+	return &n, nil
 }
 
 func putFields(body []byte) (map[string]json.RawMessage, error) {
@@ -158,10 +181,49 @@ func parseExec(raw json.RawMessage, m *Manifest) (*ExecPut, error) {
 	if err != nil {
 		return nil, errors.New("'kind' must be a string defined in 'exec'")
 	}
+	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case KindSequence:
+		return parseSequence(fields["components"])
+	case KindBlackbox:
+		return nil, refuseBlackbox(fields["image"])
+	}
 	r, err := m.Resolve(kind)
 	if err != nil {
 		return nil, err
 	}
+	return parseCode(fields, r)
+}
+
+func parseSequence(raw json.RawMessage) (*ExecPut, error) {
+	if isNull(raw) {
+		return nil, errors.New("'components' must be defined for sequence kind")
+	}
+	var items []json.RawMessage
+	if !IsArray(raw) || json.Unmarshal(raw, &items) != nil {
+		return nil, errors.New("'components' must be an array")
+	}
+	e := &ExecPut{Kind: KindSequence}
+	for _, item := range items {
+		n, err := parseReference(item)
+		if err != nil {
+			return nil, err
+		}
+		e.Components = append(e.Components, n)
+	}
+	return e, nil
+}
+
+// refuseBlackbox says why an action of the user's own image cannot be made:
+// nothing here runs images.
+func refuseBlackbox(image json.RawMessage) error {
+	if _, err := text(image); err != nil {
+		return errors.New("'image' must be a string defined in 'exec' for 'blackbox' actions")
+	}
+	return errors.New(msgNoImages)
+}
+
+// parseCode reads the exec object of an action that is code for runtime r.
+func parseCode(fields map[string]json.RawMessage, r *Runtime) (*ExecPut, error) {
 	code, err := text(fields["code"])
 	if err != nil {
 		return nil, errors.New("'code' must be a string or attachment object defined in 'exec' for '" + r.Kind + "' actions")

@@ -146,7 +146,7 @@ func TestManifest(t *testing.T) {
 	} {
 		r, err := m.Resolve(in)
 		if want == "" {
-			const valid = "is not supported by this platform. Valid values are: 'nodejs:18', 'nodejs:20', 'java:8', 'go:1.11'."
+			const valid = "is not supported by this platform. Valid values are: 'nodejs:18', 'nodejs:20', 'java:8', 'go:1.11', 'sequence', 'blackbox'."
 			if err == nil || !strings.HasSuffix(err.Error(), valid) {
 				t.Errorf("%q: %v, %v", in, r, err)
 			}

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"millrace/whisk"
+	"millrace/whisk/catalog"
 )
 
 func (a *API) listActions(x *exchange, r *http.Request) (answer, error) {
-	if err := a.authorizeList(x); err != nil {
+	folder, err := a.listed(x)
+	if err != nil {
 		return answer{}, err
 	}
 	p, err := queryPage(r.URL.Query(), "actions")
@@ -17,35 +19,23 @@ func (a *API) listActions(x *exchange, r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	if p.count {
-		return answer{body: countDocument("actions", a.Catalog.CountActions(x.namespace, x.pkg), p.skip)}, nil
+		return answer{body: countDocument("actions", a.Catalog.CountActions(folder.Namespace, folder.Package), p.skip)}, nil
 	}
-	l := a.Catalog.ListActions(x.namespace, x.pkg, p.skip, p.limit)
+	l := a.Catalog.ListActions(folder.Namespace, folder.Package, p.skip, p.limit)
 	return answer{body: appendList(nil, l, appendActionSummary)}, nil
 }
 
-// authorizeList checks that the caller may list the actions of the namespace, or
-// of the package if the path names one.
-func (a *API) authorizeList(x *exchange) error {
-	if x.pkg == "" {
-		return own(x.caller, x.namespace, x.namespace)
+// listed answers the namespace, or the package if the path names one, whose
+// actions the caller may list.
+func (a *API) listed(x *exchange) (catalog.Folder, error) {
+	if x.pkg != "" {
+		return a.openPackage(x, x.pkg)
 	}
-	_, err := a.authorizePackage(x.caller, x.namespace, x.pkg)
-	return err
-}
-
-// action finds the action that the path names.
-func (a *API) action(namespace, pkg, name string) (*whisk.Action, error) {
-	if act, ok := a.Catalog.Action(namespace, pkg, name); ok {
-		return act, nil
-	}
-	if a.Catalog.Exists(namespace, pkg, name) {
-		return nil, otherCollection()
-	}
-	return nil, notFound()
+	return catalog.Folder{Namespace: x.namespace}, own(x.caller, x.namespace, x.namespace)
 }
 
 func (a *API) showAction(x *exchange, r *http.Request) (answer, error) {
-	pkg, err := a.authorizeAction(x.caller, x.namespace, x.pkg, x.name, read)
+	folder, err := a.Catalog.Folder(x.caller, x.fullName())
 	if err != nil {
 		return answer{}, err
 	}
@@ -53,19 +43,23 @@ func (a *API) showAction(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	act, err := a.action(x.namespace, x.pkg, x.name)
+	found, err := a.Catalog.ActionIn(folder, x.name)
 	if err != nil {
 		return answer{}, err
 	}
-	parameters := inherited(pkg).Merge(act.Parameters)
+	act := found.Action
+	parameters := found.Inherited.Merge(act.Parameters)
 	if !withCode {
-		return answer{body: appendAction(nil, act, parameters, nil)}, nil
+		return answer{body: appendBoundAction(nil, act, parameters, nil, found.Binding)}, nil
 	}
 	return a.withCode(r.Context(), act, parameters)
 }
 
 // withCode answers an action and its code.
 func (a *API) withCode(ctx context.Context, act *whisk.Action, parameters whisk.KeyValues) (answer, error) {
+	if act.Exec.Kind == whisk.KindSequence {
+		return answer{body: appendAction(nil, act, parameters, nil)}, nil
+	}
 	code, err := a.Catalog.Code(ctx, act.Exec.Digest)
 	if err != nil {
 		return answer{}, err
@@ -78,7 +72,7 @@ func (a *API) withCode(ctx context.Context, act *whisk.Action, parameters whisk.
 }
 
 func (a *API) putAction(x *exchange, r *http.Request) (answer, error) {
-	if _, err := a.authorizeAction(x.caller, x.namespace, x.pkg, x.name, write); err != nil {
+	if err := a.writable(x); err != nil {
 		return answer{}, err
 	}
 	overwrite, err := queryBool(r.URL.Query(), "overwrite", false)
@@ -89,32 +83,20 @@ func (a *API) putAction(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	limits := x.caller.SystemLimits(&a.Limits)
-	put, err := whisk.ParseActionPut(body, a.Manifest, limits)
+	put, err := whisk.ParseActionPut(body, a.Manifest, x.caller.SystemLimits(&a.Limits))
 	if err != nil {
 		return answer{}, err
 	}
-	if put.Exec != nil {
-		if err := x.caller.CheckKind(put.Exec.Kind); err != nil {
-			return answer{}, err
-		}
+	old, exists := a.Catalog.Action(x.namespace, x.pkg, x.name)
+	if err := a.replaceable(x.fullName(), exists, overwrite); err != nil {
+		return answer{}, err
 	}
-	old, err := a.replaced(x, overwrite)
+	act, err := a.changed(x, put, old)
 	if err != nil {
-		return answer{}, err
-	}
-	act, err := put.Apply(old, x.namespace, x.pkg, x.name, limits.Defaults(), time.Now())
-	if err != nil {
-		return answer{}, err
-	}
-	if err := a.Manifest.CheckUsable(act.Exec.Kind); err != nil {
-		return answer{}, err
-	}
-	if err := limits.Check(act.Limits, x.caller.Limits.MaxInstances()); err != nil {
 		return answer{}, err
 	}
 	var code []byte
-	if put.Exec != nil {
+	if put.Exec != nil && put.Exec.Kind != whisk.KindSequence {
 		code = []byte(put.Exec.Code)
 	}
 	if act, err = a.Catalog.PutAction(r.Context(), act, code); err != nil {
@@ -123,25 +105,37 @@ func (a *API) putAction(x *exchange, r *http.Request) (answer, error) {
 	return a.withCode(r.Context(), act, act.Parameters)
 }
 
-// replaced answers the action that a PUT replaces, nil if there is none.
-func (a *API) replaced(x *exchange, overwrite bool) (*whisk.Action, error) {
-	old, ok := a.Catalog.Action(x.namespace, x.pkg, x.name)
-	switch {
-	case ok && !overwrite:
-		return nil, &whisk.Error{Status: http.StatusConflict, Msg: whisk.MsgExists}
-	case !ok && a.Catalog.Exists(x.namespace, x.pkg, x.name):
-		return nil, otherCollection()
+// changed answers the action that a PUT makes of old (nil: there is none), if
+// the caller may have it.
+func (a *API) changed(x *exchange, put *whisk.ActionPut, old *whisk.Action) (*whisk.Action, error) {
+	limits := x.caller.SystemLimits(&a.Limits)
+	act, err := put.Apply(old, x.namespace, x.pkg, x.name, limits.Defaults(), time.Now())
+	if err != nil {
+		return nil, err
 	}
-	return old, nil
+	if err := a.Manifest.CheckUsable(act.Exec.Kind); err != nil {
+		return nil, err
+	}
+	if put.Exec != nil {
+		if err := x.caller.CheckKind(put.Exec.Kind); err != nil {
+			return nil, err
+		}
+	}
+	if put.Exec != nil && put.Exec.Kind == whisk.KindSequence {
+		if err := a.Catalog.CheckSequence(x.caller, x.fullName(), act.Exec.Components, limits.SequenceLength); err != nil {
+			return nil, err
+		}
+	}
+	return act, limits.Check(act.Limits, x.caller.Limits.MaxInstances())
 }
 
 func (a *API) deleteAction(x *exchange, r *http.Request) (answer, error) {
-	if _, err := a.authorizeAction(x.caller, x.namespace, x.pkg, x.name, write); err != nil {
+	if err := a.writable(x); err != nil {
 		return answer{}, err
 	}
-	act, err := a.action(x.namespace, x.pkg, x.name)
-	if err != nil {
-		return answer{}, err
+	act, ok := a.Catalog.Action(x.namespace, x.pkg, x.name)
+	if !ok {
+		return answer{}, a.absent(x.fullName())
 	}
 	out, err := a.withCode(r.Context(), act, act.Parameters)
 	if err != nil {

@@ -79,7 +79,7 @@ func (a *API) record(x *exchange, r *http.Request) (*whisk.Activation, error) {
 	}
 	rec, err := a.awaitEnd(r.Context(), x.namespace, x.name)
 	if errors.Is(err, activation.ErrNotFound) {
-		return nil, notFound()
+		return nil, whisk.NotFound()
 	}
 	return rec, err
 }

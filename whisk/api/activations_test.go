@@ -69,7 +69,7 @@ func TestEmptyCollections(t *testing.T) {
 			{"GET", "…/" + c + "?skip=x", "", 400, failed("The query parameter 'skip' was malformed:\nThe value 'x' is not an integer for " + c + ".")},
 			{"GET", "…/" + c + "?count=x", "", 400, failed("The query parameter 'count' was malformed:\n'x' is not a valid Boolean value")},
 			{"GET", "/api/v1/namespaces/stranger/" + c, "", 403, failed(whisk.MsgForbidden("stranger"))},
-			{"GET", "…/" + c + "/x", "", http.StatusNotFound, failed(whisk.MsgNoSuchPath)},
+			{"GET", "…/" + c + "/x", "", http.StatusNotFound, failed(whisk.MsgNotFound)},
 		})
 	}
 }

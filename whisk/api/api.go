@@ -27,11 +27,19 @@ type Invoker interface {
 	// Admit counts a call of id and answers nil or the *whisk.Error 429 that
 	// says which limit of its namespace is reached.
 	Admit(id *whisk.Identity) error
+	// AdmitAlso is Admit for a call that will be accepted in one step with so
+	// many others, admitted before.
+	AdmitAlso(id *whisk.Identity, others int) error
+	// AdmitFire counts a trigger that id fires, as Admit counts calls.
+	AdmitFire(id *whisk.Identity) error
 	// Invoke runs a call, or queues it unless it is blocking. It answers the
 	// record once the call has ended, or nil if that takes longer than the
 	// caller waits; it does not use the payload after that. Errors are
 	// *whisk.Error, or failures of our own.
 	Invoke(ctx context.Context, call *invoke.Call) (*whisk.Activation, error)
+	// AcceptAll queues calls that were admitted, and puts records with them, in
+	// one durable write. The error is a *whisk.Error.
+	AcceptAll(ctx context.Context, calls []*invoke.Call, records ...*whisk.Activation) error
 }
 
 // Identities knows who may call.
@@ -166,8 +174,17 @@ func (a *API) routes() {
 	a.handle("PUT "+ns+"/packages/{name}", a.putPackage)
 	a.handle("DELETE "+ns+"/packages/{name}", a.deletePackage)
 
-	a.both("GET", ns+"/triggers", emptyCollection("triggers"))
-	a.both("GET", ns+"/rules", emptyCollection("rules"))
+	a.both("GET", ns+"/triggers", a.listTriggers)
+	a.handle("GET "+ns+"/triggers/{name}", a.showTrigger)
+	a.handle("PUT "+ns+"/triggers/{name}", a.putTrigger)
+	a.handle("DELETE "+ns+"/triggers/{name}", a.deleteTrigger)
+	a.handle("POST "+ns+"/triggers/{name}", a.fireTrigger)
+
+	a.both("GET", ns+"/rules", a.listRules)
+	a.handle("GET "+ns+"/rules/{name}", a.showRule)
+	a.handle("PUT "+ns+"/rules/{name}", a.putRule)
+	a.handle("DELETE "+ns+"/rules/{name}", a.deleteRule)
+	a.handle("POST "+ns+"/rules/{name}", a.setRuleState)
 
 	a.both("GET", ns+"/activations", a.listActivations)
 	a.handle("GET "+ns+"/activations/{id}", a.showActivation)

@@ -37,13 +37,37 @@ const strangerKey = "00000000-71f6-4ed5-8c54-816aa4f8c502:strZO3xZCLrMN6v2BKK1dX
 type functions struct {
 	log activation.Log
 
-	mu      sync.Mutex
-	calls   int
-	allowed int
-	last    *invoke.Call
+	mu                  sync.Mutex
+	calls, allowed      int
+	fires, firesAllowed int
+	last                *invoke.Call
 }
 
-func (f *functions) Admit(*whisk.Identity) error {
+func (f *functions) Admit(id *whisk.Identity) error { return f.AdmitAlso(id, 0) }
+
+func (f *functions) AdmitFire(*whisk.Identity) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fires++; f.fires > f.firesAllowed {
+		return &whisk.Error{Status: 429, Msg: "Too many requests in the last minute (count: 3, allowed: 2)."}
+	}
+	return nil
+}
+
+// AcceptAll carries out calls at once, one after the other.
+func (f *functions) AcceptAll(ctx context.Context, calls []*invoke.Call, records ...*whisk.Activation) error {
+	for _, rec := range records {
+		f.log.Put(rec)
+	}
+	for _, c := range calls {
+		if _, err := f.Invoke(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *functions) AdmitAlso(*whisk.Identity, int) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.calls++; f.calls > f.allowed {
@@ -129,7 +153,7 @@ func newAPI(t testing.TB, change func(*Config)) (*API, *functions) {
 		t.Fatal(err)
 	}
 	log := activationmem.New()
-	f := &functions{log: log, allowed: 1 << 40}
+	f := &functions{log: log, allowed: 1 << 40, firesAllowed: 1 << 40}
 	c := Config{
 		Log: slog.New(slog.DiscardHandler), Catalog: cat, Activations: log, Invoker: f,
 		Manifest: manifestOf(t, nodeAndJava), Limits: whisk.DefaultSystemLimits(),
@@ -314,7 +338,7 @@ func TestTranscripts(t *testing.T) {
 		{"POST", "…/actions/array?blocking=true", "", 200, `[1,{"error":2}]`},
 		{"POST", "…/actions/none", "", 404, failed("The requested resource does not exist.")},
 		{"GET", "…/actions?limit=201", "", 400, failed("The query parameter 'limit' was malformed:\nThe value '201' is not in the range of 0 to 200 for actions.")},
-		{"PUT", "…/actions/x", `{"exec":{"kind":"cobol:1","code":"x"}}`, 400, failed("The request content was malformed:\nThe specified runtime 'cobol:1' is not supported by this platform. Valid values are: 'nodejs:14', 'nodejs:20', 'java:8'.")},
+		{"PUT", "…/actions/x", `{"exec":{"kind":"cobol:1","code":"x"}}`, 400, failed("The request content was malformed:\nThe specified runtime 'cobol:1' is not supported by this platform. Valid values are: 'nodejs:14', 'nodejs:20', 'java:8', 'sequence', 'blackbox'.")},
 		{"PUT", "…/actions/x", `{"exec":{"kind":"nodejs:20","code":"x"},"limits":{"memory":64}}`, 400, failed("memory size 64 MB below allowed threshold of 128 MB")},
 		{"PUT", "…/actions/x", `{}`, 400, failed("exec undefined")},
 		{"GET", "/api/v1/namespaces/other/actions/x", "", 403, failed("The supplied authentication is not authorized to access 'other/x'.")},

@@ -24,22 +24,39 @@ func appendBool(b []byte, key string, v bool) []byte {
 // appendAction appends an action as GET and PUT answer it. parameters are what
 // the reader sees, the package's included; code is left out if nil.
 func appendAction(b []byte, a *whisk.Action, parameters whisk.KeyValues, code []byte) []byte {
+	return appendBoundAction(b, a, parameters, code, "")
+}
+
+// appendBoundAction appends an action that was reached through the binding ns/pkg.
+func appendBoundAction(b []byte, a *whisk.Action, parameters whisk.KeyValues, code []byte, binding string) []byte {
 	b = append(b, `{"annotations":`...)
 	b = a.Annotations.AppendJSON(b)
-	b = appendText(b, `,"exec":{"kind":`, a.Exec.Kind)
-	if code != nil {
-		b = appendText(b, `,"code":`, string(code))
+	if binding != "" {
+		b = appendText(b, `,"binding":`, binding)
 	}
-	b = appendBool(b, `,"binary":`, a.Exec.Binary)
-	if a.Exec.Main != "" {
-		b = appendText(b, `,"main":`, a.Exec.Main)
-	}
-	b = appendLimits(append(b, `},"limits":`...), a.Limits)
+	b = appendExec(append(b, `,"exec":`...), &a.Exec, code)
+	b = appendLimits(append(b, `,"limits":`...), a.Limits)
 	b = appendText(b, `,"name":`, a.Name)
 	b = appendText(b, `,"namespace":`, folder(a))
 	b = append(b, `,"parameters":`...)
 	b = parameters.AppendJSON(b)
 	return appendTail(b, a.Publish, a.Updated, a.Version)
+}
+
+func appendExec(b []byte, e *whisk.Exec, code []byte) []byte {
+	b = appendText(b, `{"kind":`, e.Kind)
+	if e.Kind == whisk.KindSequence {
+		b = appendList(append(b, `,"components":`...), e.Components, whisk.AppendString)
+		return append(b, '}')
+	}
+	if code != nil {
+		b = appendText(b, `,"code":`, string(code))
+	}
+	b = appendBool(b, `,"binary":`, e.Binary)
+	if e.Main != "" {
+		b = appendText(b, `,"main":`, e.Main)
+	}
+	return append(b, '}')
 }
 
 // appendActionSummary appends an action as lists show it.
@@ -79,30 +96,47 @@ func appendLimits(b []byte, l whisk.Limits) []byte {
 	return append(b, '}')
 }
 
-// appendPackage appends a package as PUT and DELETE answer it, or with its
-// actions as GET does.
-func appendPackage(b []byte, p *whisk.Package, withActions bool, actions []*whisk.Action) []byte {
-	b = append(b, '{')
-	if withActions {
-		var plain, feeds []*whisk.Action
-		for _, a := range actions {
-			if a.Annotations.Find(whisk.AnnotationFeed) != nil {
-				feeds = append(feeds, a)
-			} else {
-				plain = append(plain, a)
-			}
+// appendPackage appends a package as PUT and DELETE answer it.
+func appendPackage(b []byte, p *whisk.Package) []byte {
+	return appendPackageMembers(append(b, '{'), p, p.Parameters)
+}
+
+// appendOpenPackage appends a package as GET answers it: with the parameters and
+// the actions that its reader finds in it.
+func appendOpenPackage(b []byte, p *whisk.Package, parameters whisk.KeyValues, actions []*whisk.Action) []byte {
+	var plain, feeds []*whisk.Action
+	for _, a := range actions {
+		if a.Annotations.Find(whisk.AnnotationFeed) != nil {
+			feeds = append(feeds, a)
+		} else {
+			plain = append(plain, a)
 		}
-		b = appendList(append(b, `"actions":`...), plain, appendMember)
-		b = appendList(append(b, `,"feeds":`...), feeds, appendMember)
-		b = append(b, ',')
 	}
+	b = appendList(append(b, `{"actions":`...), plain, appendMember)
+	b = appendList(append(b, `,"feeds":`...), feeds, appendMember)
+	return appendPackageMembers(append(b, ','), p, parameters)
+}
+
+func appendPackageMembers(b []byte, p *whisk.Package, parameters whisk.KeyValues) []byte {
 	b = append(b, `"annotations":`...)
 	b = p.Annotations.AppendJSON(b)
-	b = appendText(b, `,"binding":{},"name":`, p.Name)
+	b = appendBinding(append(b, `,"binding":`...), p.Binding, `{}`)
+	b = appendText(b, `,"name":`, p.Name)
 	b = appendText(b, `,"namespace":`, p.Namespace)
 	b = append(b, `,"parameters":`...)
-	b = p.Parameters.AppendJSON(b)
+	b = parameters.AppendJSON(b)
 	return appendTail(b, p.Publish, p.Updated, p.Version)
+}
+
+// appendBinding appends what a package is bound to; none is what stands for
+// nothing.
+func appendBinding(b []byte, n *whisk.PackageName, none string) []byte {
+	if n == nil {
+		return append(b, none...)
+	}
+	b = appendText(b, `{"name":`, n.Name)
+	b = appendText(b, `,"namespace":`, n.Namespace)
+	return append(b, '}')
 }
 
 // appendMember appends an action as the document of its package shows it.
@@ -118,7 +152,8 @@ func appendMember(b []byte, a *whisk.Action) []byte {
 func appendPackageSummary(b []byte, p *whisk.Package) []byte {
 	b = append(b, `{"annotations":`...)
 	b = p.Annotations.AppendJSON(b)
-	b = appendText(b, `,"binding":false,"name":`, p.Name)
+	b = appendBinding(append(b, `,"binding":`...), p.Binding, `false`)
+	b = appendText(b, `,"name":`, p.Name)
 	b = appendText(b, `,"namespace":`, p.Namespace)
 	return appendTail(b, p.Publish, p.Updated, p.Version)
 }

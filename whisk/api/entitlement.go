@@ -4,80 +4,63 @@ import (
 	"net/http"
 
 	"millrace/whisk"
+	"millrace/whisk/catalog"
 )
-
-// right is what a caller wants to do with an entity.
-type right int
-
-const (
-	read right = iota // also: activate
-	write
-)
-
-func forbidden(resource string) error {
-	return &whisk.Error{Status: http.StatusForbidden, Msg: whisk.MsgForbidden(resource)}
-}
-
-func notFound() error {
-	return &whisk.Error{Status: http.StatusNotFound, Msg: whisk.MsgNotFound}
-}
-
-func otherCollection() error {
-	return &whisk.Error{Status: http.StatusConflict, Msg: whisk.MsgOtherCollection}
-}
 
 // own answers nil if namespace is the caller's, or the 403 that names resource.
 func own(caller *whisk.Identity, namespace, resource string) error {
 	if namespace == caller.Namespace {
 		return nil
 	}
-	return forbidden(resource)
+	return whisk.Forbidden(resource)
 }
 
-// authorizeAction answers the package of an action that the caller may use with
-// this right, nil in the default package. To others a package that does not
-// exist looks like a private one.
-func (a *API) authorizeAction(caller *whisk.Identity, namespace, pkg, name string, want right) (*whisk.Package, error) {
-	if pkg == "" {
-		return nil, own(caller, namespace, namespace+"/"+name)
-	}
-	p, ok := a.Catalog.Package(namespace, pkg)
-	if namespace != caller.Namespace {
-		if !ok || !p.Publish || want == write {
-			return nil, forbidden(namespace + "/" + pkg + "/" + name)
-		}
-		return p, nil
-	}
-	if !ok {
-		return nil, a.missingPackage(namespace, pkg)
-	}
-	return p, nil
+// fullName is what the path names.
+func (x *exchange) fullName() whisk.FullName {
+	return whisk.FullName{Namespace: x.namespace, Package: x.pkg, Name: x.name}
 }
 
-// authorizePackage answers a package that the caller may read.
-func (a *API) authorizePackage(caller *whisk.Identity, namespace, name string) (*whisk.Package, error) {
-	p, ok := a.Catalog.Package(namespace, name)
-	if namespace != caller.Namespace && (!ok || !p.Publish) {
-		return nil, forbidden(namespace + "/" + name)
-	}
-	if !ok {
-		return nil, a.missingPackage(namespace, name)
-	}
-	return p, nil
+// owned answers nil if the caller owns what the path names.
+func (x *exchange) owned() error { return own(x.caller, x.namespace, x.fullName().Path()) }
+
+// openPackage answers what the caller finds in a package that it may read.
+func (a *API) openPackage(x *exchange, name string) (catalog.Folder, error) {
+	n := whisk.PackageName{Namespace: x.namespace, Name: name}
+	return a.Catalog.OpenPackage(x.caller, n, n.Path())
 }
 
-// missingPackage tells the owner why there is no such package.
-func (a *API) missingPackage(namespace, name string) error {
-	if a.Catalog.Exists(namespace, "", name) {
-		return otherCollection()
+// writable answers nil if the caller may change the action that the path names.
+func (a *API) writable(x *exchange) error {
+	if err := x.owned(); err != nil {
+		return err
 	}
-	return &whisk.Error{Status: http.StatusNotFound, Msg: whisk.MsgNamedNotFound(namespace + "/" + name)}
-}
-
-// inherited are the parameters that the actions of p get; p may be nil.
-func inherited(p *whisk.Package) whisk.KeyValues {
-	if p == nil {
+	if x.pkg == "" {
 		return nil
 	}
-	return p.Parameters
+	if p, ok := a.Catalog.Package(x.namespace, x.pkg); ok && p.Binding != nil {
+		return &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgNotOnBinding}
+	}
+	_, err := a.Catalog.Folder(x.caller, x.fullName())
+	return err
+}
+
+// absent answers why the caller's own entity of this name is not there: it
+// is of another kind, or nothing is.
+func (a *API) absent(n whisk.FullName) error {
+	if a.Catalog.Exists(n.Namespace, n.Package, n.Name) {
+		return whisk.OtherCollection()
+	}
+	return whisk.NotFound()
+}
+
+// replaceable answers nil if a PUT may write in place of an entity of its kind
+// (exists), or where there is none.
+func (a *API) replaceable(n whisk.FullName, exists, overwrite bool) error {
+	switch {
+	case exists && !overwrite:
+		return &whisk.Error{Status: http.StatusConflict, Msg: whisk.MsgExists}
+	case !exists && a.Catalog.Exists(n.Namespace, n.Package, n.Name):
+		return whisk.OtherCollection()
+	}
+	return nil
 }

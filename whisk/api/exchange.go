@@ -22,10 +22,11 @@ type exchange struct {
 	namespace, pkg, name string
 }
 
-// answer is what a handler answers: JSON.
+// answer is what a handler answers: JSON, or text.
 type answer struct {
 	status       int // 0 is 200
 	body         []byte
+	text         bool
 	activationID string
 }
 
@@ -75,6 +76,12 @@ func (a *API) write(x *exchange, out answer, err error) {
 	}
 	h := x.Header()
 	h.Set("Content-Type", "application/json")
+	switch {
+	case out.text:
+		h.Set("Content-Type", "text/plain; charset=UTF-8")
+	case out.status == http.StatusNoContent:
+		h.Del("Content-Type")
+	}
 	h.Set("Content-Length", strconv.Itoa(len(out.body)))
 	if out.activationID != "" {
 		h.Set("X-Openwhisk-Activation-Id", out.activationID)

@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"millrace/whisk"
+	"millrace/whisk/catalog"
 	"millrace/whisk/invoke"
 )
 
@@ -17,29 +18,28 @@ import (
 // steps must be taken in the order of their definition here: clients can tell
 // which check came first.
 type invocation struct {
-	tid                  string
-	caller               *whisk.Identity
-	namespace, pkg, name string
+	tid    string
+	caller *whisk.Identity
+	action whisk.FullName
 
 	blocking, result bool
 	wait             time.Duration
 	body             []byte
 
-	inherited whisk.KeyValues // set by admit
+	folder catalog.Folder // where the action is; set by admit
 }
 
 // invokeAction answers POST on an action.
 func (a *API) invokeAction(x *exchange, r *http.Request) (answer, error) {
-	in := invocation{tid: x.tid, caller: x.caller, namespace: x.namespace, pkg: x.pkg, name: x.name}
+	in := invocation{tid: x.tid, caller: x.caller, action: x.fullName()}
 	if err := a.admit(&in); err != nil {
 		return answer{}, err
 	}
-	limit := x.caller.SystemLimits(&a.Limits).Payload
-	if r.ContentLength > limit {
-		return answer{}, payloadTooLarge(limit)(r.ContentLength)
+	var err error
+	if in.body, err = a.payload(x, r); err != nil {
+		return answer{}, err
 	}
 	q := r.URL.Query()
-	var err error
 	if in.blocking, err = queryBool(q, "blocking", false); err != nil {
 		return answer{}, err
 	}
@@ -49,15 +49,17 @@ func (a *API) invokeAction(x *exchange, r *http.Request) (answer, error) {
 	if in.wait, err = queryWait(q); err != nil {
 		return answer{}, err
 	}
-	if in.body, err = a.readBody(x, r, limit, payloadTooLarge(limit)); err != nil {
-		return answer{}, err
-	}
-	if len(in.body) > 0 {
-		if err := checkJSONBody(r); err != nil {
-			return answer{}, err
-		}
-	}
 	return a.call(r.Context(), &in)
+}
+
+// payload reads the body of a POST; there may be none.
+func (a *API) payload(x *exchange, r *http.Request) ([]byte, error) {
+	limit := x.caller.SystemLimits(&a.Limits).Payload
+	body, err := a.readBody(x, r, limit, payloadTooLarge(limit))
+	if err == nil && len(body) > 0 {
+		err = checkJSONBody(r)
+	}
+	return body, err
 }
 
 // admit checks throttles and rights.
@@ -65,8 +67,8 @@ func (a *API) admit(in *invocation) error {
 	if err := a.Invoker.Admit(in.caller); err != nil {
 		return err
 	}
-	p, err := a.authorizeAction(in.caller, in.namespace, in.pkg, in.name, read)
-	in.inherited = inherited(p)
+	var err error
+	in.folder, err = a.Catalog.Folder(in.caller, in.action)
 	return err
 }
 
@@ -82,29 +84,39 @@ func (a *API) call(ctx context.Context, in *invocation) (answer, error) {
 	if err := checkPayload(in.body); err != nil {
 		return answer{}, err
 	}
-	act, err := a.action(in.namespace, in.pkg, in.name)
+	found, err := a.Catalog.ActionIn(in.folder, in.action.Name)
 	if err != nil {
 		return answer{}, err
 	}
-	if err := a.Manifest.CheckUsable(act.Exec.Kind); err != nil {
+	call, err := a.newCall(in.tid, in.caller, found, in.body)
+	if err != nil {
 		return answer{}, err
 	}
-	if err := in.caller.CheckKind(act.Exec.Kind); err != nil {
-		return answer{}, err
-	}
-	if overridesFinal(act, in.inherited, in.body) {
-		return answer{}, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgReservedProperties}
-	}
-	call := &invoke.Call{
-		ID: invoke.NewID(), TransactionID: in.tid,
-		Caller: in.caller, Action: act, Inherited: in.inherited,
-		Payload: in.body, Blocking: in.blocking, Wait: in.wait,
-	}
+	call.Blocking, call.Wait = in.blocking, in.wait
 	rec, err := a.Invoker.Invoke(ctx, call)
 	if err != nil {
 		return answer{}, err
 	}
 	return callAnswer(call, rec, in.result), nil
+}
+
+// newCall makes a call of an action that was found, if the caller may call it
+// with this payload.
+func (a *API) newCall(tid string, caller *whisk.Identity, found *whisk.Resolved, payload []byte) (*invoke.Call, error) {
+	act := found.Action
+	if err := a.Manifest.CheckUsable(act.Exec.Kind); err != nil {
+		return nil, err
+	}
+	if err := caller.CheckKind(act.Exec.Kind); err != nil {
+		return nil, err
+	}
+	if overridesFinal(act, found.Inherited, payload) {
+		return nil, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgReservedProperties}
+	}
+	return &invoke.Call{
+		ID: invoke.NewID(), TransactionID: tid, Caller: caller,
+		Action: act, Inherited: found.Inherited, Binding: found.Binding, Payload: payload,
+	}, nil
 }
 
 // checkPayload checks that a body, if there is one, is a JSON object.

@@ -192,7 +192,12 @@ func putAction(t testing.TB, a *API, name string) {
 // constant answers every call with the same record.
 type constant struct{ rec whisk.Activation }
 
-func (c *constant) Admit(*whisk.Identity) error { return nil }
+func (c *constant) Admit(*whisk.Identity) error          { return nil }
+func (c *constant) AdmitAlso(*whisk.Identity, int) error { return nil }
+func (c *constant) AdmitFire(*whisk.Identity) error      { return nil }
+func (c *constant) AcceptAll(context.Context, []*invoke.Call, ...*whisk.Activation) error {
+	return nil
+}
 func (c *constant) Invoke(context.Context, *invoke.Call) (*whisk.Activation, error) {
 	return &c.rec, nil
 }

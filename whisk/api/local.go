@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"millrace/whisk"
 	"millrace/whisk/request"
 )
 
@@ -43,13 +44,10 @@ func (a *API) invokeLocal(ctx context.Context, tid string, local *LocalCall) (an
 	}
 	in := invocation{
 		tid: tid, caller: caller,
-		namespace: local.Namespace, pkg: local.Package, name: local.Action,
+		action:   whisk.FullName{Namespace: local.Namespace, Package: local.Package, Name: local.Action}.In(caller.Namespace),
 		blocking: true, result: local.Result,
 	}
-	if in.namespace == "_" {
-		in.namespace = caller.Namespace
-	}
-	if err := checkPath(in.namespace, in.pkg, in.name); err != nil {
+	if err := checkPath(in.action.Namespace, in.action.Package, in.action.Name); err != nil {
 		return answer{}, err
 	}
 	if err := a.admit(&in); err != nil {

@@ -23,16 +23,20 @@ func (a *API) listPackages(x *exchange, r *http.Request) (answer, error) {
 }
 
 func (a *API) showPackage(x *exchange, _ *http.Request) (answer, error) {
-	p, err := a.authorizePackage(x.caller, x.namespace, x.name)
+	folder, err := a.openPackage(x, x.name)
 	if err != nil {
 		return answer{}, err
 	}
-	actions := a.Catalog.ListActions(x.namespace, x.name, 0, 0)
-	return answer{body: appendPackage(nil, p, true, actions)}, nil
+	p, ok := a.Catalog.Package(x.namespace, x.name)
+	if !ok {
+		return answer{}, whisk.NotFound() // deleted just now
+	}
+	actions := a.Catalog.ListActions(folder.Namespace, folder.Package, 0, 0)
+	return answer{body: appendOpenPackage(nil, p, folder.Inherited, actions)}, nil
 }
 
 func (a *API) putPackage(x *exchange, r *http.Request) (answer, error) {
-	if err := own(x.caller, x.namespace, x.namespace+"/"+x.name); err != nil {
+	if err := x.owned(); err != nil {
 		return answer{}, err
 	}
 	if x.name == "default" {
@@ -50,22 +54,43 @@ func (a *API) putPackage(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	old, ok := a.Catalog.Package(x.namespace, x.name)
-	switch {
-	case ok && !overwrite:
-		return answer{}, &whisk.Error{Status: http.StatusConflict, Msg: whisk.MsgExists}
-	case !ok && a.Catalog.Exists(x.namespace, "", x.name):
-		return answer{}, otherCollection()
-	}
-	p, err := a.Catalog.PutPackage(r.Context(), put.Apply(old, x.namespace, x.name, time.Now()))
-	if err != nil {
+	old, exists := a.Catalog.Package(x.namespace, x.name)
+	if err := a.replaceable(x.fullName(), exists, overwrite); err != nil {
 		return answer{}, err
 	}
-	return answer{body: appendPackage(nil, p, false, nil)}, nil
+	p := put.Apply(old, x.namespace, x.name, time.Now())
+	if put.Binding != nil {
+		if err := a.bindable(x.caller, old, *p.Binding); err != nil {
+			return answer{}, err
+		}
+	}
+	if p, err = a.Catalog.PutPackage(r.Context(), p); err != nil {
+		return answer{}, err
+	}
+	return answer{body: appendPackage(nil, p)}, nil
+}
+
+// bindable answers nil if old, which may be nil, can become a binding of target.
+func (a *API) bindable(caller *whisk.Identity, old *whisk.Package, target whisk.PackageName) error {
+	p, ok := a.Catalog.Package(target.Namespace, target.Name)
+	if target.Namespace != caller.Namespace && (!ok || !p.Public()) {
+		return whisk.Forbidden(target.Path())
+	}
+	switch {
+	case old != nil && old.Binding == nil:
+		return &whisk.Error{Status: http.StatusConflict, Msg: whisk.MsgPackageNoBinding}
+	case ok && p.Binding != nil:
+		return &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgBindingOfBinding}
+	case ok:
+		return nil
+	case a.Catalog.Exists(target.Namespace, "", target.Name):
+		return &whisk.Error{Status: http.StatusConflict, Msg: whisk.MsgBindingNotPackage}
+	}
+	return &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgBindingMissing}
 }
 
 func (a *API) deletePackage(x *exchange, r *http.Request) (answer, error) {
-	if err := own(x.caller, x.namespace, x.namespace+"/"+x.name); err != nil {
+	if err := x.owned(); err != nil {
 		return answer{}, err
 	}
 	force, err := queryBool(r.URL.Query(), "force", false)
@@ -74,10 +99,7 @@ func (a *API) deletePackage(x *exchange, r *http.Request) (answer, error) {
 	}
 	p, ok := a.Catalog.Package(x.namespace, x.name)
 	if !ok {
-		if a.Catalog.Exists(x.namespace, "", x.name) {
-			return answer{}, otherCollection()
-		}
-		return answer{}, notFound()
+		return answer{}, a.absent(x.fullName())
 	}
 	actions := a.Catalog.ListActions(x.namespace, x.name, 0, 0)
 	if len(actions) > 0 && !force {
@@ -88,5 +110,5 @@ func (a *API) deletePackage(x *exchange, r *http.Request) (answer, error) {
 			return answer{}, err
 		}
 	}
-	return answer{body: appendPackage(nil, p, false, nil)}, a.Catalog.DeletePackage(r.Context(), p)
+	return answer{body: appendPackage(nil, p)}, a.Catalog.DeletePackage(r.Context(), p)
 }

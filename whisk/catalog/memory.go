@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,6 +20,8 @@ type entityType string
 const (
 	actionType  entityType = "action"
 	packageType entityType = "package"
+	triggerType entityType = "trigger"
+	ruleType    entityType = "rule"
 )
 
 // path is where an entity is within its namespace; pkg is empty outside packages.
@@ -42,51 +43,6 @@ func parseKey(key string) (ns string, p path, err error) {
 		return parts[0], path{parts[1], parts[2]}, nil
 	}
 	return "", path{}, fmt.Errorf("unknown key %s", key)
-}
-
-// entry is an entity in memory.
-type entry struct {
-	path
-	typ               entityType
-	updated, revision int64
-	value             any // *whisk.Action or *whisk.Package
-}
-
-// namespace is what one namespace holds: by path, and by type in the order of
-// lists, oldest first.
-type namespace struct {
-	entries map[path]*entry
-	ordered map[entityType][]*entry
-}
-
-func newNamespace() *namespace {
-	return &namespace{entries: map[path]*entry{}, ordered: map[entityType][]*entry{}}
-}
-
-// byAge orders entries as lists show them, from the end: by time of update, then
-// by revision, which is unique.
-func byAge(a, b *entry) int {
-	return cmp.Or(cmp.Compare(a.updated, b.updated), cmp.Compare(a.revision, b.revision))
-}
-
-func (n *namespace) insert(e *entry) {
-	n.remove(e.path)
-	n.entries[e.path] = e
-	l := n.ordered[e.typ]
-	i, _ := slices.BinarySearchFunc(l, e, byAge)
-	n.ordered[e.typ] = slices.Insert(l, i, e)
-}
-
-func (n *namespace) remove(p path) {
-	e := n.entries[p]
-	if e == nil {
-		return
-	}
-	delete(n.entries, p)
-	l := n.ordered[e.typ]
-	if i, ok := slices.BinarySearchFunc(l, e, byAge); ok {
-		n.ordered[e.typ] = slices.Delete(l, i, i+1)
-	}
 }
 
 type envelope struct {
@@ -115,32 +71,52 @@ func decode(e store.Entry) (ns string, _ *entry, err error) {
 	if err := json.Unmarshal(e.Value, &env); err != nil {
 		return "", nil, fmt.Errorf("reading %s: %w", e.Key, err)
 	}
-	var v any
-	switch env.Type {
-	case actionType:
-		a := &whisk.Action{Revision: e.ModRevision}
-		err, v = json.Unmarshal(env.Entity, a), a
-		a.Namespace, a.Package, a.Name = ns, p.pkg, p.name
-	case packageType:
-		k := &whisk.Package{Revision: e.ModRevision}
-		err, v = json.Unmarshal(env.Entity, k), k
-		k.Namespace, k.Name = ns, p.name
-	default:
-		err = fmt.Errorf("unknown type %q", env.Type)
-	}
+	v, err := decodeEntity(env, ns, p, e.ModRevision)
 	if err != nil {
 		return "", nil, fmt.Errorf("reading %s: %w", e.Key, err)
 	}
 	return ns, entryOf(v), nil
 }
 
-// entryOf makes the entry of a *whisk.Action or *whisk.Package.
+// decodeEntity reads what is at a path. Where it is, the key says.
+func decodeEntity(env envelope, ns string, p path, revision int64) (any, error) {
+	switch env.Type {
+	case actionType:
+		a := new(whisk.Action)
+		err := json.Unmarshal(env.Entity, a)
+		a.Namespace, a.Package, a.Name, a.Revision = ns, p.pkg, p.name, revision
+		return a, err
+	case packageType:
+		k := new(whisk.Package)
+		err := json.Unmarshal(env.Entity, k)
+		k.Namespace, k.Name, k.Revision = ns, p.name, revision
+		return k, err
+	case triggerType:
+		t := new(whisk.Trigger)
+		err := json.Unmarshal(env.Entity, t)
+		t.Namespace, t.Name, t.Revision = ns, p.name, revision
+		return t, err
+	case ruleType:
+		r := new(whisk.Rule)
+		err := json.Unmarshal(env.Entity, r)
+		r.Namespace, r.Name, r.Revision = ns, p.name, revision
+		return r, err
+	}
+	return nil, fmt.Errorf("unknown type %q", env.Type)
+}
+
+// entryOf makes the entry of an entity.
 func entryOf(v any) *entry {
-	if p, ok := v.(*whisk.Package); ok {
-		return &entry{path{"", p.Name}, packageType, p.Updated, p.Revision, p}
+	switch v := v.(type) {
+	case *whisk.Package:
+		return &entry{path: path{"", v.Name}, typ: packageType, updated: v.Updated, revision: v.Revision, value: v}
+	case *whisk.Trigger:
+		return &entry{path: path{"", v.Name}, typ: triggerType, updated: v.Updated, revision: v.Revision, value: v}
+	case *whisk.Rule:
+		return &entry{path: path{"", v.Name}, typ: ruleType, updated: v.Updated, revision: v.Revision, value: v}
 	}
 	a := v.(*whisk.Action)
-	return &entry{path{a.Package, a.Name}, actionType, a.Updated, a.Revision, a}
+	return &entry{path: path{a.Package, a.Name}, typ: actionType, updated: a.Updated, revision: a.Revision, value: a}
 }
 
 // applyOwn puts what we have written into memory. If the watch has told of it
@@ -242,22 +218,21 @@ func (c *Catalog) reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listing the entities: %w", err)
 	}
-	fresh := map[string]*namespace{}
+	decoded := map[string][]*entry{}
 	for _, se := range entries {
 		ns, e, err := decode(se)
 		if err != nil {
 			c.log.Error("an entity in the store cannot be used", "error", err)
 			continue
 		}
-		if fresh[ns] == nil {
-			fresh[ns] = newNamespace()
-		}
-		fresh[ns].entries[e.path] = e
-		fresh[ns].ordered[e.typ] = append(fresh[ns].ordered[e.typ], e)
+		decoded[ns] = append(decoded[ns], e)
 	}
-	for _, n := range fresh {
-		for _, l := range n.ordered {
-			slices.SortFunc(l, byAge)
+	fresh := map[string]*namespace{}
+	for ns, l := range decoded {
+		slices.SortFunc(l, byAge) // inserting in this order is appending
+		fresh[ns] = newNamespace()
+		for _, e := range l {
+			fresh[ns].insert(e)
 		}
 	}
 	c.swap(fresh, revision)
@@ -288,37 +263,4 @@ func (c *Catalog) swap(fresh map[string]*namespace, revision int64) {
 		}
 	}
 	c.forgetDeletions()
-}
-
-// list answers the entities of one type that keep accepts, newest first.
-func list[T any](c *Catalog, ns string, t entityType, skip, limit int, keep func(T) bool) []T {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var out []T
-	n := c.namespaces[ns]
-	if n == nil {
-		return out
-	}
-	l := n.ordered[t]
-	for i := len(l) - 1; i >= 0 && (limit == 0 || len(out) < limit); i-- {
-		v, ok := l[i].value.(T)
-		if !ok || !keep(v) {
-			continue
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		out = append(out, v)
-	}
-	return out
-}
-
-func (c *Catalog) count(ns string, t entityType) int {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if n := c.namespaces[ns]; n != nil {
-		return len(n.ordered[t])
-	}
-	return 0
 }

@@ -6,44 +6,91 @@ import (
 	"millrace/whisk"
 )
 
+// Folder is where a caller finds actions: a namespace, or a package, perhaps
+// through a binding of it.
+type Folder struct {
+	// Namespace and Package are the provider's; Package may be empty.
+	Namespace, Package string
+	// Inherited are the parameters of the package and then of the binding.
+	Inherited whisk.KeyValues
+	// Binding is ns/pkg of the binding that leads here, or empty.
+	Binding string
+}
+
 // Resolve finds the action that caller means by n and may call: one of its own
 // namespace, or of a package that everyone may use, also through a binding of the
-// caller's own or a public one. To others than the owner a package that does not
-// exist looks like a private one. Errors are *whisk.Error: 403, 404 or 409.
+// caller's own. To others than the owner a package that does not exist looks like
+// a private one. Errors are *whisk.Error: 403, 404, 409 or 422.
 func (c *Catalog) Resolve(caller *whisk.Identity, n whisk.FullName) (*whisk.Resolved, error) {
-	var r whisk.Resolved
-	if n.Package == "" {
-		if n.Namespace != caller.Namespace {
-			return nil, whisk.Forbidden(n.Path())
-		}
-	} else {
-		p, err := c.readable(caller, n.Namespace, n.Package, n.Path())
-		if err != nil {
-			return nil, err
-		}
-		r.Inherited = p.Parameters
+	f, err := c.Folder(caller, n)
+	if err != nil {
+		return nil, err
 	}
-	a, ok := c.Action(n.Namespace, n.Package, n.Name)
+	return c.ActionIn(f, n.Name)
+}
+
+// Folder answers where caller finds n, if it may read and call what is there;
+// whether that exists is another matter. Errors are as Resolve's.
+func (c *Catalog) Folder(caller *whisk.Identity, n whisk.FullName) (Folder, error) {
+	if n.Package != "" {
+		return c.OpenPackage(caller, whisk.PackageName{Namespace: n.Namespace, Name: n.Package}, n.Path())
+	}
+	if n.Namespace != caller.Namespace {
+		return Folder{}, whisk.Forbidden(n.Path())
+	}
+	return Folder{Namespace: n.Namespace}, nil
+}
+
+// ActionIn answers the action of this name, or the *whisk.Error 404 or 409.
+func (c *Catalog) ActionIn(f Folder, name string) (*whisk.Resolved, error) {
+	a, ok := c.Action(f.Namespace, f.Package, name)
 	if !ok {
-		if c.Exists(n.Namespace, n.Package, n.Name) {
+		if c.Exists(f.Namespace, f.Package, name) {
 			return nil, whisk.OtherCollection()
 		}
 		return nil, whisk.NotFound()
 	}
-	r.Action = a
-	return &r, nil
+	return &whisk.Resolved{Action: a, Inherited: f.Inherited, Binding: f.Binding}, nil
 }
 
-// readable answers the package that caller may read and call the actions of.
-func (c *Catalog) readable(caller *whisk.Identity, namespace, name, resource string) (*whisk.Package, error) {
-	p, ok := c.Package(namespace, name)
+// OpenPackage answers the folder of a package that caller may read and call the
+// actions of, following bindings. resource is what an error 403 names.
+func (c *Catalog) OpenPackage(caller *whisk.Identity, n whisk.PackageName, resource string) (Folder, error) {
+	p, err := c.readable(caller, n, resource)
+	if err != nil {
+		return Folder{}, err
+	}
+	if p.Binding == nil {
+		return Folder{Namespace: n.Namespace, Package: n.Name, Inherited: p.Parameters}, nil
+	}
+	f := Folder{Inherited: p.Parameters, Binding: n.Path()}
+	seen := map[whisk.PackageName]bool{n: true}
+	// What was bound may have been replaced by a binding since.
+	for p.Binding != nil {
+		next := *p.Binding
+		if seen[next] {
+			return Folder{}, &whisk.Error{Status: http.StatusUnprocessableEntity, Msg: whisk.MsgPackageCircular(n.Path())}
+		}
+		seen[next] = true
+		if p, err = c.readable(caller, next, resource); err != nil {
+			return Folder{}, err
+		}
+		f.Namespace, f.Package = next.Namespace, next.Name
+		f.Inherited = p.Parameters.Merge(f.Inherited)
+	}
+	return f, nil
+}
+
+// readable answers the package or binding that caller may read.
+func (c *Catalog) readable(caller *whisk.Identity, n whisk.PackageName, resource string) (*whisk.Package, error) {
+	p, ok := c.Package(n.Namespace, n.Name)
 	switch {
-	case namespace != caller.Namespace && (!ok || !p.Publish):
+	case n.Namespace != caller.Namespace && (!ok || !p.Public()):
 		return nil, whisk.Forbidden(resource)
 	case ok:
 		return p, nil
-	case c.Exists(namespace, "", name):
+	case c.Exists(n.Namespace, "", n.Name):
 		return nil, whisk.OtherCollection()
 	}
-	return nil, &whisk.Error{Status: http.StatusNotFound, Msg: whisk.MsgNamedNotFound(namespace + "/" + name)}
+	return nil, &whisk.Error{Status: http.StatusNotFound, Msg: whisk.MsgNamedNotFound(n.Path())}
 }

@@ -68,7 +68,7 @@ func (c *Catalog) usedCode() map[blob.Digest]bool {
 	defer c.mu.RUnlock()
 	used := map[blob.Digest]bool{}
 	for _, n := range c.namespaces {
-		for _, e := range n.ordered[actionType] {
+		for e := range n.collections[collection{typ: actionType}].newestFirst() {
 			used[blob.Digest(e.value.(*whisk.Action).Exec.Digest)] = true
 		}
 	}
