@@ -4,8 +4,6 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -103,23 +101,8 @@ func newWsk(e *env) *cobra.Command {
 // report tells the user what went wrong, unless that has been done, and answers
 // the exit code.
 func (e *env) report(cmd *cobra.Command, err error) int {
-	var failed interface {
-		ExitCode() int
-		Silent() bool
+	for cmd.Name() != "wsk" && cmd.HasParent() {
+		cmd = cmd.Parent()
 	}
-	if !errors.As(err, &failed) {
-		fmt.Fprintf(e.err, "error: %s\n", err)
-		return 1
-	}
-	if !failed.Silent() {
-		fmt.Fprintf(e.err, "error: %s\n", err)
-	}
-	var usage *wsk.Error
-	if errors.As(err, &usage) && usage.Usage {
-		for cmd.Name() != "wsk" && cmd.HasParent() {
-			cmd = cmd.Parent()
-		}
-		fmt.Fprintf(e.err, "Run '%s --help' for usage.\n", cmd.CommandPath())
-	}
-	return failed.ExitCode()
+	return wsk.Report(e.err, cmd.CommandPath(), err)
 }

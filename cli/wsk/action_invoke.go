@@ -1,6 +1,7 @@
 package wsk
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,66 +10,95 @@ import (
 	"github.com/spf13/cobra"
 )
 
-type invokeFlags struct {
-	blocking, result bool
-	parameters       keyValues
-}
-
 func (a *app) actionInvokeCommand() *cobra.Command {
-	var f invokeFlags
+	var blocking, result bool
+	var parameters given
 	cmd := &cobra.Command{
 		Use:   "invoke ACTION_NAME",
 		Short: "invoke action",
 		Args:  between(1, 1, "An action name is required."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			f.blocking = f.blocking || f.result
-			return a.invoke(cmd, args[0], f)
-		},
+		RunE: a.named(func(ctx context.Context, c *client, n name, _ []string) error {
+			given, err := parameters.keyValues()
+			if err != nil {
+				return err
+			}
+			i, err := c.invoke(ctx, n, given, blocking || result, result)
+			if err != nil {
+				return because(err, "Unable to invoke action '%s'", n.short())
+			}
+			return a.printInvocation(i)
+		}),
 	}
-	cmd.Flags().BoolVarP(&f.blocking, "blocking", "b", false, "blocking invoke")
-	cmd.Flags().BoolVarP(&f.result, "result", "r", false, "blocking invoke; show only activation result (unless there is a failure)")
-	cmd.Flags().VarP(pairFlag{&f.parameters}, "param", "p", "parameter values in KEY VALUE format")
-	cmd.Flags().VarP(fileFlag{&f.parameters}, "param-file", "P", "FILE containing parameter values in JSON format")
+	cmd.Flags().BoolVarP(&blocking, "blocking", "b", false, "blocking invoke")
+	cmd.Flags().BoolVarP(&result, "result", "r", false, "blocking invoke; show only activation result (unless there is a failure)")
+	parameters.addParameters(cmd)
 	return cmd
 }
 
-func (a *app) invoke(cmd *cobra.Command, text string, f invokeFlags) error {
-	c, err := a.client(true)
+// invocation is a call that the API has taken. failed is nil for one that ended
+// well or was not waited for, and an error that has not been shown for one that
+// failed by itself or still runs.
+type invocation struct {
+	name             name
+	got              *answer
+	blocking, result bool
+	failed           *Error
+}
+
+// invoke calls an action. The error is the API's refusal.
+func (c *client) invoke(ctx context.Context, n name, parameters keyValues, blocking, result bool) (*invocation, error) {
+	query := url.Values{"blocking": {fmt.Sprint(blocking)}, "result": {fmt.Sprint(result)}}
+	got, err := c.do(ctx, http.MethodPost, c.entity("actions", n), query, parameters.object())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fail := func(err error) error { return because(err, "Unable to invoke action '%s'", text) }
-	n, err := c.parseName(text)
-	if err != nil {
-		return fail(err)
-	}
-	query := url.Values{"blocking": {fmt.Sprint(f.blocking)}, "result": {fmt.Sprint(f.result)}}
-	path := c.path(n.namespace, append([]string{"actions"}, n.parts()...)...)
-	got, err := c.do(cmd.Context(), http.MethodPost, path, query, f.parameters.object())
-	if err != nil {
-		return fail(err)
-	}
-	id := activationID(got)
+	i := &invocation{name: n, got: got, blocking: blocking, result: result}
 	switch {
-	case got.status == http.StatusAccepted && f.blocking:
-		a.ok("invoked %s, but the request has not yet finished, with id %s", n.full(), id)
-		return &Error{Msg: "the action has not finished", Code: exitTimedOut, Shown: true}
+	case got.status == http.StatusAccepted && blocking:
+		i.failed = &Error{Msg: "Request accepted, but processing not completed yet.", Code: exitTimedOut}
 	case got.status >= 200 && got.status < 300:
-		if !f.result {
-			a.ok("invoked %s with id %s", n.full(), id)
-		}
-		if f.blocking {
-			a.json(sorted(got.body))
-		}
-		return nil
-	case f.blocking && failedByItself(got):
-		if !f.result {
-			a.okTo(a.Err, "invoked %s with id %s", n.full(), id)
-		}
-		a.jsonTo(a.Err, sorted(got.body))
-		return &Error{Msg: "the action failed", Code: (got.status - 256) & 0xff, Shown: true}
+	case blocking && failedByItself(got):
+		i.failed = &Error{Msg: "The following application error was received: " + string(resultOf(got.body)), Code: (got.status - 256) & 0xff}
+	default:
+		return nil, statusError(got.status, got.body)
 	}
-	return fail(statusError(got.status, got.body))
+	return i, nil
+}
+
+// printInvocation shows a call and its outcome, and answers the failure as one
+// that has been shown.
+func (a *app) printInvocation(i *invocation) error {
+	out := a.Out
+	switch {
+	case i.failed != nil && i.failed.Code == exitTimedOut:
+		a.ok("invoked %s, but the request has not yet finished, with id %s", i.name.full(), activationID(i.got))
+		return &Error{Msg: i.failed.Msg, Code: i.failed.Code, Shown: true}
+	case i.failed != nil:
+		out = a.Err
+	}
+	if !i.result {
+		a.okTo(out, "invoked %s with id %s", i.name.full(), activationID(i.got))
+	}
+	if i.blocking {
+		a.jsonTo(out, sorted(i.got.body))
+	}
+	if i.failed != nil {
+		return &Error{Msg: i.failed.Msg, Code: i.failed.Code, Shown: true}
+	}
+	return nil
+}
+
+// resultOf is what an action answered, whether body is its result or its record.
+func resultOf(body []byte) json.RawMessage {
+	var record struct {
+		Response struct {
+			Result json.RawMessage `json:"result"`
+		} `json:"response"`
+	}
+	if json.Unmarshal(body, &record) == nil && record.Response.Result != nil {
+		return record.Response.Result
+	}
+	return body
 }
 
 // failedByItself tells an action's own failure, whose body is its record or

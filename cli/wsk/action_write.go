@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
-	"net/http"
 
 	"github.com/spf13/cobra"
 )
@@ -15,7 +13,7 @@ import (
 // actionFlags are those of create and update.
 type actionFlags struct {
 	code                               codeFlags
-	parameters, annotations            keyValues
+	parameters, annotations            given
 	delAnnotations                     []string
 	timeout, memory, logs, concurrency int
 	web, webSecure                     string
@@ -38,9 +36,12 @@ func (a *app) actionWriteCommand(update bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := a.writeAction(cmd, c, args, &f, update)
+			n, body, err := f.parse(cmd, c, args, update)
 			if err != nil {
-				return because(err, "Unable to %s action '%s'", verb, args[0])
+				return because(err, "Unable to parse action command arguments")
+			}
+			if err := c.put(cmd.Context(), c.entity("actions", n), update, body, nil); err != nil {
+				return because(err, "Unable to %s action '%s'", verb, n.short())
 			}
 			a.ok("%s action %s", done, n.short())
 			return nil
@@ -58,10 +59,8 @@ func (f *actionFlags) add(cmd *cobra.Command, update bool) {
 	flags.BoolVar(&f.code.native, "native", false, "treat ACTION as native action (zip file provided as code artifact)")
 	flags.BoolVar(&f.code.sequence, "sequence", false, "treat ACTION as comma separated sequence of actions to invoke")
 	flags.BoolVar(&f.code.copy, "copy", false, "treat ACTION as the name of an existing action")
-	flags.VarP(pairFlag{&f.parameters}, "param", "p", "parameter values in KEY VALUE format")
-	flags.VarP(fileFlag{&f.parameters}, "param-file", "P", "FILE containing parameter values in JSON format")
-	flags.VarP(pairFlag{&f.annotations}, "annotation", "a", "annotation values in KEY VALUE format")
-	flags.VarP(fileFlag{&f.annotations}, "annotation-file", "A", "FILE containing annotation values in JSON format")
+	f.parameters.addParameters(cmd)
+	f.annotations.addAnnotations(cmd)
 	flags.IntVarP(&f.timeout, "timeout", "t", 60000, "the timeout `LIMIT` in milliseconds after which the action is terminated")
 	flags.IntVarP(&f.memory, "memory", "m", 256, "the maximum memory `LIMIT` in MB for the action")
 	flags.IntVarP(&f.logs, "logsize", "l", 10, "the maximum log size `LIMIT` in MB for the action")
@@ -73,12 +72,12 @@ func (f *actionFlags) add(cmd *cobra.Command, update bool) {
 	}
 }
 
-// writeAction puts the action that the arguments describe.
-func (a *app) writeAction(cmd *cobra.Command, c *client, args []string, f *actionFlags, update bool) (name, error) {
+// parse makes the action that the arguments describe.
+func (f *actionFlags) parse(cmd *cobra.Command, c *client, args []string, update bool) (name, *action, error) {
 	ctx := cmd.Context()
 	n, err := c.parseName(args[0])
 	if err != nil {
-		return n, err
+		return n, nil, err
 	}
 	var artifact *string
 	if len(args) > 1 {
@@ -86,46 +85,52 @@ func (a *app) writeAction(cmd *cobra.Command, c *client, args []string, f *actio
 	}
 	body, err := f.body(ctx, c, artifact)
 	if err != nil {
-		return n, err
+		return n, nil, err
 	}
 	if body.Exec == nil && !update {
-		return n, usageError("Invalid argument(s). An action name and code artifact are required.")
+		return n, nil, usageError("An action name and code artifact are required.")
 	}
 	body.Namespace, body.Name = n.namespace, n.short()
 	body.Limits = f.limits(cmd, body.Limits)
 	body.DelAnnotations = f.delAnnotations
-	if err := f.applyWeb(ctx, c, n, body, update); err != nil {
-		return n, err
-	}
-	return n, c.put(ctx, c.path(n.namespace, append([]string{"actions"}, n.parts()...)...), update, body, nil)
+	return n, body, f.applyWeb(ctx, c, n, body, update)
 }
 
 // body is what the artifact gives, or with --copy the existing action, with the
 // parameters and annotations given.
 func (f *actionFlags) body(ctx context.Context, c *client, artifact *string) (*action, error) {
-	if !f.code.copy {
-		e, err := f.code.exec(c, artifact)
-		return &action{Exec: e, Parameters: f.parameters, Annotations: f.annotations}, err
-	}
-	if artifact == nil {
-		return nil, usageError("An action name and the name of an existing action are required.")
-	}
-	n, err := c.parseName(*artifact)
-	if err != nil {
+	body := new(action)
+	var err error
+	if body.Parameters, err = f.parameters.keyValues(); err != nil {
 		return nil, err
+	}
+	if body.Annotations, err = f.annotations.keyValues(); err != nil {
+		return nil, err
+	}
+	if f.code.copy {
+		return body, f.copyInto(ctx, c, artifact, body)
+	}
+	body.Exec, err = f.code.exec(c, artifact)
+	return body, err
+}
+
+// copyInto adds to what was given what the existing action has besides.
+func (f *actionFlags) copyInto(ctx context.Context, c *client, source *string, body *action) error {
+	if source == nil {
+		return usageError("An action name and the name of an existing action are required.")
+	}
+	n, err := c.parseName(*source)
+	if err != nil {
+		return err
 	}
 	old, err := c.fetchAction(ctx, n, true)
 	if err != nil {
-		return nil, err
+		return because(err, "Unable to get action '%s'", n.short())
 	}
-	body := &action{Exec: old.Exec, Parameters: old.Parameters, Annotations: old.Annotations, Limits: old.Limits}
-	for _, kv := range f.parameters {
-		body.Parameters.set(kv.Key, kv.Value)
-	}
-	for _, kv := range f.annotations {
-		body.Annotations.set(kv.Key, kv.Value)
-	}
-	return body, nil
+	body.Exec, body.Limits = old.Exec, old.Limits
+	body.Parameters = old.Parameters.with(body.Parameters)
+	body.Annotations = old.Annotations.with(body.Annotations)
+	return nil
 }
 
 // limits are those given as flags, over those of the copied action.
@@ -159,15 +164,10 @@ func (f *actionFlags) applyWeb(ctx context.Context, c *client, n name, body *act
 	}
 	if update {
 		old, err := c.fetchAction(ctx, n, false)
-		var answered *Error
-		if err != nil && !(errors.As(err, &answered) && answered.Code == (http.StatusNotFound-256)&0xff) {
+		if err != nil && !isNotFound(err) {
 			return err
 		}
-		given := body.Annotations
-		body.Annotations = nil
-		for _, kv := range append(append(keyValues(nil), old.Annotations...), given...) {
-			body.Annotations.set(kv.Key, kv.Value)
-		}
+		body.Annotations = old.Annotations.with(body.Annotations)
 	}
 	if f.web != "" {
 		export, raw, err := webMode(f.web)

@@ -247,7 +247,7 @@ func (a *app) activationGetCommand() *cobra.Command {
 				fmt.Fprintf(a.Out, "activation result for '/%s/%s' (%s at %s)\n", act.Namespace, act.Name, act.Response.Status, time.UnixMilli(act.Start))
 				a.json(sorted(act.Response.Result))
 			case len(rest) > 0:
-				return a.field("activation "+id, act, rest[0])
+				return a.show("activation", id, act, rest)
 			default:
 				a.ok("got activation %s", id)
 				a.json(act)

@@ -14,6 +14,9 @@ func TestJoinPairs(t *testing.T) {
 		"long":     {[]string{"--param", "a", "", "--annotation", "-p", "b"}, []string{"--param", "a\x00", "--annotation", "-p\x00b"}},
 		"after --": {[]string{"--", "-p", "a"}, []string{"--", "-p", "a"}},
 		"half":     {[]string{"action", "-p", "a"}, nil},
+		"triggers": {[]string{"-F", "a", "b", "--trigger-param", "c", "d", "-f", "x"}, []string{"-F", "a\x00b", "--trigger-param", "c\x00d", "-f", "x"}},
+		"file":     {[]string{"-P", "-p", "-A", "x"}, []string{"-P", "-p", "-A", "x"}},
+		"no file":  {[]string{"action", "-P"}, nil},
 		"missing":  {[]string{"action", "-a"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,10 +32,10 @@ func (a *app) client(authenticated bool) (*client, error) {
 		return nil, err
 	}
 	if s.host == "" {
-		return nil, usageError("The API host is not set. Set it with 'wsk property set --apihost HOST', or give --apihost")
+		return nil, &Error{Msg: "The API host is not valid: An API host must be provided.", Code: exitGeneral, Usage: true}
 	}
 	if authenticated && s.auth == "" {
-		return nil, usageError("The authorization key is not set. Set it with 'wsk property set --auth KEY', or give --auth")
+		return nil, usageError("Authorization key is not configured (--auth is required)")
 	}
 	if !strings.Contains(s.host, "://") {
 		s.host = "https://" + s.host
@@ -68,6 +68,11 @@ func (c *client) path(namespace string, parts ...string) string {
 		path += "/" + url.PathEscape(p)
 	}
 	return path
+}
+
+// entity makes the path of an entity in a collection.
+func (c *client) entity(collection string, n name) string {
+	return c.path(n.namespace, append([]string{collection}, n.parts()...)...)
 }
 
 // do sends a request to path below /api/v1. body is JSON, or nil for none.
@@ -120,8 +125,8 @@ func (c *client) put(ctx context.Context, path string, overwrite bool, in, out a
 	return c.call(ctx, http.MethodPut, path, url.Values{"overwrite": {fmt.Sprint(overwrite)}}, encode(in), out)
 }
 
-func (c *client) remove(ctx context.Context, path string) error {
-	return c.call(ctx, http.MethodDelete, path, nil, nil, nil)
+func (c *client) remove(ctx context.Context, path string, query url.Values) error {
+	return c.call(ctx, http.MethodDelete, path, query, nil, nil)
 }
 
 func (c *client) call(ctx context.Context, method, path string, query url.Values, body []byte, out any) error {
@@ -153,8 +158,16 @@ func (c *client) traceRequest(req *http.Request, body []byte) {
 	}
 	fmt.Fprintf(c.app.Out, "REQUEST:\n[%s]\t%s\nReq Headers\n%s\n", req.Method, req.URL, indented(encode(header), "  "))
 	if len(body) > 0 {
-		fmt.Fprintf(c.app.Out, "Req Body\n%s\n", body)
+		fmt.Fprintf(c.app.Out, "Req Body\n%s\n", c.withoutKey(body))
 	}
+}
+
+// withoutKey hides the key in a body: feeds and APIs are sent it there.
+func (c *client) withoutKey(body []byte) []byte {
+	if c.auth == "" {
+		return body
+	}
+	return bytes.ReplaceAll(body, []byte(c.auth), []byte("[hidden]"))
 }
 
 func (c *client) traceAnswer(resp *http.Response, body []byte) {
@@ -163,7 +176,7 @@ func (c *client) traceAnswer(resp *http.Response, body []byte) {
 		return
 	}
 	fmt.Fprintf(c.app.Out, "RESPONSE:Got response with code %d\nResp Headers\n%s\n", resp.StatusCode, indented(encode(resp.Header), "  "))
-	fmt.Fprintf(c.app.Out, "Response body size is %d bytes\nResponse body received:\n%s\n", len(body), body)
+	fmt.Fprintf(c.app.Out, "Response body size is %d bytes\nResponse body received:\n%s\n", len(body), c.withoutKey(body))
 }
 
 func indented(text json.RawMessage, by string) []byte {

@@ -2,7 +2,6 @@ package wsk
 
 import (
 	"encoding/base64"
-	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -50,9 +49,9 @@ func (f *codeFlags) exec(c *client, artifact *string) (*exec, error) {
 	e := &exec{Kind: f.kind, Main: f.main}
 	ext := ""
 	if artifact != nil {
-		text, err := os.ReadFile(*artifact)
+		text, err := readFile(*artifact)
 		if err != nil {
-			return nil, usageError("File '%s' is not a valid file or it does not exist: %s", *artifact, err)
+			return nil, err
 		}
 		ext = strings.ToLower(filepath.Ext(*artifact))
 		code := string(text)
@@ -67,7 +66,7 @@ func (f *codeFlags) exec(c *client, artifact *string) (*exec, error) {
 	case f.docker != "":
 		e.Kind, e.Image = "blackbox", f.docker
 	case e.Kind == "" && artifact != nil:
-		if err := f.guessKind(e, *artifact, ext); err != nil {
+		if err := f.guessKind(e, ext); err != nil {
 			return nil, err
 		}
 	}
@@ -77,13 +76,13 @@ func (f *codeFlags) exec(c *client, artifact *string) (*exec, error) {
 	return e, nil
 }
 
-func (f *codeFlags) guessKind(e *exec, artifact, ext string) error {
+func (f *codeFlags) guessKind(e *exec, ext string) error {
 	family := runtimeOf(ext)
 	switch {
 	case ext == ".zip" || ext == ".gz":
 		return usageError("creating an action from a %s artifact requires specifying the action kind explicitly", ext)
 	case family == "":
-		return usageError("'%s' is not a supported action runtime; name one with --kind", artifact)
+		return usageError("'%s' is not a supported action runtime", ext)
 	}
 	e.Kind = family + ":default"
 	return nil

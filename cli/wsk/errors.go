@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 )
 
@@ -30,6 +32,27 @@ func (e *Error) ExitCode() int { return e.Code }
 
 // Silent tells that nothing is left to be said.
 func (e *Error) Silent() bool { return e.Shown }
+
+// Report tells the user what went wrong, unless that has been done, and answers
+// the exit code. program is what --help is an option of.
+func Report(w io.Writer, program string, err error) int {
+	var failed interface {
+		ExitCode() int
+		Silent() bool
+	}
+	if !errors.As(err, &failed) {
+		fmt.Fprintf(w, "error: %s\n", err)
+		return exitGeneral
+	}
+	if !failed.Silent() {
+		fmt.Fprintf(w, "error: %s\n", err)
+	}
+	var ours *Error
+	if errors.As(err, &ours) && ours.Usage {
+		fmt.Fprintf(w, "Run '%s --help' for usage.\n", program)
+	}
+	return failed.ExitCode()
+}
 
 func usageError(format string, args ...any) error {
 	return &Error{Msg: fmt.Sprintf(format, args...), Code: exitUsage, Usage: true}
@@ -60,6 +83,12 @@ func statusError(status int, body []byte) error {
 		e.Msg = fmt.Sprintf("The connection failed, or timed out. (HTTP status code %d)", status)
 	}
 	return e
+}
+
+// isNotFound tells whether the API has answered that there is no such thing.
+func isNotFound(err error) bool {
+	var answered *Error
+	return errors.As(err, &answered) && answered.Code == (http.StatusNotFound-256)&0xff
 }
 
 // plain shows a JSON string without its quotes and anything else as it is.

@@ -1,6 +1,9 @@
 package wsk
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // name is the full name of an action, package or trigger. Package is empty for
 // the default package.
@@ -24,9 +27,13 @@ func (c *client) parseName(text string) (name, error) {
 		n.pkg, n.entity = parts[0], parts[1]
 	}
 	if n.namespace == "" || n.entity == "" || len(parts) == 2 && n.pkg == "" {
-		return name{}, usageError("'%s' is not a valid qualified name", text)
+		return name{}, invalidName(text)
 	}
 	return n, nil
+}
+
+func invalidName(text string) error {
+	return &Error{Msg: fmt.Sprintf("'%s' is not a valid qualified name: A valid qualified name must be specified.", text), Code: exitUsage}
 }
 
 // parts are the name's path segments below a collection.
@@ -52,7 +59,17 @@ func (c *client) collection(args []string) (namespace, pkg string, err error) {
 	}
 	namespace, pkg, _ = strings.Cut(after, "/")
 	if namespace == "" {
-		return "", "", usageError("'%s' is not a valid qualified name", args[0])
+		return "", "", invalidName(args[0])
 	}
 	return namespace, pkg, nil
+}
+
+// onlyNamespace reads what commands take that know no more than a namespace:
+// nothing, or /ns.
+func (c *client) onlyNamespace(args []string) (string, error) {
+	namespace, rest, err := c.collection(args)
+	if err == nil && rest != "" {
+		err = usageError("An entity name, '%s', was provided instead of a namespace. Valid namespaces are of the following format: /NAMESPACE.", rest)
+	}
+	return namespace, err
 }

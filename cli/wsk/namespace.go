@@ -3,7 +3,6 @@ package wsk
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -56,10 +55,7 @@ func (a *app) entitiesCommand(use, short string, limit int) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			namespace, pkg, err := c.collection(args)
-			if err == nil && len(args) > 0 && (pkg != "" || !strings.HasPrefix(args[0], "/")) {
-				err = usageError("'%s' is not a namespace; write it as /NAMESPACE", args[0])
-			}
+			namespace, err := c.onlyNamespace(args)
 			if err != nil {
 				return err
 			}
@@ -69,36 +65,31 @@ func (a *app) entitiesCommand(use, short string, limit int) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVarP(&f.byName, "name-sort", "n", false, "sorts the list alphabetically by name, without regard to case")
+	if limit > 0 {
+		f.add(cmd)
+	} else {
+		f.addSort(cmd)
+	}
 	return cmd
 }
 
+// listNamespace prints the collections once all of them are known.
 func (a *app) listNamespace(ctx context.Context, c *client, namespace string, f listFlags) error {
+	collections := []string{"packages", "actions", "triggers", "rules"}
+	all := make([][]entity, len(collections))
+	for i, collection := range collections {
+		var err error
+		if all[i], err = c.entities(ctx, collection, namespace, c.path(namespace, collection), f); err != nil {
+			return err
+		}
+	}
 	shown := namespace
 	if shown == "_" {
 		shown = "default"
 	}
 	fmt.Fprintf(a.Out, "Entities in namespace: %s\n", a.paint("1", shown))
-	for _, collection := range []string{"packages", "actions", "triggers"} {
-		if err := a.listEntities(ctx, c, collection, c.path(namespace, collection), f); err != nil {
-			return err
-		}
-	}
-	return a.listRules(ctx, c, namespace, f)
-}
-
-// listRules asks for each rule of the list, since lists do not tell a rule's status.
-func (a *app) listRules(ctx context.Context, c *client, namespace string, f listFlags) error {
-	var rules []entity
-	if err := c.get(ctx, c.path(namespace, "rules"), f.query(), &rules); err != nil {
-		return err
-	}
-	a.heading("rules")
-	for _, r := range rules {
-		if err := c.get(ctx, c.path(namespace, "rules", r.Name), nil, &r); err != nil {
-			return err
-		}
-		a.entityRow("rules", r)
+	for i, collection := range collections {
+		a.printEntities(collection, all[i])
 	}
 	return nil
 }

@@ -2,22 +2,23 @@ package wsk
 
 import (
 	"context"
-	"encoding/json"
+	"net/url"
 
 	"github.com/spf13/cobra"
 )
 
 // pkg is a package as it travels and as `package get` shows it.
 type pkg struct {
-	Namespace   string          `json:"namespace,omitempty"`
-	Name        string          `json:"name,omitempty"`
-	Version     string          `json:"version,omitempty"`
-	Publish     *bool           `json:"publish,omitempty"`
-	Annotations keyValues       `json:"annotations,omitempty"`
-	Parameters  keyValues       `json:"parameters,omitempty"`
-	Binding     json.RawMessage `json:"binding,omitempty"`
-	Actions     []contained     `json:"actions,omitempty"`
-	Feeds       []contained     `json:"feeds,omitempty"`
+	Namespace   string      `json:"namespace,omitempty"`
+	Name        string      `json:"name,omitempty"`
+	Version     string      `json:"version,omitempty"`
+	Publish     *bool       `json:"publish,omitempty"`
+	Annotations keyValues   `json:"annotations,omitempty"`
+	Parameters  keyValues   `json:"parameters,omitempty"`
+	Binding     document    `json:"binding,omitempty"`
+	Actions     []contained `json:"actions,omitempty"`
+	Feeds       []contained `json:"feeds,omitempty"`
+	Updated     int64       `json:"updated,omitempty"`
 }
 
 // contained is an action inside a package.
@@ -25,13 +26,12 @@ type contained struct {
 	Name        string    `json:"name"`
 	Version     string    `json:"version"`
 	Annotations keyValues `json:"annotations"`
-	Parameters  keyValues `json:"parameters,omitempty"`
 }
 
 func (a *app) packageCommand() *cobra.Command {
 	return group("package", "work with packages",
-		a.packageWriteCommand(false), a.packageWriteCommand(true), a.packageGetCommand(),
-		a.deleteCommand("package", "packages", "A package name is required."), a.packageListCommand())
+		a.packageWriteCommand(false), a.packageWriteCommand(true), a.packageBindCommand(), a.packageGetCommand(),
+		a.packageDeleteCommand(), a.listCommandFor("packages"), a.packageRefreshCommand())
 }
 
 func (a *app) packageWriteCommand(update bool) *cobra.Command {
@@ -39,52 +39,34 @@ func (a *app) packageWriteCommand(update bool) *cobra.Command {
 	if update {
 		verb, done, short = "update", "updated", "update an existing package, or create a package if it does not exist"
 	}
-	var body pkg
+	var parameters, annotations given
 	var shared string
 	cmd := &cobra.Command{
 		Use:   verb + " PACKAGE_NAME",
 		Short: short,
 		Args:  between(1, 1, "A package name is required."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
-			n, err := c.parseName(args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.named(func(ctx context.Context, c *client, n name, _ []string) (err error) {
+			body := pkg{Namespace: n.namespace, Name: n.short()}
 			if body.Publish, err = sharedFlag(shared); err != nil {
 				return err
 			}
-			body.Namespace, body.Name = n.namespace, n.short()
-			if err := c.put(cmd.Context(), c.path(n.namespace, append([]string{"packages"}, n.parts()...)...), update, &body, nil); err != nil {
-				return because(err, "Unable to %s package '%s'", verb, args[0])
+			if body.Parameters, err = parameters.keyValues(); err != nil {
+				return err
+			}
+			if body.Annotations, err = annotations.keyValues(); err != nil {
+				return err
+			}
+			if err := c.put(ctx, c.entity("packages", n), update, &body, nil); err != nil {
+				return because(err, "Unable to %s package '%s'", verb, n.short())
 			}
 			a.ok("%s package %s", done, n.short())
 			return nil
-		},
+		}),
 	}
-	flags := cmd.Flags()
-	flags.VarP(pairFlag{&body.Parameters}, "param", "p", "parameter values in KEY VALUE format")
-	flags.VarP(fileFlag{&body.Parameters}, "param-file", "P", "FILE containing parameter values in JSON format")
-	flags.VarP(pairFlag{&body.Annotations}, "annotation", "a", "annotation values in KEY VALUE format")
-	flags.VarP(fileFlag{&body.Annotations}, "annotation-file", "A", "FILE containing annotation values in JSON format")
-	flags.StringVar(&shared, "shared", "", "package visibility `SCOPE`; yes = shared, no = private")
+	parameters.addParameters(cmd)
+	annotations.addAnnotations(cmd)
+	cmd.Flags().StringVar(&shared, "shared", "", "package visibility `SCOPE`; yes = shared, no = private")
 	return cmd
-}
-
-func sharedFlag(text string) (*bool, error) {
-	yes, no := true, false
-	switch text {
-	case "":
-		return nil, nil
-	case "yes", "true":
-		return &yes, nil
-	case "no", "false":
-		return &no, nil
-	}
-	return nil, usageError("Cannot use value '%s' for shared.", text)
 }
 
 func (a *app) packageGetCommand() *cobra.Command {
@@ -93,73 +75,43 @@ func (a *app) packageGetCommand() *cobra.Command {
 		Use:   "get PACKAGE_NAME [FIELD_FILTER]",
 		Short: "get package",
 		Args:  between(1, 2, "A package name is required."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err == nil {
-				err = a.getPackage(cmd.Context(), c, args, summary)
+		RunE: a.named(func(ctx context.Context, c *client, n name, field []string) error {
+			var got pkg
+			if err := knownField(got, field); err != nil {
+				return err
 			}
-			if err != nil {
-				return because(err, "Unable to get package '%s'", args[0])
+			if err := c.get(ctx, c.entity("packages", n), nil, &got); err != nil {
+				return because(err, "Unable to get package '%s'", n.short())
 			}
-			return nil
-		},
+			if summary {
+				a.packageSummary(&got)
+				return nil
+			}
+			return a.show("package", n.short(), got, field)
+		}),
 	}
 	cmd.Flags().BoolVarP(&summary, "summary", "s", false, "summarize package details; parameters with prefix \"*\" are bound, \"**\" are bound and finalized")
 	return cmd
 }
 
-func (a *app) getPackage(ctx context.Context, c *client, args []string, summary bool) error {
-	n, err := c.parseName(args[0])
-	if err != nil {
-		return err
+func (a *app) packageSummary(p *pkg) {
+	full := "/" + p.Namespace + "/" + p.Name
+	a.summary("package", full, p.Annotations, p.Parameters)
+	for _, act := range p.Actions {
+		a.summary(" action", full+"/"+act.Name, act.Annotations, p.Parameters)
 	}
-	var got pkg
-	if err := c.get(ctx, c.path(n.namespace, append([]string{"packages"}, n.parts()...)...), nil, &got); err != nil {
-		return err
+	for _, feed := range p.Feeds {
+		a.summary(" feed  ", full+"/"+feed.Name, feed.Annotations, p.Parameters)
 	}
-	switch {
-	case summary:
-		full := "/" + got.Namespace + "/" + got.Name
-		a.summary("package", full, got.Annotations, got.Parameters)
-		for _, act := range got.Actions {
-			a.summary(" action", full+"/"+act.Name, act.Annotations, got.Parameters)
-		}
-		for _, feed := range got.Feeds {
-			a.summary(" feed  ", full+"/"+feed.Name, feed.Annotations, got.Parameters)
-		}
-		return nil
-	case len(args) > 1:
-		return a.field("package "+n.entity, got, args[1])
-	}
-	a.ok("got package %s", n.entity)
-	a.json(got)
-	return nil
 }
 
-func (a *app) packageListCommand() *cobra.Command {
-	var f listFlags
-	cmd := &cobra.Command{
-		Use:   "list [NAMESPACE]",
-		Short: "list all packages",
-		Args:  between(0, 1, "An optional namespace is the only valid argument."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
-			namespace, pkg, err := c.collection(args)
-			if err == nil && pkg != "" {
-				err = usageError("'%s' is not a namespace; write it as /NAMESPACE", args[0])
-			}
-			if err != nil {
-				return err
-			}
-			if err := a.listEntities(cmd.Context(), c, "packages", c.path(namespace, "packages"), f); err != nil {
-				return because(err, "Unable to obtain the list of packages for namespace '%s'", namespace)
-			}
-			return nil
-		},
-	}
-	f.add(cmd)
+// packageDeleteCommand has a flag that the original lacks.
+func (a *app) packageDeleteCommand() *cobra.Command {
+	query := url.Values{}
+	cmd := a.deleteCommand("package", "packages", "A package name is required.", query)
+	cmd.Flags().BoolFunc("force", "delete the actions of the package too", func(string) error {
+		query.Set("force", "true")
+		return nil
+	})
 	return cmd
 }

@@ -43,19 +43,3 @@ func sorted(document []byte) json.RawMessage {
 	}
 	return encode(v)
 }
-
-// field prints one top-level member of a document, here the one of what (such as
-// "action hello"), or answers an error if it has none.
-func (a *app) field(what string, document any, name string) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(encode(document), &members); err != nil {
-		return err
-	}
-	value, known := members[name]
-	if !known {
-		return usageError("Invalid field filter '%s'.", name)
-	}
-	a.ok("got %s, displaying field %s", what, name)
-	a.json(value)
-	return nil
-}

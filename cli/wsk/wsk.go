@@ -5,6 +5,7 @@
 package wsk
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -40,9 +41,13 @@ func New(env Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wsk",
 		Short: "Manage functions with the words of OpenWhisk's wsk",
-		Args:  cobra.NoArgs,
+		Args:  noCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	// As cobra's own errors, but with the hint at --help.
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return &Error{Msg: err.Error(), Code: exitGeneral, Usage: true}
+	})
 	f := cmd.PersistentFlags()
 	f.StringVar(&a.flags.apihost, "apihost", "", "whisk API HOST")
 	f.StringVar(&a.flags.apiversion, "apiversion", "", "whisk API VERSION")
@@ -52,18 +57,27 @@ func New(env Env) *cobra.Command {
 	f.BoolVarP(&a.flags.insecure, "insecure", "i", false, "bypass certificate checking")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "verbose output")
 	f.BoolVarP(&a.flags.debug, "debug", "d", false, "debug level output")
-	cmd.AddCommand(a.actionCommand(), a.activationCommand(), a.packageCommand(), a.namespaceCommand(), a.listCommand(), a.propertyCommand())
+	cmd.AddCommand(a.actionCommand(), a.activationCommand(), a.packageCommand(), a.triggerCommand(), a.ruleCommand(),
+		a.namespaceCommand(), a.listCommand(), a.propertyCommand())
 	return cmd
 }
 
 // group is a command that only holds others.
 func group(name, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
+		Use: name, Short: short, Args: noCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(commands...)
 	return cmd
+}
+
+// noCommand refuses words where a command was expected.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &Error{Msg: fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath()), Code: exitGeneral, Usage: true}
 }
 
 // between checks how many arguments a command got, in wsk's words.
