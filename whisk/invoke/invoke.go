@@ -46,7 +46,8 @@ type Config struct {
 	// Owner answers the identity of a namespace, for accepted calls after a
 	// restart: they are stored without the secret. nil: the namespace is gone.
 	Owner func(namespace string) *whisk.Identity
-	// Actions finds the components of sequences and compositions.
+	// Actions finds the components of sequences and compositions. nil: there are
+	// none.
 	Actions Resolver
 }
 
@@ -103,7 +104,11 @@ type request struct {
 	group    *group
 	// durable: the log keeps it until it has a record.
 	durable bool
+	// plain: a conductor is called itself, not its composition.
+	plain bool
 }
+
+func (r *request) composite() bool { return !r.plain && isComposite(r.Action) }
 
 // Invoke carries out a call. A blocking call answers its finished record, or
 // nil if Wait or ctx is over first: the call then runs on and its record
@@ -111,6 +116,10 @@ type request struct {
 // queued. The throttle is Admit, before it; Invoke counts the call in flight and
 // refuses it with the same error if others were admitted at the same moment and
 // were faster. Components of a sequence (Cause) are not refused.
+//
+// A sequence or a conductor is called like any action: with its components it is
+// one call, in one place among those in flight. Its error may also be the 403
+// for components that its caller may not call.
 //
 // What c points to must not change; Payload may, once Invoke has returned. The
 // error is a *whisk.Error.
@@ -120,22 +129,62 @@ func (v *Invoker) Invoke(ctx context.Context, c *Call) (*whisk.Activation, error
 		v.end(r)
 		return nil, tooManyAtOnce(r.inFlight-1, limit)
 	}
+	var k *walk
+	if r.composite() {
+		var err error
+		if k, err = v.newWalk(r); err != nil {
+			v.end(r)
+			return nil, err
+		}
+	}
 	if !c.Blocking {
 		return nil, v.accept(ctx, []*request{r})
 	}
+	if k != nil {
+		return k.attended(ctx), nil
+	}
+	return v.blocking(ctx, r)
+}
+
+// blocking carries out a call that has begun, and waits for its end.
+func (v *Invoker) blocking(ctx context.Context, r *request) (*whisk.Activation, error) {
+	p, err := v.place(r)
+	if err != nil {
+		return nil, err
+	}
+	return v.settle(ctx, r, p)
+}
+
+// placed is a call that has a worker, or waits for one, or has ended at once.
+type placed struct {
+	w   *worker
+	wt  *waiter
+	rec *whisk.Activation
+}
+
+// place takes a worker for a call. With an error, the call has ended.
+func (v *Invoker) place(r *request) (p placed, err error) {
 	if o, bad := v.refuse(&r.Call); bad {
-		return v.recordOnly(r, o), nil
+		p.rec = v.recordOnly(r, o)
+		return p, nil
 	}
-	g, w, wt := v.pool.take(&r.Call, r.received)
-	if g == nil {
+	r.group, p.w, p.wt = v.pool.take(&r.Call, r.received)
+	if r.group == nil {
 		v.end(r)
-		return nil, unavailable()
+		return p, unavailable()
 	}
-	r.group = g
-	if w != nil && v.endsInTime(ctx, r, w) {
-		return v.carry(r, w), nil
+	return p, nil
+}
+
+// settle carries out a call that has been placed, and waits for its end.
+func (v *Invoker) settle(ctx context.Context, r *request, p placed) (*whisk.Activation, error) {
+	if p.rec != nil {
+		return p.rec, nil
 	}
-	return v.await(ctx, r, w, wt)
+	if v.endsInTime(ctx, r, p.w) {
+		return v.carry(r, p.w), nil
+	}
+	return v.await(ctx, r, p.w, p.wt)
 }
 
 func (v *Invoker) begin(c *Call) *request {
@@ -146,7 +195,9 @@ func (v *Invoker) begin(c *Call) *request {
 }
 
 func (v *Invoker) end(r *request) {
-	r.usage.inFlight.Add(-1)
+	if r.usage != nil { // a component has no place of its own
+		r.usage.inFlight.Add(-1)
+	}
 	v.live.done()
 }
 
@@ -158,12 +209,17 @@ const lateness = 100 * time.Millisecond
 // it can run in the goroutine of its caller. A caller that goes away, which ends
 // ctx without a deadline, is not waited for by anyone and may wait itself.
 func (v *Invoker) endsInTime(ctx context.Context, r *request, w *worker) bool {
-	if !w.warm {
+	return endsBefore(ctx, w, r.Action, r.received.Add(r.Wait))
+}
+
+// endsBefore tells whether a call of a that starts now on w surely ends before
+// the time given and before ctx does.
+func endsBefore(ctx context.Context, w *worker, a *whisk.Action, until time.Time) bool {
+	if w == nil || !w.warm {
 		return false
 	}
-	now := time.Now()
-	ends := now.Add(time.Duration(r.Action.Limits.TimeoutMS)*time.Millisecond - lateness)
-	if ends.After(r.received.Add(r.Wait)) {
+	ends := time.Now().Add(timeout(a) - lateness)
+	if ends.After(until) {
 		return false
 	}
 	deadline, ok := ctx.Deadline()
@@ -210,9 +266,7 @@ func (v *Invoker) await(ctx context.Context, r *request, w *worker, wt *waiter) 
 // announce makes a call visible that waits for its turn: who knows its id finds
 // a record from then on.
 func (v *Invoker) announce(r *request) {
-	now := time.Now()
-	f := factsOf(r.Action)
-	v.cfg.Activations.Put(openRecord(&f, &r.Call, now, now.Sub(r.received)).running)
+	v.cfg.Activations.Put(waitingRecord(r))
 }
 
 // detach lets a call go on waiting without its caller.
@@ -264,9 +318,7 @@ func (v *Invoker) keep(r *request, rec *whisk.Activation) {
 
 // recordOnly ends a call that does not run.
 func (v *Invoker) recordOnly(r *request, o outcome) *whisk.Activation {
-	now := time.Now()
-	f := factsOf(r.Action)
-	rec := openRecord(&f, &r.Call, now, now.Sub(r.received)).close(&o, 0, -1)
+	rec := unrunRecord(r, &o)
 	v.keep(r, rec)
 	v.end(r)
 	return rec
@@ -283,6 +335,22 @@ func (v *Invoker) refuse(c *Call) (outcome, bool) {
 		return failed(whisk.WhiskError, msgProvision), true
 	}
 	return outcome{}, false
+}
+
+// resolve finds a component of a sequence or composition.
+func (v *Invoker) resolve(caller *whisk.Identity, n whisk.FullName) (*whisk.Resolved, error) {
+	if v.cfg.Actions == nil {
+		return nil, whisk.NotFound()
+	}
+	return v.cfg.Actions.Resolve(caller, n)
+}
+
+// sequenceLength is how many actions a sequence or composition may call.
+func (v *Invoker) sequenceLength() int {
+	if v.cfg.Limits == nil {
+		return 50
+	}
+	return v.cfg.Limits.SequenceLength
 }
 
 func unavailable() error {

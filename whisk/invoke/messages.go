@@ -1,6 +1,10 @@
 package invoke
 
-import "fmt"
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
 
 // Texts that clients see. Those of OpenWhisk are exact.
 const (
@@ -14,6 +18,12 @@ const (
 	msgSystemLimit  = "Action limit exceeded the system limit."
 	msgUnavailable  = "The server is currently unavailable (because it is overloaded or down for maintenance)."
 	msgLogsMissing  = "The action did not initialize or run as expected. Log data might be missing."
+
+	msgComponentMissing   = "Sequence component does not exist."
+	msgSequenceTooLong    = "Too many actions in the sequence."
+	msgSequenceFailed     = "Sequence failed."
+	msgCompositionTooLong = "Too many actions in the composition."
+	msgCompositionFailed  = "Activation failure during composition."
 
 	// OpenWhisk has no counterpart to these.
 	msgRunFailed   = "The platform failed while it ran the action."
@@ -42,6 +52,30 @@ func msgInitFailed(body []byte) string {
 		return "The action failed during initialization."
 	}
 	return "The action failed during initialization: " + string(body)
+}
+
+func msgSequenceLate(id string) string {
+	return "Timeout reached when retrieving activation " + id + " for sequence component."
+}
+
+func msgCompositionLate(id string) string {
+	return "Timeout reached when retrieving activation " + id + " during composition."
+}
+
+func msgTargetMalformed(value []byte) string {
+	var compact bytes.Buffer
+	if json.Compact(&compact, value) == nil {
+		value = compact.Bytes()
+	}
+	return "Failed to parse action name from json value " + string(value) + " during composition."
+}
+
+func msgTargetMissing(path string) string {
+	return "Failed to resolve action with name '" + path + "' during composition."
+}
+
+func msgTargetDenied(path string) string {
+	return "Failed entitlement check for action with name '" + path + "' during composition."
 }
 
 func msgInvalidResponse(body []byte) string {

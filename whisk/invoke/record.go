@@ -31,6 +31,13 @@ var (
 	jsonSequence = json.RawMessage(`"sequence"`)
 )
 
+func jsonBool(b bool) json.RawMessage {
+	if b {
+		return jsonTrue
+	}
+	return jsonFalse
+}
+
 // record is the two records of one call: the one that is visible while it runs,
 // and the one that replaces it.
 type record struct {
@@ -50,14 +57,24 @@ type endedRecord struct {
 func openRecord(f *facts, c *Call, start time.Time, waited time.Duration) record {
 	rec := record{running: new(whisk.Activation), ended: new(endedRecord)}
 	list := append(rec.ended.annotations[:0], f.path, f.kind, f.limits, whisk.KeyValue{Key: "waitTime", Value: milliseconds(waited)})
+	rec.ended.Annotations = appendReach(list, c)
+	*rec.running = runningRecord(c, start, rec.ended.Annotations)
+	return rec
+}
+
+// appendReach appends how the call came to its action.
+func appendReach(list whisk.KeyValues, c *Call) whisk.KeyValues {
 	if c.Cause != "" {
 		list = append(list, whisk.KeyValue{Key: "causedBy", Value: jsonSequence})
 	}
 	if c.Binding != "" {
 		list = append(list, whisk.KeyValue{Key: "binding", Value: whisk.AppendString(nil, c.Binding)})
 	}
-	rec.ended.Annotations = list
-	*rec.running = whisk.Activation{
+	return list
+}
+
+func runningRecord(c *Call, start time.Time, list whisk.KeyValues) whisk.Activation {
+	return whisk.Activation{
 		Namespace:   c.Caller.Namespace,
 		Name:        c.Action.Name,
 		Version:     c.Action.Version,
@@ -68,7 +85,6 @@ func openRecord(f *facts, c *Call, start time.Time, waited time.Duration) record
 		Response:    whisk.Response{Status: whisk.Running},
 		Annotations: list[:len(list):len(list)],
 	}
-	return rec
 }
 
 // close makes the record of the ended call. initTime is negative if there was
@@ -76,11 +92,7 @@ func openRecord(f *facts, c *Call, start time.Time, waited time.Duration) record
 func (rec record) close(o *outcome, took, initTime time.Duration) *whisk.Activation {
 	a := &rec.ended.Activation
 	list := a.Annotations
-	timeout := jsonFalse
-	if o.timedOut {
-		timeout = jsonTrue
-	}
-	list = append(list, whisk.KeyValue{Key: "timeout", Value: timeout})
+	list = append(list, whisk.KeyValue{Key: "timeout", Value: jsonBool(o.timedOut)})
 	if initTime >= 0 {
 		list = append(list, whisk.KeyValue{Key: "initTime", Value: milliseconds(initTime)})
 	}
@@ -95,6 +107,32 @@ func (rec record) close(o *outcome, took, initTime time.Duration) *whisk.Activat
 		a.Response.Size = &rec.ended.size
 	}
 	return a
+}
+
+// waitingRecord is what is visible of a call that waits for its turn.
+func waitingRecord(r *request) *whisk.Activation {
+	now := time.Now()
+	waited := now.Sub(r.received)
+	if r.composite() {
+		f := frame{call: &r.Call}
+		f.open(now, waited)
+		return f.running
+	}
+	f := factsOf(r.Action)
+	return openRecord(&f, &r.Call, now, waited).running
+}
+
+// unrunRecord is the record of a call that does not run.
+func unrunRecord(r *request, o *outcome) *whisk.Activation {
+	now := time.Now()
+	waited := now.Sub(r.received)
+	if r.composite() {
+		f := frame{call: &r.Call}
+		f.open(now, waited)
+		return f.close(whisk.Response{Status: o.status, Result: o.result})
+	}
+	f := factsOf(r.Action)
+	return openRecord(&f, &r.Call, now, waited).close(o, 0, -1)
 }
 
 func milliseconds(d time.Duration) json.RawMessage {

@@ -1,0 +1,240 @@
+package invoke
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"millrace/whisk"
+)
+
+// maxDepth bounds how deep sequences and compositions stand in one another. The
+// budget of compositions alone ends before, so that only sequences that came to
+// call themselves, and mixtures of both, come this deep.
+const maxDepth = 256
+
+// componentGrace is by how much a component may outlast its time limit, for
+// waiting for an instance and initialising it, before its composite gives it up.
+const componentGrace = time.Minute
+
+// isComposite tells whether an action is carried out as calls of others: a
+// sequence, or a conductor, which makes a composition.
+func isComposite(a *whisk.Action) bool { return isSequence(a) || isConductor(a) }
+
+func isSequence(a *whisk.Action) bool { return a.Exec.Kind == whisk.KindSequence }
+
+func isConductor(a *whisk.Action) bool {
+	return !isSequence(a) && whisk.Truthy(a.Annotations.Find("conductor"))
+}
+
+// script decides what a composite calls.
+type script interface {
+	// next hears how the call before ended, nil at first, and answers the next.
+	next(last *report) step
+}
+
+// step is a call to make, or the end of the composite.
+type step struct {
+	target  *whisk.Resolved // nil: the end
+	payload json.RawMessage
+	// plain calls a conductor itself, not its composition.
+	plain bool
+	end   whisk.Response
+}
+
+func endWith(status whisk.Status, text string) step {
+	o := failed(status, text)
+	return step{end: whisk.Response{Status: o.status, Result: o.result}}
+}
+
+// report is how a component's call ended: its record, or why there is none.
+type report struct {
+	id  string
+	rec *whisk.Activation
+	err error // errLate, or that of a platform that stops
+}
+
+var errLate = errors.New("the component has not ended in time")
+
+// walk is a composite call on its way, with the composites within it. They stand
+// on a stack of their own: nesting costs no goroutines, and another goroutine can
+// go on with the walk between two calls. All components run in the one place
+// among its namespace's calls in flight that the whole call has.
+type walk struct {
+	v     *Invoker
+	top   *request
+	stack []*frame // the innermost is the last
+	last  *report
+	// record is the whole call's, once the walk is over.
+	record *whisk.Activation
+}
+
+// newWalk makes the walk of a composite call. The error, a *whisk.Error with
+// status 403, names components of a sequence that its caller may not call.
+func (v *Invoker) newWalk(r *request) (*walk, error) {
+	k := &walk{v: v, top: r}
+	target := &whisk.Resolved{Action: r.Action, Inherited: r.Inherited, Binding: r.Binding}
+	s := k.script(target, r.Payload)
+	k.stack = []*frame{{call: &r.Call, script: s}}
+	if s, ok := s.(*sequence); ok {
+		return k, s.denied()
+	}
+	return k, nil
+}
+
+// script makes the script of a composite that the innermost one calls.
+func (k *walk) script(target *whisk.Resolved, payload json.RawMessage) script {
+	var outer script
+	if n := len(k.stack); n > 0 {
+		outer = k.stack[n-1].script
+	}
+	if isSequence(target.Action) {
+		return newSequence(k.v, k.top.Caller, target.Action, payload, outer)
+	}
+	return newComposition(k.v, k.top.Caller, target, payload, outer)
+}
+
+// begin makes the call visible.
+func (k *walk) begin() {
+	now := time.Now()
+	k.stack[0].open(now, now.Sub(k.top.received))
+	k.v.cfg.Activations.Put(k.stack[0].running)
+}
+
+// next answers the next call of an action that is no composite, or nil when the
+// walk is over.
+func (k *walk) next() *request {
+	for {
+		f := k.stack[len(k.stack)-1]
+		s := f.script.next(k.last)
+		k.last = nil
+		switch {
+		case s.target == nil:
+			if k.pop(s.end); len(k.stack) == 0 {
+				return nil
+			}
+		case s.plain || !isComposite(s.target.Action):
+			return k.request(f, &s)
+		default:
+			k.push(f, &s)
+		}
+	}
+}
+
+// call makes a call that f makes.
+func (k *walk) call(f *frame, s *step) Call {
+	return Call{
+		ID: NewID(), TransactionID: k.top.TransactionID, Caller: k.top.Caller,
+		Action: s.target.Action, Inherited: s.target.Inherited, Binding: s.target.Binding,
+		Payload: s.payload, Cause: f.call.ID, Blocking: true,
+		Wait: timeout(s.target.Action) + componentGrace,
+	}
+}
+
+func (k *walk) request(f *frame, s *step) *request {
+	k.v.live.add()
+	return &request{Call: k.call(f, s), received: time.Now(), plain: s.plain}
+}
+
+func (k *walk) push(f *frame, s *step) {
+	c := k.call(f, s)
+	inner := &frame{call: &c, script: k.script(s.target, s.payload)}
+	if len(k.stack) >= maxDepth {
+		inner.script = tooDeep{inner.script}
+	}
+	inner.open(time.Now(), 0)
+	k.v.cfg.Activations.Put(inner.running)
+	k.stack = append(k.stack, inner)
+}
+
+// tooDeep is the script of a composite that must not begin.
+type tooDeep struct{ script }
+
+func (d tooDeep) next(*report) step {
+	if _, ok := d.script.(*sequence); ok {
+		return endWith(whisk.ApplicationError, msgSequenceTooLong)
+	}
+	return endWith(whisk.ApplicationError, msgCompositionTooLong)
+}
+
+// pop ends the innermost composite, and the walk if it was the last.
+func (k *walk) pop(end whisk.Response) {
+	n := len(k.stack) - 1
+	f := k.stack[n]
+	k.stack[n] = nil
+	k.stack = k.stack[:n]
+	rec := f.close(end)
+	if n == 0 {
+		k.record = rec
+		k.v.keep(k.top, rec)
+		k.v.end(k.top)
+		return
+	}
+	k.v.cfg.Activations.Put(rec)
+	k.hear(rec.ID, f.memoryMB, rec, nil)
+}
+
+// hear notes how a call of the innermost composite ended: with rec, or nil if
+// it was given up.
+func (k *walk) hear(id string, memoryMB int, rec *whisk.Activation, err error) {
+	if rec == nil && err == nil {
+		err = errLate
+	}
+	k.last = &report{id: id, rec: rec, err: err}
+	k.stack[len(k.stack)-1].note(k.last, memoryMB)
+}
+
+func (k *walk) ended(c *request, rec *whisk.Activation, err error) {
+	k.hear(c.ID, c.Action.Limits.MemoryMB, rec, err)
+}
+
+// attended carries out a blocking call: in the goroutine of its caller as long as
+// every component surely ends before the caller's wait does, else in one of its
+// own. It answers nil if the wait is over first.
+func (k *walk) attended(ctx context.Context) *whisk.Activation {
+	k.begin()
+	until := k.top.received.Add(k.top.Wait)
+	for c := k.next(); c != nil; c = k.next() {
+		p, err := k.v.place(c)
+		if err == nil && p.rec == nil {
+			if !endsBefore(ctx, p.w, c.Action, until) {
+				return k.leave(ctx, c, p)
+			}
+			p.rec = k.v.carry(c, p.w)
+		}
+		k.ended(c, p.rec, err)
+	}
+	return k.record
+}
+
+// leave goes on with a walk, whose next call has been placed, in another
+// goroutine. It answers nil if the caller's wait is over first.
+func (k *walk) leave(ctx context.Context, c *request, p placed) *whisk.Activation {
+	timer := time.NewTimer(time.Until(k.top.received.Add(k.top.Wait)))
+	defer timer.Stop()
+	c.Payload = bytes.Clone(c.Payload) // at first it is the caller's
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		rec, err := k.v.settle(context.Background(), c, p)
+		k.ended(c, rec, err)
+		k.rest()
+	}()
+	select {
+	case <-over:
+		return k.record
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// rest goes on with a walk to its end.
+func (k *walk) rest() {
+	for c := k.next(); c != nil; c = k.next() {
+		rec, err := k.v.blocking(context.Background(), c)
+		k.ended(c, rec, err)
+	}
+}

@@ -1,0 +1,77 @@
+package invoke
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"millrace/whisk"
+)
+
+// frame is a composite of a walk: what it does and what its record will say.
+type frame struct {
+	call    *Call
+	script  script
+	running *whisk.Activation
+
+	logs     []string // ids of what it called
+	duration int64    // ms: of all of them
+	end      int64    // of the last one, ms since 1970
+	memoryMB int      // the largest of them
+}
+
+// open makes the record of a composite that begins now.
+func (f *frame) open(now time.Time, waited time.Duration) {
+	c := f.call
+	list := make(whisk.KeyValues, 0, 8)
+	list = append(list,
+		whisk.KeyValue{Key: "limits", Value: compositeLimits(c.Action, c.Action.Limits.MemoryMB)},
+		whisk.KeyValue{Key: "path", Value: whisk.AppendString(nil, c.Action.Path())},
+		whisk.KeyValue{Key: "kind", Value: jsonSequence},
+		whisk.KeyValue{Key: "waitTime", Value: milliseconds(waited)},
+		whisk.KeyValue{Key: "topmost", Value: jsonBool(c.Cause == "")},
+	)
+	if isConductor(c.Action) {
+		f.memoryMB = c.Action.Limits.MemoryMB
+		list = append(list, whisk.KeyValue{Key: "conductor", Value: jsonTrue})
+	}
+	running := runningRecord(c, now, appendReach(list, c))
+	f.running = &running
+}
+
+// note counts a call that has ended.
+func (f *frame) note(r *report, memoryMB int) {
+	f.logs = append(f.logs, r.id)
+	if r.rec == nil {
+		return
+	}
+	f.duration += r.rec.Duration
+	f.end = r.rec.End
+	f.memoryMB = max(f.memoryMB, memoryMB)
+}
+
+// close makes the record of the composite that has ended.
+func (f *frame) close(response whisk.Response) *whisk.Activation {
+	rec := new(whisk.Activation)
+	*rec = *f.running
+	rec.Response = response
+	rec.Logs = f.logs
+	rec.Duration = f.duration
+	if rec.End = f.end; rec.End == 0 {
+		rec.End = max(rec.Start, time.Now().UnixMilli())
+	}
+	if f.memoryMB != 0 && f.memoryMB != f.call.Action.Limits.MemoryMB {
+		rec.Annotations = append(make(whisk.KeyValues, 0, len(rec.Annotations)), rec.Annotations...)
+		rec.Annotations[0].Value = compositeLimits(f.call.Action, f.memoryMB)
+	}
+	return rec
+}
+
+// compositeLimits are an action's limits with another memory. How many calls its
+// instances take says nothing about a composite, which has none.
+func compositeLimits(a *whisk.Action, memoryMB int) json.RawMessage {
+	b := strconv.AppendInt([]byte(`{"timeout":`), int64(a.Limits.TimeoutMS), 10)
+	b = strconv.AppendInt(append(b, `,"memory":`...), int64(memoryMB), 10)
+	b = strconv.AppendInt(append(b, `,"logs":`...), int64(a.Limits.LogsMB), 10)
+	return append(b, `,"concurrency":1}`...)
+}
