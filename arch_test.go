@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"whisk/runtime":         {"whisk/runtime"},
 	"whisk/runtime/builtin": {"whisk"},
 	"whisk/tenant":          {"whisk", "store"},
+	"whisk/operator":        {"whisk"},
 	"whisk/web":             {"whisk"},
 	"whisk/apis":            {"whisk", "store"},
 	"whisk/feed":            {"whisk", "store"},

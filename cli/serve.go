@@ -41,7 +41,7 @@ a second one stops it at once.`,
 	flags.StringVarP(&f.file, "config", "c", "", "the config.yaml `FILE`: APISIX's key names, with functions: and console: beside them")
 	flags.StringVar(&f.data, "data", "", "the data `FOLDER` (default: millrace in the user's state folder)")
 	flags.BoolVar(&f.ephemeral, "ephemeral", false, "keep nothing: all state is in memory")
-	flags.StringSliceVar(&f.roles, "roles", nil, "the roles to start, joined by commas: gateway, admin, functions, console (default: all)")
+	flags.StringSliceVar(&f.roles, "roles", nil, "the roles to start, joined by commas: gateway, admin, functions, operator, console (default: all)")
 	flags.StringVar(&f.isolation, "isolation", "", "how actions are shut in: auto (what the machine allows), require (all of it or do not start) or off")
 	flags.BoolVar(&f.insecure, "insecure-well-known-keys", false, "accept the well-known keys from other machines too")
 	return cmd
@@ -158,6 +158,9 @@ func greet(out io.Writer, s *server.Server, cfg *config.Config) {
 		if k.Generated {
 			fmt.Fprintf(out, "Admin key %q made for this run: %s\n", k.Name, k.Key)
 		}
+	}
+	if file := s.OperatorKeyFile(); file != "" {
+		fmt.Fprintln(out, "The key of the operator API is in "+file)
 	}
 	if status.Credentials != "" {
 		fmt.Fprintln(out, status.Credentials)

@@ -37,6 +37,7 @@ type Config struct {
 	Gateway   Gateway
 	Admin     Admin
 	Functions Functions
+	Operator  Operator
 	Console   Console
 
 	// Warnings name the keys that are known but have no effect here with their
@@ -50,6 +51,7 @@ type Role string
 // The roles, in starting order.
 const (
 	RoleFunctions Role = "functions"
+	RoleOperator  Role = "operator"
 	RoleGateway   Role = "gateway"
 	RoleAdmin     Role = "admin"
 	RoleConsole   Role = "console"
@@ -57,7 +59,7 @@ const (
 
 // AllRoles answers every role in starting order.
 func AllRoles() []Role {
-	return []Role{RoleFunctions, RoleGateway, RoleAdmin, RoleConsole}
+	return []Role{RoleFunctions, RoleOperator, RoleGateway, RoleAdmin, RoleConsole}
 }
 
 // Has tells whether the process plays a role.
@@ -188,7 +190,10 @@ type Functions struct {
 	Listen           []Listener
 	APIGatewayListen []Listener
 	Users            []User
-	Limits           Limits
+	// MasterKey, in hex, seals secrets in the store; MasterKeyFile is a file with
+	// it. Both empty: the file master.key in the data folder, made at first start.
+	MasterKey, MasterKeyFile string
+	Limits                   Limits
 	// Memory in bytes is the budget of all instances; 0: chosen at start from
 	// what the machine has.
 	Memory int64
@@ -234,6 +239,15 @@ type Limits struct {
 	MaxBlockingWait                                          time.Duration
 }
 
+// Operator configures the API for namespaces, their keys and limits. It is served
+// beside the functions API.
+type Operator struct {
+	Listen Listener
+	// Key is what clients must know, KeyFile a file with it. Both empty: the file
+	// operator.key in the data folder, made at first start.
+	Key, KeyFile string
+}
+
 // Console configures the dashboard.
 type Console struct {
 	Listen []Listener
@@ -259,6 +273,7 @@ func Default() *Config {
 			APIVersion:  "v3",
 		},
 		Functions: defaultFunctions(),
+		Operator:  Operator{Listen: loopback(3235)},
 		Console:   Console{Listen: []Listener{loopback(3232)}},
 	}
 }

@@ -154,7 +154,7 @@ deployment: {role: control_plane, admin: {admin_listen: {port: 0}}}
 	want := []any{wantListen, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.0.1/32")},
 		"127.0.0.1:9099", "0.0.0.0:0", g.TLS.MaxVersion, false,
 		[]AdminKey{{Name: "a", Key: "old", Role: "viewer"}}, 0, "127.0.0.1:0", int64(10 << 20), time.Minute,
-		5, 1000, 5 * time.Second, []Role{RoleFunctions, RoleAdmin, RoleConsole}}
+		5, 1000, 5 * time.Second, []Role{RoleFunctions, RoleOperator, RoleAdmin, RoleConsole}}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Error(diff)
 	}
@@ -187,6 +187,24 @@ functions:
 		int64(128 << 20), 10 * time.Minute, 60, 1000}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestKeysOfOurOwn(t *testing.T) {
+	hex, long := strings.Repeat("0a", 32), strings.Repeat("k", 32)
+	c := mustParse(t, `
+functions: {master_key: "${{MASTER}}"}
+operator: {listen: "0.0.0.0:4000", key_file: /run/operator}
+`, map[string]string{"MASTER": hex})
+	if c.Functions.MasterKey != hex || c.Operator.KeyFile != "/run/operator" || c.Operator.Listen.Address() != "0.0.0.0:4000" || c.Operator.Listen.Network != "tcp" {
+		t.Errorf("%+v, %+v", c.Functions, c.Operator)
+	}
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "keys of namespaces would travel in clear") {
+		t.Errorf("warnings %q", c.Warnings)
+	}
+	c = mustParse(t, "operator: {listen: 4000, key: "+long+"}", nil)
+	if c.Operator.Key != long || c.Operator.Listen.Address() != "127.0.0.1:4000" || len(c.Warnings) != 0 {
+		t.Errorf("%+v, warnings %q", c.Operator, c.Warnings)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 // finish applies what depends on several keys, and checks them against each other.
 func (k *keys) finish(d *decoder) {
 	k.finishFunctions(d)
+	k.finishKeys(d)
 	k.finishListeners()
 	k.finishRoles(d)
 	if at, ok := d.given["apisix.ssl"]; ok && k.c.Gateway.TLS.Enabled {
@@ -22,6 +23,21 @@ func (k *keys) finish(d *decoder) {
 	if a := k.c.Admin; !a.KeyRequired && k.c.Has(RoleAdmin) && !a.Listen.Loopback() && !onlyLoopback(a.AllowFrom) {
 		d.warnings = append(d.warnings, fmt.Sprintf("%s: deployment.admin.admin_key_required is false: whoever reaches %s can change every route",
 			d.file, a.Listen.Address()))
+	}
+}
+
+// finishKeys refuses two sources for one key, and warns of keys that travel in clear.
+func (k *keys) finishKeys(d *decoder) {
+	f, o := &k.c.Functions, &k.c.Operator
+	if f.MasterKey != "" && f.MasterKeyFile != "" {
+		d.fail(d.given["functions.master_key_file"], "functions.master_key_file", "functions.master_key is given too; leave out one of them")
+	}
+	if o.Key != "" && o.KeyFile != "" {
+		d.fail(d.given["operator.key_file"], "operator.key_file", "operator.key is given too; leave out one of them")
+	}
+	if k.c.Has(RoleOperator) && !o.Listen.Loopback() {
+		d.warnings = append(d.warnings, fmt.Sprintf("%s: operator.listen: keys of namespaces would travel in clear between other machines and %s: put a TLS proxy before it",
+			d.file, o.Listen.Address()))
 	}
 }
 
@@ -55,7 +71,7 @@ func (k *keys) finishListeners() {
 			all[i].Network = networkFor(all[i].Addr.Addr(), network)
 		}
 	}
-	for _, l := range []*Listener{&c.Admin.Listen, &c.Gateway.Control.Listen} {
+	for _, l := range []*Listener{&c.Admin.Listen, &c.Gateway.Control.Listen, &c.Operator.Listen} {
 		l.Network = networkFor(l.Addr.Addr(), network)
 	}
 }

@@ -37,7 +37,12 @@ func (k *keys) table() object {
 			"format": oneOf(&c.Log.Format, "auto", "text", "json"),
 		},
 		"functions": k.functions(),
-		"console":   object{"listen": listeners(&c.Console.Listen, loopback(3232))},
+		"operator": object{
+			"listen":   listener(&c.Operator.Listen),
+			"key":      operatorKey(&c.Operator.Key),
+			"key_file": text(&c.Operator.KeyFile),
+		},
+		"console": object{"listen": listeners(&c.Console.Listen, loopback(3232))},
 
 		"apisix":       k.apisix(),
 		"nginx_config": k.nginx(),
@@ -58,6 +63,8 @@ func (k *keys) functions() object {
 		"listen":             listeners(&f.Listen, loopback(3233)),
 		"api_gateway_listen": notYet(listeners(&f.APIGatewayListen, loopback(3234))),
 		"users":              users(&f.Users),
+		"master_key":         masterKey(&f.MasterKey),
+		"master_key_file":    text(&f.MasterKeyFile),
 		"memory":             autoSize(&f.Memory),
 		"isolation":          oneOf(&f.Isolation, "auto", "require", "off"),
 		"runtimes":           programs(&f.Runtimes, "nodejs", "python"),

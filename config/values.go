@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"millrace/internal/sealed"
 )
 
 // ParseRoles reads role names, given one by one or joined by commas.
@@ -26,7 +28,7 @@ func ParseRoles(names []string) ([]Role, error) {
 		}
 	}
 	for r := range wanted {
-		return nil, fmt.Errorf("unknown role %q; the roles are functions, gateway, admin and console", r)
+		return nil, fmt.Errorf("unknown role %q; the roles are functions, operator, gateway, admin and console", r)
 	}
 	return out, nil
 }
@@ -171,6 +173,26 @@ func secret(to *string) field {
 			return
 		}
 		*to = n.Value
+	})
+}
+
+// operatorKey is a key that is too long to be guessed.
+func operatorKey(to *string) field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		secret(to).decode(d, key, n)
+		if len(n.Value) < 32 {
+			d.fail(n, key, "want a key of at least 32 characters, such as openssl rand -hex 32 makes")
+		}
+	})
+}
+
+// masterKey is a key of internal/sealed.
+func masterKey(to *string) field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		secret(to).decode(d, key, n)
+		if _, err := sealed.ParseKey(n.Value); err != nil {
+			d.fail(n, key, "%s", err)
+		}
 	})
 }
 

@@ -19,7 +19,6 @@ import (
 	"millrace/whisk/runtime"
 	"millrace/whisk/runtime/builtin"
 	"millrace/whisk/runtime/process"
-	"millrace/whisk/tenant"
 )
 
 // functions is the functions platform of this process.
@@ -47,8 +46,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		return err
 	}
 	limits := systemLimits(&cfg.Limits)
-	tenants, err := tenant.New(identities(cfg.Users), limits.Namespace)
-	if err != nil {
+	if err := s.openTenants(ctx, &limits); err != nil {
 		return err
 	}
 	invoker, err := invoke.New(invoke.Config{
@@ -62,7 +60,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		MaxResultBytes: int(cfg.Limits.MaxResult),
 		APIHost:        urlOf(listeners[0]),
 		Limits:         &limits,
-		Owner:          tenants.Namespace,
+		Owner:          s.tenants.Namespace,
 		Actions:        entities,
 	})
 	if err != nil {
@@ -84,7 +82,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		Invoker:     invoker,
 		Manifest:    manifest,
 		Limits:      limits,
-		Identities:  tenants,
+		Identities:  s.tenants,
 		WellKnown:   len(s.cfg.WellKnownUsers()) > 0 && !s.cfg.InsecureWellKnownKeys,
 		Build:       s.opt.Built.UTC().Format(time.RFC3339),
 		Buildno:     s.opt.Version,

@@ -1,5 +1,5 @@
 // Package server builds the roles that the configuration names (functions,
-// gateway, admin, console), starts them in order and stops them in reverse.
+// operator, gateway, admin, console), starts them in order and stops them in reverse.
 package server
 
 import (
@@ -15,6 +15,8 @@ import (
 
 	"millrace/config"
 	"millrace/console"
+	"millrace/internal/sealed"
+	"millrace/whisk/tenant"
 )
 
 // Options are what a Server needs beside its configuration.
@@ -33,9 +35,13 @@ type Server struct {
 	state *state
 	parts []part // in starting order
 
-	functions *functions // nil without the role
+	sealer    *sealed.Sealer   // of secrets in the store; nil without the role functions
+	tenants   *tenant.Registry // likewise
+	functions *functions       // likewise
 	gateway   *gatewayRole
 	status    console.Status
+
+	operatorKeyFile string
 }
 
 // part is a piece that runs as long as the server.
@@ -75,6 +81,7 @@ func (s *Server) open(ctx context.Context) error {
 		open func(context.Context) error
 	}{
 		{config.RoleFunctions, s.openFunctions},
+		{config.RoleOperator, s.openOperator},
 		{config.RoleGateway, s.openGateway},
 		{config.RoleAdmin, s.openAdmin},
 		{config.RoleConsole, s.openConsole},

@@ -25,10 +25,14 @@ import (
 //	<data>/blobs        action code
 //	<data>/activations  records and accepted calls
 //	<data>/run          what running instances need, cleaned at start
+//	<data>/master.key   seals secrets in the store
+//	<data>/operator.key opens the operator API
 type state struct {
 	store       store.Store
 	blobs       blob.Store
 	activations activation.Log
+	// dir is the data folder; empty if there is none.
+	dir string
 	// run is a folder for instances; empty for a temporary one.
 	run string
 }
@@ -41,7 +45,7 @@ func openState(cfg *config.Config, log *slog.Logger) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{run: filepath.Join(dir, "run")}
+	s := &state{dir: dir, run: filepath.Join(dir, "run")}
 	if s.store, err = storedisk.Open(filepath.Join(dir, "store"), log); err != nil {
 		return nil, err
 	}

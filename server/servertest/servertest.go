@@ -19,10 +19,13 @@ const (
 	GuestKey = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP"
 )
 
+// OperatorKey opens the operator API.
+const OperatorKey = "an operator key for nothing but tests"
+
 // Site is a running server. The addresses are base URLs, http://127.0.0.1:port;
 // one of a role that does not run is empty.
 type Site struct {
-	Gateway, Control, Admin, Functions, Console string
+	Gateway, Control, Admin, Functions, Operator, Console string
 }
 
 // Start starts every role, keeping nothing unless change sets Data, and stops
@@ -40,6 +43,7 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 	cfg.Admin.Listen = free
 	cfg.Functions.Listen = []config.Listener{free}
 	cfg.Functions.APIGatewayListen = []config.Listener{free}
+	cfg.Operator.Listen, cfg.Operator.Key = free, OperatorKey
 	cfg.Console.Listen = []config.Listener{free}
 	for _, c := range change {
 		c(cfg)
@@ -69,6 +73,8 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 			site.Admin = a.URL
 		case role == config.RoleFunctions:
 			site.Functions = a.URL
+		case role == config.RoleOperator:
+			site.Operator = a.URL
 		case role == config.RoleConsole:
 			site.Console = a.URL
 		}
