@@ -62,8 +62,14 @@ func (e *ExecPut) in(namespace string) Exec {
 
 // componentParameters is the one parameter that a sequence has.
 func componentParameters(components []string) KeyValues {
-	value, _ := json.Marshal(components) // texts only: cannot fail
-	return KeyValues{{Key: "_actions", Value: value}}
+	value := []byte{'['}
+	for i, c := range components {
+		if i > 0 {
+			value = append(value, ',')
+		}
+		value = AppendString(value, c)
+	}
+	return KeyValues{{Key: "_actions", Value: append(value, ']')}}
 }
 
 func (p *ActionPut) annotations(old *Action, kind string) KeyValues {
@@ -107,8 +113,7 @@ func (p *PackagePut) Apply(old *Package, namespace, name string, now time.Time) 
 		k.Binding = p.Binding.in(namespace)
 	}
 	if k.Binding != nil {
-		value, _ := json.Marshal(k.Binding) // two texts: cannot fail
-		k.Annotations = k.Annotations.With(AnnotationBinding, value)
+		k.Annotations = k.Annotations.With(AnnotationBinding, k.Binding.json())
 	}
 	return k
 }

@@ -34,5 +34,12 @@ func (n PackageName) in(namespace string) *PackageName {
 	return &n
 }
 
+// json is n as an annotation shows it.
+func (n PackageName) json() []byte {
+	b := AppendString([]byte(`{"namespace":`), n.Namespace)
+	b = AppendString(append(b, `,"name":`...), n.Name)
+	return append(b, '}')
+}
+
 // Path is ns/name.
 func (n PackageName) Path() string { return n.Namespace + "/" + n.Name }

@@ -231,7 +231,7 @@ func TestUnreadableEntitiesAreLeftOut(t *testing.T) {
 	s := storemem.New()
 	for key, value := range map[string]string{
 		prefix + "guest/broken":  "{",
-		prefix + "guest/future":  `{"type":"trigger","entity":{}}`,
+		prefix + "guest/future":  `{"type":"schedule","entity":{}}`,
 		prefix + "guest/a/b/c/d": `{"type":"action","entity":{}}`,
 		prefix + "guest/good":    `{"type":"action","entity":{"version":"0.0.1"}}`,
 	} {
@@ -338,6 +338,18 @@ func BenchmarkPackageOf100000(b *testing.B) {
 		if l := c.ListActions("guest", "none", 0, 200); len(l) != 0 {
 			b.Fatal(len(l))
 		}
+	}
+}
+
+// What an update of one of many costs must not depend on how many they are.
+func BenchmarkUpdateOneOf100000(b *testing.B) {
+	c := many(b, 100_000)
+	next := int64(100_000)
+	for b.Loop() {
+		next++
+		a := action("guest", "", fmt.Sprint("a", next*7919%100_000), next)
+		a.Revision = next
+		c.applyOwn("guest", entryOf(a))
 	}
 }
 
