@@ -9,7 +9,7 @@ import (
 // Change is what Apply does in one write.
 type Change struct {
 	// Accept queues calls. One with the id of a call that is queued takes its
-	// place and has not started.
+	// place and has not started; the record that says it runs goes.
 	Accept []Accepted
 	// Records are put.
 	Records []*whisk.Activation

@@ -75,7 +75,7 @@ func Record(namespace string, n int, start int64) *whisk.Activation {
 	size := 8
 	return &whisk.Activation{
 		Namespace: namespace, Name: "hello", Version: "0.0.1", Subject: namespace,
-		ID: ID(n), Start: start, End: start + 12, Duration: 12, Cause: ID(n + 1),
+		ID: ID(n), Start: start, End: start + 12, Cause: ID(n + 1),
 		Response: whisk.Response{
 			Status: whisk.Success,
 			Result: json.RawMessage(`{"text":"` + strings.Repeat("lorem ipsum ", 40) + `"}`),

@@ -40,6 +40,9 @@ func testRequeued(t *testing.T, l log) {
 	calls[0].Call = []byte("second attempt")
 	apply(t, l, activation.Change{Accept: calls[:1], Records: []*whisk.Activation{attempt}})
 	equal(t, "accepted calls", pending(t, l), calls)
+	if _, err := l.Get(t.Context(), "guest", ID(1)); !errors.Is(err, activation.ErrNotFound) {
+		t.Errorf("the record of a call that waits again: %v", err)
+	}
 	equal(t, "the attempt", get(t, l, "guest", attempt.ID), attempt)
 	if got, err := l.Call(t.Context(), ID(1)); err != nil || string(got.Call) != "second attempt" || got.Started {
 		t.Errorf("the call is %+v (%v)", got, err)

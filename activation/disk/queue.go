@@ -82,10 +82,11 @@ func (l *Log) applied(c *activation.Change, forgotten map[string]uint64) {
 			delete(l.calls, id)
 		}
 	}
+	for i := range c.Accept { // it does not run any more
+		l.forgetRunning(&whisk.Activation{Namespace: c.Accept[i].Namespace, ID: c.Accept[i].ID})
+	}
 	for _, rec := range c.Records {
-		if old := l.memory.Get(rec.Namespace, rec.ID); old != nil && old.Response.Status == whisk.Running {
-			l.memory.Remove([]*whisk.Activation{old}) // it would hide the one on disk
-		}
+		l.forgetRunning(rec) // it would hide the one on disk
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"millrace/activation"
+	"millrace/whisk"
 )
 
 var _ activation.Queue = (*Log)(nil)
@@ -38,6 +39,12 @@ func (l *Log) Apply(ctx context.Context, c activation.Change) error {
 		delete(l.accepted, id)
 	}
 	l.accept(c.Accept)
+	for i := range c.Accept {
+		old := l.index.Get(c.Accept[i].Namespace, c.Accept[i].ID)
+		if old != nil && old.Response.Status == whisk.Running { // it does not run any more
+			l.index.Remove([]*whisk.Activation{old})
+		}
+	}
 	for _, rec := range c.Records {
 		l.put(rec)
 	}

@@ -64,8 +64,10 @@ func (a *API) listActivations(x *exchange, r *http.Request) (answer, error) {
 	return answer{body: appendList(nil, records, appendActivationWithLogs)}, nil
 }
 
+func appendActivationSummary(b []byte, rec *whisk.Activation) []byte { return rec.AppendSummary(b) }
+
 func appendActivationWithLogs(b []byte, rec *whisk.Activation) []byte {
-	return appendActivation(b, rec, rec.Logs)
+	return rec.AppendJSON(b, rec.LogsSoFar())
 }
 
 // record finds the activation that the path names. For one that still runs it
@@ -130,7 +132,7 @@ func (a *API) showLogs(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	b := appendList([]byte(`{"logs":`), rec.Logs, whisk.AppendString)
+	b := appendList([]byte(`{"logs":`), rec.LogsSoFar(), whisk.AppendString)
 	return answer{body: append(b, '}')}, nil
 }
 
@@ -139,5 +141,5 @@ func (a *API) showResult(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{body: appendResponse(nil, &rec.Response)}, nil
+	return answer{body: rec.Response.AppendJSON(nil)}, nil
 }

@@ -158,63 +158,6 @@ func appendPackageSummary(b []byte, p *whisk.Package) []byte {
 	return appendTail(b, p.Publish, p.Updated, p.Version)
 }
 
-// appendActivation appends a record as GET answers it, with the given logs.
-func appendActivation(b []byte, rec *whisk.Activation, logs []string) []byte {
-	b = appendActivationHead(b, rec)
-	b = append(b, `,"logs":`...)
-	b = appendList(b, logs, whisk.AppendString)
-	b = appendText(b, `,"name":`, rec.Name)
-	b = appendText(b, `,"namespace":`, rec.Namespace)
-	b = appendBool(b, `,"publish":`, rec.Publish)
-	b = appendResponse(append(b, `,"response":`...), &rec.Response)
-	b = appendInt(b, `,"start":`, rec.Start)
-	b = appendText(b, `,"subject":`, rec.Subject)
-	b = appendText(b, `,"version":`, rec.Version)
-	return append(b, '}')
-}
-
-// appendActivationSummary appends a record as lists show it. Like a trigger's,
-// the record of a call that still runs has no outcome yet.
-func appendActivationSummary(b []byte, rec *whisk.Activation) []byte {
-	b = appendActivationHead(b, rec)
-	b = appendText(b, `,"name":`, rec.Name)
-	b = appendText(b, `,"namespace":`, rec.Namespace)
-	b = appendBool(b, `,"publish":`, rec.Publish)
-	b = appendInt(b, `,"start":`, rec.Start)
-	if rec.End != 0 {
-		b = appendInt(b, `,"statusCode":`, int64(rec.Response.Status))
-	}
-	b = appendText(b, `,"version":`, rec.Version)
-	return append(b, '}')
-}
-
-func appendActivationHead(b []byte, rec *whisk.Activation) []byte {
-	b = appendText(b, `{"activationId":`, rec.ID)
-	b = append(b, `,"annotations":`...)
-	b = rec.Annotations.AppendJSON(b)
-	if rec.Cause != "" {
-		b = appendText(b, `,"cause":`, rec.Cause)
-	}
-	if rec.End != 0 {
-		b = appendInt(b, `,"duration":`, rec.Duration)
-		b = appendInt(b, `,"end":`, rec.End)
-	}
-	return b
-}
-
-func appendResponse(b []byte, r *whisk.Response) []byte {
-	b = append(b, '{')
-	if len(r.Result) > 0 {
-		b = append(append(append(b, `"result":`...), r.Result...), ',')
-	}
-	if r.Size != nil {
-		b = append(appendInt(b, `"size":`, int64(*r.Size)), ',')
-	}
-	b = appendText(b, `"status":`, r.Status.String())
-	b = appendBool(b, `,"success":`, r.Status == whisk.Success)
-	return append(b, '}')
-}
-
 func appendList[T any](b []byte, l []T, item func([]byte, T) []byte) []byte {
 	b = append(b, '[')
 	for i, v := range l {

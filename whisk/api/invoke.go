@@ -160,7 +160,7 @@ func callAnswer(call *invoke.Call, rec *whisk.Activation, resultOnly bool) answe
 		out.body = bytes.TrimSpace(rec.Response.Result)
 		return out
 	}
-	out.body = appendActivation(make([]byte, 0, 768+len(rec.Response.Result)), rec, nil)
+	out.body = rec.AppendJSON(make([]byte, 0, 768+len(rec.Response.Result)), nil)
 	return out
 }
 

@@ -13,9 +13,6 @@ import (
 	"millrace/whisk"
 )
 
-// recovering is how many calls found at the start are carried out at once.
-const recovering = 256
-
 // acceptedCall is the head of activation.Accepted.Call, as JSON after its length
 // (a varint); the payload follows, byte for byte. The caller's secret is left
 // out: it must not be on disk in clear.
@@ -30,48 +27,85 @@ type acceptedCall struct {
 	Binding       string                `json:"binding,omitempty"`
 	Cause         string                `json:"cause,omitempty"`
 	Received      int64                 `json:"received"` // ms since 1970
+	// Attempts have failed before, and the next may not begin before Due (ms
+	// since 1970).
+	Attempts int   `json:"attempts,omitempty"`
+	Due      int64 `json:"due,omitempty"`
+	// Completion: it tells of the end of another call, so nothing tells of its own.
+	Completion bool `json:"completion,omitempty"`
+	// Delivery: the call has ended, and its webhook is still to be told so. There
+	// is nothing else then.
+	Delivery *delivery `json:"delivery,omitempty"`
 }
 
-func encodeAccepted(r *request) ([]byte, error) {
-	head, err := json.Marshal(acceptedCall{
+// head is what the log keeps of a request beside its payload.
+func (r *request) head() *acceptedCall {
+	return &acceptedCall{
 		TransactionID: r.TransactionID, Subject: r.Caller.Subject, UUID: r.Caller.UUID, Limits: r.Caller.Limits,
 		Action: r.Action, Revision: r.Action.Revision, Inherited: r.Inherited, Binding: r.Binding, Cause: r.Cause,
-		Received: r.received.UnixMilli(),
-	})
+		Received: r.received.UnixMilli(), Attempts: r.attempts, Due: r.due, Completion: r.completion,
+	}
+}
+
+func encodeHead(h *acceptedCall, payload []byte) ([]byte, error) {
+	head, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, 0, binary.MaxVarintLen64+len(head)+len(r.Payload))
+	out := make([]byte, 0, binary.MaxVarintLen64+len(head)+len(payload))
 	out = binary.AppendUvarint(out, uint64(len(head)))
-	return append(append(out, head...), r.Payload...), nil
+	return append(append(out, head...), payload...), nil
 }
 
 var errDamaged = errors.New("damaged accepted call")
 
-func decodeAccepted(a *activation.Accepted) (*Call, time.Time, error) {
-	size, n := binary.Uvarint(a.Call)
-	if n <= 0 || size > uint64(len(a.Call)-n) {
-		return nil, time.Time{}, errDamaged
+// decodeHead reads what encodeHead wrote.
+func decodeHead(data []byte) (h *acceptedCall, payload []byte, err error) {
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > uint64(len(data)-n) {
+		return nil, nil, errDamaged
 	}
-	head, payload := a.Call[n:n+int(size)], a.Call[n+int(size):]
-	var h acceptedCall
-	if err := json.Unmarshal(head, &h); err != nil {
-		return nil, time.Time{}, err
+	h = new(acceptedCall)
+	if err := json.Unmarshal(data[n:n+int(size)], h); err != nil {
+		return nil, nil, err
+	}
+	if h.Delivery != nil {
+		return h, nil, nil
 	}
 	if h.Action == nil {
-		return nil, time.Time{}, errDamaged
+		return nil, nil, errDamaged
 	}
 	h.Action.Revision = h.Revision
-	return &Call{
-		ID: a.ID, TransactionID: h.TransactionID,
-		Caller: &whisk.Identity{Subject: h.Subject, Namespace: a.Namespace, UUID: h.UUID, Limits: h.Limits},
-		Action: h.Action, Inherited: h.Inherited, Binding: h.Binding, Cause: h.Cause, Payload: payload,
-	}, time.UnixMilli(h.Received), nil
+	return h, data[n+int(size):], nil
+}
+
+// request makes the call again that a head and a payload tell of.
+func (v *Invoker) request(id, namespace string, h *acceptedCall, payload []byte) *request {
+	caller := &whisk.Identity{Subject: h.Subject, Namespace: namespace, UUID: h.UUID, Limits: h.Limits}
+	v.giveKey(caller)
+	return &request{
+		Call: Call{
+			ID: id, TransactionID: h.TransactionID, Caller: caller,
+			Action: h.Action, Inherited: h.Inherited, Binding: h.Binding, Cause: h.Cause, Payload: payload,
+		},
+		received: time.UnixMilli(h.Received), usage: v.throttle.of(namespace),
+		durable: true, attempts: h.Attempts, due: h.Due, completion: h.Completion,
+	}
+}
+
+func (v *Invoker) giveKey(id *whisk.Identity) {
+	if v.cfg.Owner == nil {
+		return
+	}
+	if owner := v.cfg.Owner(id.Namespace); owner != nil {
+		id.UUID, id.Secret = owner.UUID, owner.Secret
+	}
 }
 
 // AcceptAll queues calls as Invoke queues one that is not blocking, and puts
 // records with them, in one durable write. The calls were admitted before; they
-// are counted as in flight, but not refused. The error is a *whisk.Error.
+// are counted as in flight, but not refused for that. They are refused when too
+// much waits already: all or none. The error is a *whisk.Error.
 func (v *Invoker) AcceptAll(ctx context.Context, calls []*Call, records ...*whisk.Activation) error {
 	requests := make([]*request, len(calls))
 	for i, c := range calls {
@@ -82,14 +116,30 @@ func (v *Invoker) AcceptAll(ctx context.Context, calls []*Call, records ...*whis
 
 // accept queues calls durably and carries them out in the background.
 func (v *Invoker) accept(ctx context.Context, requests []*request, records ...*whisk.Activation) error {
-	if err := v.write(ctx, requests, records); err != nil {
+	return v.acceptWith(ctx, activation.Change{Records: records}, requests)
+}
+
+// acceptWith is accept in one write with a change.
+func (v *Invoker) acceptWith(ctx context.Context, change activation.Change, requests []*request) error {
+	err := v.enter(requests)
+	if err == nil {
+		// A client that goes away now does not know whether the calls were accepted.
+		if err = v.write(context.WithoutCancel(ctx), change, requests); err != nil {
+			v.leave(requests)
+		}
+	}
+	if err != nil {
 		for _, r := range requests {
 			v.end(r)
 		}
-		return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
+		return err
 	}
 	for _, r := range requests {
 		r.durable = true
+		if !v.backlog.hold(r.item()) {
+			v.live.done() // the log has it; it goes on being in flight
+			continue
+		}
 		r.Payload = bytes.Clone(r.Payload)
 		v.announce(r)
 		go v.background(r)
@@ -97,22 +147,53 @@ func (v *Invoker) accept(ctx context.Context, requests []*request, records ...*w
 	return nil
 }
 
-func (v *Invoker) write(ctx context.Context, requests []*request, records []*whisk.Activation) error {
-	calls := make([]activation.Accepted, len(requests))
+// enter makes room for requests in the backlog, for all or none.
+func (v *Invoker) enter(requests []*request) error {
 	for i, r := range requests {
-		call, err := encodeAccepted(r)
-		if err != nil {
+		if err := v.backlog.enter(r.Caller.Namespace, load{1, len(r.Payload)}); err != nil {
+			v.leave(requests[:i])
 			return err
 		}
-		calls[i] = activation.Accepted{ID: r.ID, Namespace: r.Caller.Namespace, Call: call}
 	}
-	// A client that goes away now does not know whether the calls were accepted.
-	return v.cfg.Activations.Accept(context.WithoutCancel(ctx), calls, records...)
+	return nil
+}
+
+func (v *Invoker) leave(requests []*request) {
+	for _, r := range requests {
+		v.backlog.leave(r.Caller.Namespace, load{1, len(r.Payload)})
+	}
+}
+
+// item is the request as the backlog knows it.
+func (r *request) item() item {
+	return item{id: r.ID, namespace: r.Caller.Namespace, bytes: len(r.Payload)}
+}
+
+func (v *Invoker) write(ctx context.Context, change activation.Change, requests []*request) error {
+	for _, r := range requests {
+		call, err := encodeHead(r.head(), r.Payload)
+		if err != nil {
+			return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
+		}
+		change.Accept = append(change.Accept, activation.Accepted{ID: r.ID, Namespace: r.Caller.Namespace, Call: call})
+	}
+	err := v.cfg.Activations.Apply(ctx, change)
+	switch {
+	case errors.Is(err, activation.ErrNotFound):
+		return whisk.NotFound()
+	case err != nil:
+		return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
+	}
+	return nil
 }
 
 // background carries out an accepted call. If the platform stops before the
 // call starts, the log keeps it for the next start.
 func (v *Invoker) background(r *request) {
+	if r.composite() {
+		v.walkAccepted(r)
+		return
+	}
 	if o, bad := v.refuse(&r.Call); bad {
 		v.recordOnly(r, o)
 		return
@@ -126,53 +207,159 @@ func (v *Invoker) background(r *request) {
 		return
 	}
 	r.group = g
-	if err := v.cfg.Activations.Started(r.ID); err != nil {
-		v.cfg.Log.Error("noting that an accepted call started", "activation", r.ID, "error", err)
+	if !v.started(r) {
+		v.pool.release(w, w.warm, -1, time.Now())
+		v.end(r)
+		return
 	}
 	v.carry(r, w)
 }
 
-// recover carries out the calls that were accepted before a restart, and ends
-// those that had started: they must not run twice.
-func (v *Invoker) recover(ctx context.Context) {
-	slots := make(chan struct{}, recovering)
-	for i := range v.pending {
-		a := &v.pending[i]
-		c, received, err := decodeAccepted(a)
-		if err != nil {
-			v.cfg.Log.Error("recovering an accepted call", "activation", a.ID, "error", err)
-			v.abandon(a)
-			continue
-		}
-		v.giveKey(c.Caller)
-		r := v.begin(c)
-		r.received, r.durable = received, true
-		if a.Started {
-			v.recordOnly(r, failed(whisk.WhiskError, msgInterrupted))
-			continue
-		}
-		v.announce(r)
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			v.end(r)
-			return
-		}
-		go func() {
-			defer func() { <-slots }()
-			v.background(r)
-		}()
-	}
-	v.pending = nil
-}
-
-func (v *Invoker) giveKey(id *whisk.Identity) {
-	if v.cfg.Owner == nil {
+// walkAccepted carries out an accepted composite call. It has started when its
+// first component has an instance to run on.
+func (v *Invoker) walkAccepted(r *request) {
+	k, err := v.newWalk(r)
+	if err != nil {
+		var denied *whisk.Error
+		errors.As(err, &denied)
+		v.recordOnly(r, failed(whisk.ApplicationError, denied.Msg))
 		return
 	}
-	if owner := v.cfg.Owner(id.Namespace); owner != nil {
-		id.UUID, id.Secret = owner.UUID, owner.Secret
+	k.begin()
+	c := k.next()
+	if c == nil {
+		return
 	}
+	p, err := v.place(c)
+	if err == nil && p.wt != nil && p.w == nil {
+		if p.w = <-p.wt.given; p.w == nil {
+			v.end(c)
+			err = unavailable()
+		}
+	}
+	if err != nil {
+		v.end(r) // it stays accepted, for the next start
+		return
+	}
+	if !v.started(r) {
+		if p.w != nil {
+			v.pool.release(p.w, p.w.warm, -1, time.Now())
+			v.end(c)
+		}
+		v.end(r)
+		return
+	}
+	rec := p.rec
+	if rec == nil {
+		rec = v.carry(c, p.w)
+	}
+	k.ended(c, rec, nil)
+	k.rest()
+}
+
+// started notes that an accepted call runs from now on. One that is not noted
+// must not run: after a crash it would run again.
+func (v *Invoker) started(r *request) bool {
+	err := v.cfg.Activations.Started(r.ID)
+	if err != nil && !errors.Is(err, activation.ErrClosed) {
+		v.cfg.Log.Error("noting that an accepted call started", "activation", r.ID, "error", err)
+	}
+	return err == nil
+}
+
+// resume carries out a call that was parked; its place in the backlog is held.
+func (v *Invoker) resume(it item) {
+	v.live.add()
+	go func() {
+		a, err := v.cfg.Activations.Call(v.base, it.id)
+		if err != nil {
+			v.live.done()
+			v.backlog.done(it)
+			if v.base.Err() == nil {
+				v.cfg.Log.Error("reading an accepted call", "activation", it.id, "error", err)
+			}
+			return
+		}
+		h, payload, err := decodeHead(a.Call)
+		if err != nil || h.Delivery != nil {
+			v.abandon(&a)
+			v.live.done()
+			v.finished(it)
+			return
+		}
+		r := v.request(it.id, it.namespace, h, payload)
+		if r.attempts > 0 { // in flight again
+			r.usage.inFlight.Add(1)
+		}
+		v.announce(r)
+		v.background(r)
+	}()
+}
+
+// finished takes a call that was held out of the backlog.
+func (v *Invoker) finished(it item) {
+	v.backlog.leave(it.namespace, load{1, it.bytes})
+	v.backlog.done(it)
+}
+
+// readPending puts the calls accepted before a restart into the backlog. Those
+// that had started must not run again; they are ended when Run begins.
+func (v *Invoker) readPending() error {
+	return v.cfg.Activations.EachPending(context.Background(), func(a activation.Accepted) error {
+		it := item{id: a.ID, namespace: a.Namespace}
+		h, payload, err := decodeHead(a.Call)
+		switch {
+		case err != nil:
+			a.Call = nil
+			v.damaged = append(v.damaged, a)
+			v.cfg.Log.Error("reading an accepted call", "activation", a.ID, "error", err)
+			return nil
+		case h.Delivery != nil:
+			v.deliveries.force(it)
+			v.deliveries.parkUntil(it, time.UnixMilli(h.Delivery.Due))
+			return nil
+		}
+		it.bytes = len(payload)
+		v.backlog.force(it)
+		if a.Started {
+			v.interrupted = append(v.interrupted, it)
+			return nil
+		}
+		if h.Attempts == 0 { // those in back-off are not in flight
+			v.throttle.of(a.Namespace).inFlight.Add(1)
+		}
+		v.backlog.parkUntil(it, time.UnixMilli(h.Due))
+		return nil
+	})
+}
+
+// recover ends the calls that ran when the platform was killed, and those that
+// cannot be read.
+func (v *Invoker) recover(ctx context.Context) {
+	for i := range v.damaged {
+		v.abandon(&v.damaged[i])
+	}
+	for _, it := range v.interrupted {
+		a, err := v.cfg.Activations.Call(ctx, it.id)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			v.cfg.Log.Error("reading an interrupted call", "activation", it.id, "error", err)
+			continue
+		}
+		h, payload, err := decodeHead(a.Call)
+		if err != nil {
+			v.abandon(&a)
+			continue
+		}
+		r := v.request(it.id, it.namespace, h, payload)
+		r.usage.inFlight.Add(1)
+		v.live.add()
+		v.backlog.seize(it)
+		v.recordOnly(r, failed(whisk.WhiskError, msgInterrupted))
+	}
+	v.damaged, v.interrupted = nil, nil
 }
 
 // abandon ends an accepted call that cannot be read.
@@ -186,4 +373,23 @@ func (v *Invoker) abandon(a *activation.Accepted) {
 	if err := v.cfg.Activations.Finish(a.ID, rec); err != nil {
 		v.cfg.Log.Error("ending a damaged accepted call", "activation", a.ID, "error", err)
 	}
+}
+
+// Queued answers the record of an accepted call that is known to the log only,
+// or activation.ErrNotFound: those that run, or will in a moment, are among the
+// activations.
+func (v *Invoker) Queued(ctx context.Context, namespace, id string) (*whisk.Activation, error) {
+	a, err := v.cfg.Activations.Call(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	h, _, err := decodeHead(a.Call)
+	if err != nil || h.Delivery != nil || a.Namespace != namespace {
+		return nil, activation.ErrNotFound
+	}
+	r := &request{Call: Call{
+		ID: id, Caller: &whisk.Identity{Namespace: namespace, Subject: h.Subject},
+		Action: h.Action, Binding: h.Binding, Cause: h.Cause,
+	}, received: time.UnixMilli(h.Received)}
+	return queuedRecord(r), nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"sync"
 	"time"
@@ -46,6 +47,9 @@ type Config struct {
 	// Owner answers the identity of a namespace, for accepted calls after a
 	// restart: they are stored without the secret. nil: the namespace is gone.
 	Owner func(namespace string) *whisk.Identity
+	// Refuse tells whether a webhook may not be called at an address, beside those
+	// that none may be: the platform's own. nil: no other is refused.
+	Refuse func(netip.AddrPort) bool
 	// Actions finds the components of sequences and compositions. nil: there are
 	// none.
 	Actions Resolver
@@ -65,7 +69,13 @@ type Invoker struct {
 	throttle throttle
 	pool     *pool
 	shelves  map[string]*shelf
-	pending  []activation.Accepted // found at the start
+	// backlog is the accepted calls, deliveries the webhooks to call.
+	backlog, deliveries *backlog
+	webhooks            *webhooks
+	graves              graveyard
+	// interrupted and damaged are accepted calls found at the start.
+	interrupted []item
+	damaged     []activation.Accepted
 
 	// base is done when Run ends: it stops what is being launched.
 	base context.Context
@@ -76,10 +86,6 @@ type Invoker struct {
 // New makes an Invoker and reads the calls accepted before a restart, which Run
 // then carries out.
 func New(cfg Config) (*Invoker, error) {
-	pending, err := cfg.Activations.Pending(context.Background())
-	if err != nil {
-		return nil, fmt.Errorf("reading the accepted calls: %w", err)
-	}
 	if cfg.MemoryMB <= 0 {
 		cfg.MemoryMB = 3 * machineMemoryMB()
 	}
@@ -89,9 +95,14 @@ func New(cfg Config) (*Invoker, error) {
 	if cfg.MaxResultBytes <= 0 {
 		cfg.MaxResultBytes = 1 << 20
 	}
-	v := &Invoker{cfg: cfg, pending: pending, shelves: shelvesOf(&cfg), live: calls{zero: make(chan struct{}, 1)}}
+	v := &Invoker{cfg: cfg, webhooks: newWebhooks(cfg.Refuse), shelves: shelvesOf(&cfg), live: calls{zero: make(chan struct{}, 1)}}
 	v.pool = newPool(cfg.MemoryMB, runtime.GOMAXPROCS(0), v.shelves)
 	v.base, v.stop = context.WithCancel(context.Background())
+	v.backlog = newBacklog(queueBounds, v.resume)
+	v.deliveries = newBacklog(deliveryBounds, v.deliver)
+	if err := v.readPending(); err != nil {
+		return nil, fmt.Errorf("reading the accepted calls: %w", err)
+	}
 	return v, nil
 }
 
@@ -106,6 +117,12 @@ type request struct {
 	durable bool
 	// plain: a conductor is called itself, not its composition.
 	plain bool
+	// Of a durable one: how many attempts have failed before, when this one was
+	// due (ms since 1970), and whether it tells of the end of another call.
+	attempts   int
+	due        int64
+	completion bool
+	tail       tail
 }
 
 func (r *request) composite() bool { return !r.plain && isComposite(r.Action) }
@@ -266,7 +283,7 @@ func (v *Invoker) await(ctx context.Context, r *request, w *worker, wt *waiter) 
 // announce makes a call visible that waits for its turn: who knows its id finds
 // a record from then on.
 func (v *Invoker) announce(r *request) {
-	v.cfg.Activations.Put(waitingRecord(r))
+	v.cfg.Activations.Put(queuedRecord(r))
 }
 
 // detach lets a call go on waiting without its caller.
@@ -287,6 +304,7 @@ func (v *Invoker) carry(r *request, w *worker) *whisk.Activation {
 	launchErr := v.launch(w)
 	start := time.Now()
 	rec := openRecord(&r.group.facts, &r.Call, start, start.Sub(r.received))
+	rec.running.Tail = &r.tail
 	v.cfg.Activations.Put(rec.running)
 	var o outcome
 	initTime := time.Duration(-1)
@@ -306,14 +324,12 @@ func (v *Invoker) carry(r *request, w *worker) *whisk.Activation {
 
 // keep puts the record of an ended call.
 func (v *Invoker) keep(r *request, rec *whisk.Activation) {
-	if !r.durable {
-		v.cfg.Activations.Put(rec)
-		return
-	}
-	if err := v.cfg.Activations.Finish(rec.ID, rec); err != nil {
-		v.cfg.Log.Error("finishing an accepted call", "activation", rec.ID, "error", err)
+	if r.durable {
+		v.conclude(r, rec)
+	} else {
 		v.cfg.Activations.Put(rec)
 	}
+	r.tail.end()
 }
 
 // recordOnly ends a call that does not run.
@@ -368,12 +384,16 @@ func (v *Invoker) Run(ctx context.Context) error {
 	tasks.Go(func() { v.pool.keepStems(v.base, v.cfg.Log) })
 	tasks.Go(func() { v.sweep(ctx) })
 	v.recover(ctx)
+	tasks.Go(func() { v.backlog.run(ctx) })
+	tasks.Go(func() { v.deliveries.run(ctx) })
+	tasks.Go(func() { v.sweepLetters(ctx) })
 	<-ctx.Done()
 	v.stop()
 	v.pool.shut()
 	tasks.Wait()
 	v.live.wait(context.Background())
 	v.pool.closing.Wait()
+	v.webhooks.close()
 	return nil
 }
 
@@ -386,4 +406,10 @@ func (v *Invoker) sweep(ctx context.Context) {
 
 // Drain returns when no call is in progress, or with ctx's error. It keeps no
 // one from making new ones: components of sequences still need to run.
-func (v *Invoker) Drain(ctx context.Context) error { return v.live.wait(ctx) }
+//
+// Accepted calls that have not come into memory yet stay in the log.
+func (v *Invoker) Drain(ctx context.Context) error {
+	v.backlog.pause(true)
+	v.deliveries.pause(true)
+	return v.live.wait(ctx)
+}

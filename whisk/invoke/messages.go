@@ -29,6 +29,7 @@ const (
 	msgRunFailed   = "The platform failed while it ran the action."
 	msgStopped     = "The platform was stopped before the action ended."
 	msgInterrupted = "The platform stopped while the action ran. It was not run again."
+	msgQueueFull   = "Too many accepted calls of this namespace wait to be run."
 )
 
 func msgRate(count, allowed int) string {
@@ -88,4 +89,9 @@ func msgInvalidResponse(body []byte) string {
 func msgTooLarge(size, allowed int, prefix []byte) string {
 	return fmt.Sprintf("The action produced a response that exceeded the allowed length: %d > %d bytes. The truncated response was: %s",
 		size, allowed, prefix)
+}
+
+// msgNotRedriven says why a dead letter stays one; result is {"error":text}.
+func msgNotRedriven(result []byte) string {
+	return "The call cannot be accepted again: " + string(result)
 }

@@ -151,3 +151,10 @@ func logsOf(lines []string, a *whisk.Action, status whisk.Status, now time.Time)
 	stamp := now.UTC().Format("2006-01-02T15:04:05.000000000Z")
 	return append(lines[:len(lines):len(lines)], stamp+" stderr: "+msgLogsMissing)
 }
+
+// queuedRecord is what is visible of a call that waits for its turn.
+func queuedRecord(r *request) *whisk.Activation {
+	rec := waitingRecord(r)
+	rec.Queued = true
+	return rec
+}

@@ -171,7 +171,7 @@ func (v *Invoker) initialisation(r *request, code []byte, now time.Time) *runtim
 		Action: r.group.facts.name, Version: a.Version, Namespace: r.Caller.Namespace, Main: a.Exec.Main,
 		Code: code, CodeID: a.Exec.Digest, Binary: a.Exec.Binary, Env: env,
 		MemoryMB: a.Limits.MemoryMB, Concurrency: max(1, a.Limits.Concurrency),
-		LogLimit: a.Limits.LogsMB << 20, Deadline: deadline,
+		LogLimit: a.Limits.LogsMB << 20, Lines: &r.tail, Deadline: deadline,
 	}
 }
 
@@ -179,7 +179,7 @@ func (v *Invoker) arguments(r *request, now time.Time) *runtime.Run {
 	return &runtime.Run{
 		ActivationID: r.ID, TransactionID: r.TransactionID, Namespace: r.Caller.Namespace,
 		Action: r.group.facts.name, Version: r.Action.Version, APIKey: apiKey(&r.Call),
-		Deadline: now.Add(timeout(r.Action)), Args: r.group.paramsOf(&r.Call).under(r.Payload),
+		Deadline: now.Add(timeout(r.Action)), Lines: &r.tail, Args: r.group.paramsOf(&r.Call).under(r.Payload),
 	}
 }
 

@@ -85,6 +85,8 @@ type Init struct {
 	Concurrency int
 	// LogLimit in bytes bounds what one call may log; 0 collects nothing.
 	LogLimit int
+	// Lines gets what is logged as it is written, as Run.Lines does; may be nil.
+	Lines    Lines
 	Deadline time.Time
 }
 
@@ -97,6 +99,17 @@ type Run struct {
 	Deadline                    time.Time
 	// Args is a JSON object or array, checked by the caller.
 	Args json.RawMessage
+	// Lines gets each line that the call logs as it is written, those of a
+	// successful Init before them: what it gets are the first of Reply.Logs, in
+	// their order. Nil: nobody does. An instance that serves several calls at once
+	// gives it nothing, since nobody knows whose a line is.
+	Lines Lines
+}
+
+// Lines is where the lines of a call that runs go.
+type Lines interface {
+	// Line gets a line as it will stand in Reply.Logs. It must return at once.
+	Line(line string)
 }
 
 // Reply is what an instance answered.

@@ -236,6 +236,9 @@ func (i *instance) Init(ctx context.Context, in *runtime.Init) (*runtime.Reply, 
 		return nil, fmt.Errorf("initialising an instance: %w", err)
 	}
 	i.said = said
+	if in.Concurrency <= 1 {
+		i.logs.show(in.Lines)
+	}
 	source := in.Code
 	if in.Binary {
 		source = nil
@@ -298,6 +301,7 @@ func (i *instance) Run(ctx context.Context, in *runtime.Run) (*runtime.Reply, er
 	} else {
 		i.turn.Lock()
 		defer i.turn.Unlock()
+		i.logs.show(in.Lines)
 		i.said = appendRun(i.said[:0], in)
 		a, err = i.exchange(ctx, in.Deadline, frameRun, in.Args)
 	}

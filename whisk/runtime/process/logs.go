@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/internal/rawio"
+	"millrace/whisk/runtime"
 )
 
 const (
@@ -40,6 +41,7 @@ type logs struct {
 	size   int // bytes collected since the last take
 	cut    bool
 	lines  []string
+	live   runtime.Lines // gets the lines as well; may be nil
 	wg     sync.WaitGroup
 	closed bool
 }
@@ -160,10 +162,33 @@ func (l *logs) line(now string, s *stream, end []byte) {
 	}
 	l.size += len(now) + len(s.name) + len(text) + 1
 	if len(text) > 0 || !l.cut {
-		l.lines = append(l.lines, now+s.name+strings.ToValidUTF8(string(text), "\ufffd"))
+		l.keep(now + s.name + strings.ToValidUTF8(string(text), "\ufffd"))
 	}
 	if l.cut {
-		l.lines = append(l.lines, fmt.Sprintf("%s stderr: Logs were truncated because the total bytes size exceeds the limit of %d bytes.", now, l.limit))
+		l.keep(fmt.Sprintf("%s stderr: Logs were truncated because the total bytes size exceeds the limit of %d bytes.", now, l.limit))
+	}
+}
+
+func (l *logs) keep(line string) {
+	l.lines = append(l.lines, line)
+	if l.live != nil {
+		l.live.Line(line)
+	}
+}
+
+// show lets live have the lines of the call that begins, with those that are
+// waiting to be its.
+func (l *logs) show(live runtime.Lines) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live == live {
+		return
+	}
+	l.live = live
+	if live != nil {
+		for _, line := range l.lines {
+			live.Line(line)
+		}
 	}
 }
 
@@ -173,6 +198,7 @@ func (l *logs) take() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.limit == 0 {
+		l.live = nil
 		return nil
 	}
 	if !l.closed && len(l.out.partial)+len(l.err.partial) == 0 && !rawio.AnyReadable(l.out.fd, l.err.fd) {
@@ -186,7 +212,7 @@ func (l *logs) take() []string {
 // cutOff answers the lines of the call that has ended.
 func (l *logs) cutOff() []string {
 	lines := l.lines
-	l.lines, l.size, l.cut = nil, 0, false
+	l.lines, l.size, l.cut, l.live = nil, 0, false, nil
 	return lines
 }
 
