@@ -84,7 +84,7 @@ func newRoot(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	commands := []func(*env) *cobra.Command{newServe, newWaitready, newWsk, newVersion}
+	commands := []func(*env) *cobra.Command{newServe, newWaitready, newNamespace, newWsk, newVersion}
 	for _, command := range commands {
 		root.AddCommand(command(e))
 	}
@@ -94,7 +94,7 @@ func newRoot(e *env) *cobra.Command {
 func newWsk(e *env) *cobra.Command {
 	return wsk.New(wsk.Env{
 		In: e.in, Out: e.out, Err: e.err, Lookup: e.lookup, Color: e.terminal,
-		Version: version(), Platform: runtime.GOOS + " " + runtime.GOARCH,
+		BashPreamble: bashWords, Version: version(), Platform: runtime.GOOS + " " + runtime.GOARCH,
 	})
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,6 +43,7 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	line := request
+	body = bytes.ReplaceAll(body, []byte("http://"+r.Host), []byte("HOST"))
 	if user, _, ok := r.BasicAuth(); ok {
 		line += " as " + user
 	}

@@ -106,11 +106,16 @@ func (c *client) actionURL(n name, got *action) string {
 	if !got.Annotations.truthy("web-export") {
 		return c.host + "/api/" + c.version + c.entity("actions", name{namespace, n.pkg, n.entity})
 	}
+	return c.webURL(name{namespace, n.pkg, n.entity})
+}
+
+// webURL is where a web action is called.
+func (c *client) webURL(n name) string {
 	pkg := n.pkg
 	if pkg == "" {
 		pkg = "default"
 	}
-	return c.host + "/api/" + c.version + "/web/" + url.PathEscape(namespace) + "/" + url.PathEscape(pkg) + "/" + url.PathEscape(n.entity)
+	return c.host + "/api/" + c.version + "/web/" + url.PathEscape(n.namespace) + "/" + url.PathEscape(pkg) + "/" + url.PathEscape(n.entity)
 }
 
 // saveCode writes an action's code to a new file in the working directory.

@@ -51,7 +51,7 @@ func (a *app) client(authenticated bool) (*client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = config
-	return &client{app: a, settings: s, http: &http.Client{Transport: transport, Timeout: requestTimeout}}, nil
+	return &client{app: a, settings: s, http: &http.Client{Transport: transport}}, nil
 }
 
 // answer is what came back: any status, the whole body.
@@ -77,25 +77,11 @@ func (c *client) entity(collection string, n name) string {
 
 // do sends a request to path below /api/v1. body is JSON, or nil for none.
 func (c *client) do(ctx context.Context, method, path string, query url.Values, body []byte) (*answer, error) {
-	address := c.host + "/api/" + c.version + path
-	if len(query) > 0 {
-		address += "?" + query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	resp, err := c.send(ctx, method, c.address(path, query), body)
 	if err != nil {
-		return nil, &Error{Msg: fmt.Sprintf("Invalid API host '%s': %s", c.host, err), Code: exitUsage}
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	req.Header.Set("User-Agent", fmt.Sprintf("OpenWhisk-CLI/1.0 (%s) %s", c.app.Version, c.app.Platform))
-	if user, password, ok := strings.Cut(c.auth, ":"); ok {
-		req.SetBasicAuth(user, password)
-	}
-	c.traceRequest(req, body)
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, &Error{Msg: err.Error() + c.schemeHint(err), Code: exitNetwork}
+		return nil, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -104,6 +90,40 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	c.traceAnswer(resp, text)
 	return &answer{status: resp.StatusCode, header: resp.Header, body: text}, nil
+}
+
+// address is the URL of a path below /api/v1.
+func (c *client) address(path string, query url.Values) string {
+	address := c.host + "/api/" + c.version + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	return address
+}
+
+// send sends a request; the caller closes the body of the answer.
+func (c *client) send(ctx context.Context, method, address string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, &Error{Msg: fmt.Sprintf("Invalid API host '%s': %s", c.host, err), Code: exitUsage}
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	agent := c.app.flags.userAgent
+	if agent == "" {
+		agent = fmt.Sprintf("OpenWhisk-CLI/1.0 (%s) %s", c.app.Version, c.app.Platform)
+	}
+	req.Header.Set("User-Agent", agent)
+	if user, password, ok := strings.Cut(c.auth, ":"); ok {
+		req.SetBasicAuth(user, password)
+	}
+	c.traceRequest(req, body)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, &Error{Msg: err.Error() + c.schemeHint(err), Code: exitNetwork}
+	}
+	return resp, nil
 }
 
 // schemeHint tells how to reach a server that does not speak HTTPS, which a host

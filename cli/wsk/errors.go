@@ -77,9 +77,13 @@ func statusError(status int, body []byte) error {
 		Code  *json.RawMessage `json:"code"`
 	}
 	e := &Error{Code: (status - 256) & 0xff}
-	if json.Unmarshal(body, &text) == nil && text.Error != nil && text.Code != nil {
+	known := json.Unmarshal(body, &text) == nil && text.Error != nil
+	switch {
+	case known && text.Code != nil:
 		e.Msg = fmt.Sprintf("%s (code %s)", plain(*text.Error), plain(*text.Code))
-	} else {
+	case known: // a web action's own error
+		e.Msg = plain(*text.Error)
+	default:
 		e.Msg = fmt.Sprintf("The connection failed, or timed out. (HTTP status code %d)", status)
 	}
 	return e

@@ -16,6 +16,7 @@ const (
 	propVersion   = "APIVERSION"
 	propCert      = "CERT"
 	propKey       = "KEY"
+	propAPIToken  = "APIGW_ACCESS_TOKEN"
 )
 
 // properties are the lines KEY=value of ~/.wskprops, unknown keys and comments
@@ -112,6 +113,8 @@ func (p *properties) save() error {
 // settings are the properties in force: flags, else environment, else file.
 type settings struct {
 	host, auth, namespace, version, cert, key string
+	// apiToken is what wsk api sends beside the key.
+	apiToken string
 }
 
 func (a *app) settings() (settings, error) {
@@ -138,5 +141,6 @@ func (a *app) settings() (settings, error) {
 		version:   first(a.flags.apiversion, "WHISK_APIVERSION", propVersion, "v1"),
 		cert:      first(a.flags.cert, "WHISK_CERT", propCert, ""),
 		key:       first(a.flags.key, "WHISK_KEY", propKey, ""),
+		apiToken:  first("", "APIGW_ACCESS_TOKEN", propAPIToken, "DUMMY TOKEN"),
 	}, nil
 }

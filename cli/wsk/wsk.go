@@ -19,6 +19,8 @@ type Env struct {
 	Lookup func(name string) (string, bool)
 	// Color: Out is a terminal.
 	Color bool
+	// BashPreamble is what a completion script for bash begins with.
+	BashPreamble string
 	// Version and Platform (such as linux amd64) go into the User-Agent.
 	Version, Platform string
 }
@@ -31,8 +33,8 @@ type app struct {
 
 // globalFlags are those that every command takes.
 type globalFlags struct {
-	apihost, auth, apiversion, cert, key string
-	insecure, verbose, debug             bool
+	apihost, auth, apiversion, cert, key, userAgent string
+	insecure, verbose, debug                        bool
 }
 
 // New answers the command wsk. Arguments must have passed JoinPairs.
@@ -54,11 +56,12 @@ func New(env Env) *cobra.Command {
 	f.StringVarP(&a.flags.auth, "auth", "u", "", "authorization KEY")
 	f.StringVar(&a.flags.cert, "cert", "", "client cert")
 	f.StringVar(&a.flags.key, "key", "", "client key")
+	f.StringVar(&a.flags.userAgent, "user-agent", "", "user agent that requests name")
 	f.BoolVarP(&a.flags.insecure, "insecure", "i", false, "bypass certificate checking")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "verbose output")
 	f.BoolVarP(&a.flags.debug, "debug", "d", false, "debug level output")
 	cmd.AddCommand(a.actionCommand(), a.activationCommand(), a.packageCommand(), a.triggerCommand(), a.ruleCommand(),
-		a.namespaceCommand(), a.listCommand(), a.propertyCommand())
+		a.apiCommand(), a.sdkCommand(), a.namespaceCommand(), a.listCommand(), a.propertyCommand())
 	return cmd
 }
 

@@ -1,0 +1,62 @@
+package wsk
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"gopkg.in/yaml.v3"
+)
+
+// yamlToJSON makes JSON of a YAML document. Keys that are no texts, such as the
+// 200 of a response, become texts.
+func yamlToJSON(text []byte) ([]byte, error) {
+	var v any
+	if err := yaml.Unmarshal(text, &v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(withTextKeys(v))
+}
+
+func withTextKeys(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, member := range v {
+			v[key] = withTextKeys(member)
+		}
+	case map[any]any:
+		m := make(map[string]any, len(v))
+		for key, member := range v {
+			m[fmt.Sprint(key)] = withTextKeys(member)
+		}
+		return m
+	case []any:
+		for i := range v {
+			v[i] = withTextKeys(v[i])
+		}
+	}
+	return v
+}
+
+// yaml prints a JSON document as YAML, its members in alphabetical order.
+func (a *app) yaml(document json.RawMessage) error {
+	var node yaml.Node
+	if err := yaml.Unmarshal(sorted(document), &node); err != nil {
+		return err
+	}
+	toBlocks(&node)
+	e := yaml.NewEncoder(a.Out)
+	e.SetIndent(2)
+	if err := e.Encode(&node); err != nil {
+		return err
+	}
+	return e.Close()
+}
+
+// toBlocks takes away the flow style that JSON has as YAML; the encoder quotes
+// what needs it.
+func toBlocks(n *yaml.Node) {
+	n.Style = 0
+	for _, child := range n.Content {
+		toBlocks(child)
+	}
+}
