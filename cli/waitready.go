@@ -77,6 +77,9 @@ func probesOf(c *config.Config) ([]probe, error) {
 	if c.Has(config.RoleFunctions) {
 		errs = append(errs, add("the functions API", "/ping", http.StatusOK, c.Functions.Listen...))
 	}
+	if c.Has(config.RoleOperator) {
+		errs = append(errs, add("the operator API", "/v1", 0, c.Operator.Listen))
+	}
 	return all, errors.Join(errs...)
 }
 

@@ -70,7 +70,7 @@ func start(t *testing.T, more ...string) *site {
 func startIn(t *testing.T, dir string, more ...string) *site {
 	t.Helper()
 	s := &site{t: t, config: filepath.Join(dir, "config.yaml"), data: filepath.Join(dir, "data"), log: new(bytes.Buffer), exited: make(chan error, 1)}
-	gateway, admin, control, rest, apigw, console := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
+	gateway, admin, control, rest, apigw, operator, console := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
 	s.gateway, s.admin, s.rest = url(gateway), url(admin), url(rest)
 	conf := fmt.Sprintf(`apisix:
   node_listen: [{ip: 127.0.0.1, port: %d}]
@@ -79,8 +79,9 @@ func startIn(t *testing.T, dir string, more ...string) *site {
 deployment:
   admin: {admin_listen: {ip: 127.0.0.1, port: %d}}
 functions: {listen: "127.0.0.1:%d", api_gateway_listen: "127.0.0.1:%d"}
+operator: {listen: "127.0.0.1:%d"}
 console: {listen: "127.0.0.1:%d"}
-`, gateway, control, admin, rest, apigw, console)
+`, gateway, control, admin, rest, apigw, operator, console)
 	if err := os.WriteFile(s.config, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func (s *Server) openOperator(context.Context) error {
 	if err != nil {
 		return err
 	}
-	h, err := operator.New(operator.Config{Log: s.log, Namespaces: s.tenants, Key: key})
+	h, err := operator.New(operator.Config{Log: s.log, Namespaces: s.tenants, APIHost: s.urlOf(config.RoleFunctions), Key: key})
 	if err != nil {
 		return fmt.Errorf("the operator API: %w", err)
 	}
@@ -123,6 +123,16 @@ func (s *Server) operatorKey() (string, error) {
 	s.operatorKeyFile = filepath.Join(dir, "operator.key")
 	key, _, err := sealed.KeyFile(s.operatorKeyFile, true)
 	return key, err
+}
+
+// urlOf is where a role listens first; empty if it does not run.
+func (s *Server) urlOf(role config.Role) string {
+	for _, a := range s.status.Addresses {
+		if a.Role == string(role) {
+			return a.URL
+		}
+	}
+	return ""
 }
 
 // OperatorKeyFile is the file with the key of the operator API that was made for

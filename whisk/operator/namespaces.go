@@ -24,7 +24,8 @@ type namespaceDocument struct {
 	Keys     []keyDocument    `json:"keys"`
 	Limits   *whisk.Overrides `json:"limits"`
 	// Key is the secret, in the answer to what made it and nowhere else.
-	Key string `json:"key,omitempty"`
+	Key     string `json:"key,omitempty"`
+	APIHost string `json:"apihost,omitempty"`
 }
 
 type keyDocument struct {
@@ -109,7 +110,7 @@ func (a *API) create(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	out := documentOf(&ns)
-	out.Key = key
+	out.Key, out.APIHost = key, a.apiHost
 	a.log.Info("namespace created", "namespace", ns.Name)
 	return http.StatusCreated, out, nil
 }
@@ -168,7 +169,8 @@ func (a *API) listKeys(r *http.Request) (int, any, error) {
 }
 
 type newKeyDocument struct {
-	Key string `json:"key"`
+	Key     string `json:"key"`
+	APIHost string `json:"apihost,omitempty"`
 }
 
 func (a *API) addKey(r *http.Request) (int, any, error) {
@@ -189,7 +191,7 @@ func (a *API) addKey(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	a.log.Info("key created", "namespace", name)
-	return http.StatusCreated, newKeyDocument{key}, nil
+	return http.StatusCreated, newKeyDocument{key, a.apiHost}, nil
 }
 
 func (a *API) rotateKeys(r *http.Request) (int, any, error) {
@@ -209,7 +211,7 @@ func (a *API) rotateKeys(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	a.log.Info("keys rotated", "namespace", name, "grace", grace)
-	return http.StatusCreated, newKeyDocument{key}, nil
+	return http.StatusCreated, newKeyDocument{key, a.apiHost}, nil
 }
 
 func (a *API) revokeKey(r *http.Request) (int, any, error) {

@@ -36,10 +36,13 @@ import (
 // MinKeyLength is how long the operator key must be at least, in bytes.
 const MinKeyLength = 32
 
-// Config is what New needs: all of it.
+// Config is what New needs. APIHost may be empty.
 type Config struct {
 	Log        *slog.Logger
 	Namespaces *tenant.Registry
+	// APIHost is where clients of the namespaces reach the REST API; it is told
+	// with new keys.
+	APIHost string
 	// Key is what requests must carry: Authorization: Bearer KEY.
 	Key string
 }
@@ -48,6 +51,7 @@ type Config struct {
 type API struct {
 	log        *slog.Logger
 	namespaces *tenant.Registry
+	apiHost    string
 	gate       gate
 	mux        *http.ServeMux
 }
@@ -60,7 +64,7 @@ func New(c Config) (*API, error) {
 	if len(c.Key) < MinKeyLength {
 		return nil, errors.New("the operator key must have at least 32 characters")
 	}
-	a := &API{log: c.Log, namespaces: c.Namespaces, gate: newGate(c.Key), mux: http.NewServeMux()}
+	a := &API{log: c.Log, namespaces: c.Namespaces, apiHost: c.APIHost, gate: newGate(c.Key), mux: http.NewServeMux()}
 	a.routes()
 	return a, nil
 }
