@@ -41,6 +41,7 @@ type functions struct {
 	calls, allowed      int
 	fires, firesAllowed int
 	last                *invoke.Call
+	accepted            []*invoke.Call
 }
 
 func (f *functions) Admit(id *whisk.Identity) error { return f.AdmitAlso(id, 0) }
@@ -59,6 +60,9 @@ func (f *functions) AcceptAll(ctx context.Context, calls []*invoke.Call, records
 	for _, rec := range records {
 		f.log.Put(rec)
 	}
+	f.mu.Lock()
+	f.accepted = append(f.accepted, calls...)
+	f.mu.Unlock()
 	for _, c := range calls {
 		if _, err := f.Invoke(ctx, c); err != nil {
 			return err
@@ -232,7 +236,9 @@ func (s *system) send(method, path, body string, headers ...string) reply {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return reply{resp.StatusCode, string(b), resp.Header}
+	out := reply{resp.StatusCode, string(b), resp.Header}
+	checkDocumented(s.t, method, path, out)
+	return out
 }
 
 func basic(key string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(key)) }
