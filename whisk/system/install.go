@@ -81,7 +81,7 @@ func (i *Installer) install(ctx context.Context, p *Package) error {
 
 func (i *Installer) putPackage(ctx context.Context, p *Package) error {
 	want := &whisk.Package{
-		Namespace: Namespace, Name: p.Name, Version: whisk.FirstVersion.String(), Publish: true,
+		Namespace: Namespace, Name: p.Name, Version: whisk.FirstVersion.String(), Publish: !p.Private,
 		Parameters: p.Parameters, Annotations: p.Annotations,
 	}
 	if old, ok := i.Catalog.Package(Namespace, p.Name); ok {

@@ -19,9 +19,11 @@ import (
 // Namespace owns the packages. It exists whether or not somebody has a key for it.
 const Namespace = "whisk.system"
 
-// Package is a package to be installed, readable by everyone.
+// Package is a package to be installed, readable by everyone unless Private is
+// set: then others reach only its web actions.
 type Package struct {
 	Name                    string
+	Private                 bool
 	Parameters, Annotations whisk.KeyValues
 	Actions                 []Action
 }
