@@ -332,8 +332,8 @@ func TestSequenceOutlastsItsWait(t *testing.T) {
 			copy(c.Payload, "#######")
 			h.mustBeRunning(c.ID)
 			eventually(t, "start of the nested one", func() bool {
-				list := must(h.log.List(context.Background(), "guest", activation.Query{}))
-				return len(list) > 1 && list[0].Response.Status == whisk.Running
+				list := must(h.log.List(context.Background(), "guest", activation.Query{Name: "inner"}))
+				return len(list) == 1 && list[0].Response.Status == whisk.Running
 			})
 			close(leave)
 			rec := h.ended("guest", c.ID)
