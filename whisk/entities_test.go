@@ -137,11 +137,11 @@ func TestApplyTrigger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr, err := put.Apply(nil, "guest", "t", time.Now())
+		_, err = put.Apply(nil, "guest", "t", time.Now())
 		if valid != (err == nil) || err != nil && message(err) != "Feed name is not valid" {
 			t.Errorf("%s: %v", feed, err)
 		}
-		if tr, err = put.Apply(&Trigger{Version: "1.0.9", ID: "x"}, "guest", "t", time.Now()); err != nil || tr.Version != "1.0.10" || tr.ID != "x" {
+		if tr, err := put.Apply(&Trigger{Version: "1.0.9", ID: "x"}, "guest", "t", time.Now()); err != nil || tr.Version != "1.0.10" || tr.ID != "x" {
 			t.Errorf("update with feed %s: %+v, %v", feed, tr, err)
 		}
 	}

@@ -65,7 +65,7 @@ func parseReference(raw json.RawMessage) (FullName, error) {
 	return ParseFullName(path+"/"+name, "_")
 }
 
-var errNotFullName = errors.New("requirement failed: The fully qualified name of the entity must contain at least the namespace and the name of the entity.")
+const errNotFullName = detail("requirement failed: The fully qualified name of the entity must contain at least the namespace and the name of the entity.")
 
 // ParseFullName reads /ns/name or /ns/pkg/name; the leading slash may be missing,
 // and the namespace _ stands for caller. The error's text is for clients.

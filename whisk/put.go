@@ -219,7 +219,7 @@ func refuseBlackbox(image json.RawMessage) error {
 	if _, err := text(image); err != nil {
 		return errors.New("'image' must be a string defined in 'exec' for 'blackbox' actions")
 	}
-	return errors.New(msgNoImages)
+	return detail(msgNoImages)
 }
 
 // parseCode reads the exec object of an action that is code for runtime r.

@@ -41,7 +41,6 @@ type functions struct {
 	calls, allowed      int
 	fires, firesAllowed int
 	last                *invoke.Call
-	accepted            []*invoke.Call
 }
 
 func (f *functions) Admit(id *whisk.Identity) error { return f.AdmitAlso(id, 0) }
@@ -60,9 +59,6 @@ func (f *functions) AcceptAll(ctx context.Context, calls []*invoke.Call, records
 	for _, rec := range records {
 		f.log.Put(rec)
 	}
-	f.mu.Lock()
-	f.accepted = append(f.accepted, calls...)
-	f.mu.Unlock()
 	for _, c := range calls {
 		if _, err := f.Invoke(ctx, c); err != nil {
 			return err

@@ -75,12 +75,13 @@ func (a *API) write(x *exchange, out answer, err error) {
 		out = a.failure(x.tid, err)
 	}
 	h := x.Header()
+	if out.status == http.StatusNoContent {
+		x.WriteHeader(out.status)
+		return
+	}
 	h.Set("Content-Type", "application/json")
-	switch {
-	case out.text:
+	if out.text {
 		h.Set("Content-Type", "text/plain; charset=UTF-8")
-	case out.status == http.StatusNoContent:
-		h.Del("Content-Type")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(out.body)))
 	if out.activationID != "" {
