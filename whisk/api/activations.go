@@ -73,10 +73,7 @@ func appendActivationWithLogs(b []byte, rec *whisk.Activation) []byte {
 // record finds the activation that the path names. For one that still runs it
 // waits a while.
 func (a *API) record(x *exchange, r *http.Request) (*whisk.Activation, error) {
-	if err := own(x.caller, x.namespace, x.namespace+"/"+x.name); err != nil {
-		return nil, err
-	}
-	if err := whisk.CheckActivationID(x.name); err != nil {
+	if err := checkRecord(x); err != nil {
 		return nil, err
 	}
 	rec, err := a.awaitEnd(r.Context(), x.namespace, x.name)
@@ -86,6 +83,14 @@ func (a *API) record(x *exchange, r *http.Request) (*whisk.Activation, error) {
 	return rec, err
 }
 
+// checkRecord checks who asks for an activation, and its id.
+func checkRecord(x *exchange) error {
+	if err := own(x.caller, x.namespace, x.namespace+"/"+x.name); err != nil {
+		return err
+	}
+	return whisk.CheckActivationID(x.name)
+}
+
 // The log is asked again after firstLook, then after twice as long each time,
 // lastLook at most.
 const (
@@ -93,10 +98,22 @@ const (
 	lastLook  = 50 * time.Millisecond
 )
 
+// find answers a record, or that of an accepted call which only the queue knows.
+func (a *API) find(ctx context.Context, namespace, id string) (*whisk.Activation, error) {
+	rec, err := a.Activations.Get(ctx, namespace, id)
+	if a.Queue == nil || !errors.Is(err, activation.ErrNotFound) {
+		return rec, err
+	}
+	if queued, err := a.Queue.Queued(ctx, namespace, id); err == nil {
+		return queued, nil
+	}
+	return a.Activations.Get(ctx, namespace, id) // it may have begun in between
+}
+
 // awaitEnd answers a record once its call has ended, or as it is when the time
 // is over or ctx ends.
 func (a *API) awaitEnd(ctx context.Context, namespace, id string) (*whisk.Activation, error) {
-	rec, err := a.Activations.Get(ctx, namespace, id)
+	rec, err := a.find(ctx, namespace, id)
 	if err != nil || rec.Response.Status != whisk.Running {
 		return rec, err
 	}
@@ -112,7 +129,7 @@ func (a *API) awaitEnd(ctx context.Context, namespace, id string) (*whisk.Activa
 		case <-ctx.Done():
 			return rec, nil
 		}
-		if rec, err = a.Activations.Get(ctx, namespace, id); err != nil || rec.Response.Status != whisk.Running {
+		if rec, err = a.find(ctx, namespace, id); err != nil || rec.Response.Status != whisk.Running {
 			return rec, err
 		}
 		every = min(2*every, lastLook)
@@ -125,15 +142,6 @@ func (a *API) showActivation(x *exchange, r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	return answer{body: appendActivationWithLogs(nil, rec)}, nil
-}
-
-func (a *API) showLogs(x *exchange, r *http.Request) (answer, error) {
-	rec, err := a.record(x, r)
-	if err != nil {
-		return answer{}, err
-	}
-	b := appendList([]byte(`{"logs":`), rec.LogsSoFar(), whisk.AppendString)
-	return answer{body: append(b, '}')}, nil
 }
 
 func (a *API) showResult(x *exchange, r *http.Request) (answer, error) {

@@ -61,6 +61,9 @@ type Config struct {
 	Manifest    *whisk.Manifest
 	Limits      whisk.SystemLimits
 	Identities  Identities
+	// Queue knows the accepted calls that wait and the dead letters. nil: there
+	// are none.
+	Queue Queue
 	// Web serves web actions, below /api/v1/web/; nil: there are none.
 	Web http.Handler
 	// WellKnown: a key that everybody knows is in force (see WellKnown), so
@@ -82,6 +85,9 @@ type API struct {
 	about staticDocuments
 	// bodyPause is how long a client may pause while it sends a body.
 	bodyPause time.Duration
+	// heartbeat is how often a stream of logs says that it is alive.
+	heartbeat time.Duration
+	followers followers
 }
 
 // New checks the configuration and makes the handler.
@@ -92,7 +98,7 @@ func New(c Config) (*API, error) {
 	if c.RecordWait <= 0 {
 		c.RecordWait = 2 * time.Second
 	}
-	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: request.Pause}
+	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: request.Pause, heartbeat: 15 * time.Second}
 	a.about = a.staticDocuments(time.Now())
 	a.routes()
 	return a, nil
@@ -188,8 +194,13 @@ func (a *API) routes() {
 
 	a.both("GET", ns+"/activations", a.listActivations)
 	a.handle("GET "+ns+"/activations/{id}", a.showActivation)
-	a.handle("GET "+ns+"/activations/{id}/logs", a.showLogs)
+	a.mux.HandleFunc("GET "+ns+"/activations/{id}/logs", a.serveLogs)
 	a.handle("GET "+ns+"/activations/{id}/result", a.showResult)
+
+	a.both("GET", ns+"/deadletters", a.listLetters)
+	a.handle("GET "+ns+"/deadletters/{id}", a.showLetter)
+	a.handle("POST "+ns+"/deadletters/{id}", a.redriveLetter)
+	a.handle("DELETE "+ns+"/deadletters/{id}", a.deleteLetter)
 
 	a.handle("/", func(*exchange, *http.Request) (answer, error) { return answer{}, errNoSuchPath() })
 }

@@ -169,10 +169,12 @@ func (k *walk) pop(end whisk.Response) {
 	if n == 0 {
 		k.record = rec
 		k.v.keep(k.top, rec)
+		f.tail.end()
 		k.v.end(k.top)
 		return
 	}
 	k.v.cfg.Activations.Put(rec)
+	f.tail.end()
 	k.hear(rec.ID, f.memoryMB, rec, nil)
 }
 

@@ -13,6 +13,7 @@ type frame struct {
 	call    *Call
 	script  script
 	running *whisk.Activation
+	tail    tail
 
 	logs     []string // ids of what it called
 	duration int64    // ms: of all of them
@@ -36,12 +37,14 @@ func (f *frame) open(now time.Time, waited time.Duration) {
 		list = append(list, whisk.KeyValue{Key: "conductor", Value: jsonTrue})
 	}
 	running := runningRecord(c, now, appendReach(list, c))
+	running.Tail = &f.tail
 	f.running = &running
 }
 
 // note counts a call that has ended.
 func (f *frame) note(r *report, memoryMB int) {
 	f.logs = append(f.logs, r.id)
+	f.tail.Line(r.id)
 	if r.rec == nil {
 		return
 	}
@@ -54,6 +57,7 @@ func (f *frame) note(r *report, memoryMB int) {
 func (f *frame) close(response whisk.Response) *whisk.Activation {
 	rec := new(whisk.Activation)
 	*rec = *f.running
+	rec.Tail = nil
 	rec.Response = response
 	rec.Logs = f.logs
 	rec.Duration = f.duration

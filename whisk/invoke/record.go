@@ -97,6 +97,7 @@ func (rec record) close(o *outcome, took, initTime time.Duration) *whisk.Activat
 		list = append(list, whisk.KeyValue{Key: "initTime", Value: milliseconds(initTime)})
 	}
 	*a = *rec.running
+	a.Tail = nil
 	a.Duration = max(0, took.Milliseconds())
 	a.End = a.Start + a.Duration
 	a.Annotations = list
