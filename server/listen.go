@@ -35,6 +35,7 @@ func (s *Server) listen(what, key string, listeners ...config.Listener) ([]net.L
 			return nil, err
 		}
 		open = append(open, ln)
+		s.bound = append(s.bound, boundTo{key, ln.Addr().(*net.TCPAddr).AddrPort()})
 	}
 	return open, nil
 }

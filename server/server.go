@@ -34,6 +34,7 @@ type Server struct {
 	log   *slog.Logger
 	state *state
 	parts []part // in starting order
+	bound []boundTo
 
 	sealer    *sealed.Sealer   // of secrets in the store; nil without the role functions
 	tenants   *tenant.Registry // likewise
