@@ -49,9 +49,13 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	if err := s.openTenants(ctx, &limits); err != nil {
 		return err
 	}
+	sources, err := s.openFeeds(ctx, entities, urlOf(listeners[0]))
+	if err != nil {
+		return err
+	}
 	invoker, err := invoke.New(invoke.Config{
 		Log:            s.log,
-		Launchers:      []runtime.Launcher{launcher, builtin.New(s.log, s.builtins())},
+		Launchers:      []runtime.Launcher{launcher, builtin.New(s.log, s.builtins(sources))},
 		Blobs:          s.state.blobs,
 		Activations:    s.state.activations,
 		MemoryMB:       int(cfg.Memory >> 20),
@@ -61,6 +65,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		APIHost:        urlOf(listeners[0]),
 		Limits:         &limits,
 		Owner:          s.tenants.Namespace,
+		Refuse:         s.noWebhook,
 		Actions:        entities,
 	})
 	if err != nil {
@@ -81,8 +86,10 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		Activations: s.state.activations,
 		Invoker:     invoker,
 		Manifest:    manifest,
+		Queue:       invoker,
 		Limits:      limits,
 		Identities:  s.tenants,
+		Web:         s.webActions(entities, invoker, s.tenants.Directory, &limits),
 		WellKnown:   len(s.cfg.WellKnownUsers()) > 0 && !s.cfg.InsecureWellKnownKeys,
 		Build:       s.opt.Built.UTC().Format(time.RFC3339),
 		Buildno:     s.opt.Version,
@@ -90,11 +97,14 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sources.fireBy(rest)
+	s.add(part{name: "feeds", run: sources.Run})
 	s.functions = &functions{api: rest, launcher: launcher}
 	for _, l := range listeners {
 		s.functions.hosts.listeners = append(s.functions.hosts.listeners, l.Addr().(*net.TCPAddr).AddrPort())
 	}
-	s.addHTTP(config.RoleFunctions, "functions API", rest, listeners)
+	s.addHTTP(config.RoleFunctions, "functions API", sources.Handler(rest), listeners)
+	s.add(part{name: "streams of logs", drain: func(context.Context) error { rest.EndStreams(); return nil }})
 	return nil
 }
 
