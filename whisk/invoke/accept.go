@@ -93,12 +93,15 @@ func (v *Invoker) request(id, namespace string, h *acceptedCall, payload []byte)
 	}
 }
 
+// giveKey makes an identity of the log what its namespace is now.
 func (v *Invoker) giveKey(id *whisk.Identity) {
 	if v.cfg.Owner == nil {
 		return
 	}
 	if owner := v.cfg.Owner(id.Namespace); owner != nil {
-		id.UUID, id.Secret = owner.UUID, owner.Secret
+		subject := id.Subject
+		*id = *owner
+		id.Subject = subject
 	}
 }
 
@@ -190,6 +193,10 @@ func (v *Invoker) write(ctx context.Context, change activation.Change, requests 
 // background carries out an accepted call. If the platform stops before the
 // call starts, the log keeps it for the next start.
 func (v *Invoker) background(r *request) {
+	if o, barred := v.bar(&r.Call); barred {
+		v.recordOnly(r, o)
+		return
+	}
 	if r.composite() {
 		v.walkAccepted(r)
 		return
@@ -289,7 +296,7 @@ func (v *Invoker) resume(it item) {
 		}
 		r := v.request(it.id, it.namespace, h, payload)
 		if r.attempts > 0 { // in flight again
-			r.usage.inFlight.Add(1)
+			r.usage, _ = v.throttle.enter(it.namespace)
 		}
 		v.announce(r)
 		v.background(r)
@@ -326,7 +333,7 @@ func (v *Invoker) readPending() error {
 			return nil
 		}
 		if h.Attempts == 0 { // those in back-off are not in flight
-			v.throttle.of(a.Namespace).inFlight.Add(1)
+			v.throttle.enter(a.Namespace)
 		}
 		v.backlog.parkUntil(it, time.UnixMilli(h.Due))
 		return nil
@@ -354,7 +361,7 @@ func (v *Invoker) recover(ctx context.Context) {
 			continue
 		}
 		r := v.request(it.id, it.namespace, h, payload)
-		r.usage.inFlight.Add(1)
+		r.usage, _ = v.throttle.enter(it.namespace)
 		v.live.add()
 		v.backlog.seize(it)
 		v.recordOnly(r, failed(whisk.WhiskError, msgInterrupted))

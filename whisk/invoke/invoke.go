@@ -205,8 +205,8 @@ func (v *Invoker) settle(ctx context.Context, r *request, p placed) (*whisk.Acti
 }
 
 func (v *Invoker) begin(c *Call) *request {
-	r := &request{Call: *c, received: time.Now(), usage: v.throttle.of(c.Caller.Namespace)}
-	r.inFlight = int(r.usage.inFlight.Add(1))
+	r := &request{Call: *c, received: time.Now()}
+	r.usage, r.inFlight = v.throttle.enter(c.Caller.Namespace)
 	v.live.add()
 	return r
 }
@@ -342,13 +342,39 @@ func (v *Invoker) recordOnly(r *request, o outcome) *whisk.Activation {
 
 // refuse tells whether a call cannot be run at all, and its outcome.
 func (v *Invoker) refuse(c *Call) (outcome, bool) {
-	l, max := &c.Action.Limits, v.cfg.Limits
+	l, max := &c.Action.Limits, v.limits(c)
 	if max != nil && (l.TimeoutMS > max.TimeoutMS.Max || l.MemoryMB > max.MemoryMB.Max ||
 		l.LogsMB > max.LogsMB.Max || l.Concurrency > max.Concurrency.Max) {
 		return failed(whisk.ApplicationError, msgSystemLimit), true
 	}
 	if v.shelves[c.Action.Exec.Kind] == nil {
 		return failed(whisk.WhiskError, msgProvision), true
+	}
+	return outcome{}, false
+}
+
+// limits are what a call's action is held to: those of its owner, or nil.
+func (v *Invoker) limits(c *Call) *whisk.SystemLimits {
+	owner := c.Caller
+	if c.Action.Namespace != owner.Namespace && v.cfg.Owner != nil {
+		if id := v.cfg.Owner(c.Action.Namespace); id != nil {
+			owner = id
+		}
+	}
+	return owner.SystemLimits(v.cfg.Limits)
+}
+
+// bar tells whether an accepted call must not start any more because of what
+// became of its namespace, and its outcome.
+func (v *Invoker) bar(c *Call) (outcome, bool) {
+	if v.cfg.Owner == nil {
+		return outcome{}, false
+	}
+	switch owner := v.cfg.Owner(c.Caller.Namespace); {
+	case owner == nil:
+		return failed(whisk.ApplicationError, msgBlocked), true
+	case owner.Limits.ConcurrentInvocations <= 0:
+		return failed(whisk.ApplicationError, msgNothingAllowed), true
 	}
 	return outcome{}, false
 }
@@ -401,6 +427,7 @@ func (v *Invoker) sweep(ctx context.Context) {
 	every := min(max(v.cfg.IdleTimeout/10, 10*time.Millisecond), 30*time.Second)
 	for rest(ctx, every, nil) {
 		v.pool.sweep(time.Now(), v.cfg.IdleTimeout)
+		v.throttle.sweep(time.Now())
 	}
 }
 

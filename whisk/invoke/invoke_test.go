@@ -372,7 +372,9 @@ func TestRecoveryOfAcceptedCalls(t *testing.T) {
 	again := newHouse(t, funcs, func(c *Config) {
 		c.Activations = log
 		c.Owner = func(ns string) *whisk.Identity {
-			return &whisk.Identity{Namespace: ns, UUID: "new-uuid", Secret: "new-secret"}
+			id := anyone(ns)
+			id.UUID, id.Secret = "new-uuid", "new-secret"
+			return id
 		}
 	})
 	rec := again.ended("guest", ids[0])

@@ -8,16 +8,18 @@ import (
 
 // Texts that clients see. Those of OpenWhisk are exact.
 const (
-	msgInitExited   = "The action did not initialize and exited unexpectedly."
-	msgRunExited    = "The action did not produce a valid response and exited unexpectedly."
-	msgOutOfMemory  = "The action exhausted its memory and was aborted."
-	msgProvision    = "Failed to provision resources to run the action."
-	msgRemoved      = "Action could not be found or may have been deleted."
-	msgFetch        = "Action could not be fetched."
-	msgIncompatible = "Action version is not compatible and cannot be invoked."
-	msgSystemLimit  = "Action limit exceeded the system limit."
-	msgUnavailable  = "The server is currently unavailable (because it is overloaded or down for maintenance)."
-	msgLogsMissing  = "The action did not initialize or run as expected. Log data might be missing."
+	msgInitExited     = "The action did not initialize and exited unexpectedly."
+	msgRunExited      = "The action did not produce a valid response and exited unexpectedly."
+	msgOutOfMemory    = "The action exhausted its memory and was aborted."
+	msgProvision      = "Failed to provision resources to run the action."
+	msgRemoved        = "Action could not be found or may have been deleted."
+	msgFetch          = "Action could not be fetched."
+	msgIncompatible   = "Action version is not compatible and cannot be invoked."
+	msgSystemLimit    = "Action limit exceeded the system limit."
+	msgUnavailable    = "The server is currently unavailable (because it is overloaded or down for maintenance)."
+	msgBlocked        = "The action was not invoked due to a blacklisted namespace."
+	msgNothingAllowed = "The namespace limit is less than or equal to 0."
+	msgLogsMissing    = "The action did not initialize or run as expected. Log data might be missing."
 
 	msgComponentMissing   = "Sequence component does not exist."
 	msgSequenceTooLong    = "Too many actions in the sequence."

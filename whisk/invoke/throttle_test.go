@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +121,126 @@ func TestRateIsExactUnderContention(t *testing.T) {
 			t.Errorf("%d admitted", passed)
 		}
 	})
+}
+
+// What is known of namespaces that do nothing is dropped, and nothing else is.
+func TestThrottleForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &Invoker{}
+		kept := func() (names []string) {
+			v.throttle.sweep(time.Now())
+			v.throttle.namespaces.Range(func(name, _ any) bool { names = append(names, name.(string)); return true })
+			slices.Sort(names)
+			return names
+		}
+		id := anyone("calls")
+		admitted(t, v, id)
+		if err := v.AdmitFire(&whisk.Identity{Namespace: "fires", Limits: whisk.NamespaceLimits{FiresPerMinute: 1}}); err != nil {
+			t.Error(err)
+		}
+		busy, _ := v.throttle.enter("busy")
+		if got := kept(); !slices.Equal(got, []string{"busy", "calls", "fires"}) {
+			t.Errorf("within the minute: %v", got)
+		}
+		time.Sleep(time.Minute)
+		admitted(t, v, id)
+		if got := kept(); !slices.Equal(got, []string{"busy", "calls"}) {
+			t.Errorf("a minute later: %v", got)
+		}
+		busy.inFlight.Add(-1)
+		if got := kept(); !slices.Equal(got, []string{"calls"}) {
+			t.Errorf("when the call has ended: %v", got)
+		}
+	})
+}
+
+// Calls in flight are counted exactly whatever is dropped between them.
+func TestThrottleForgetsWhileInUse(t *testing.T) {
+	v := &Invoker{}
+	stop := make(chan struct{})
+	var sweeper, users sync.WaitGroup
+	sweeper.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				v.throttle.sweep(time.Now())
+			}
+		}
+	})
+	var most atomic.Int64
+	for range 4 {
+		users.Go(func() {
+			for range 2000 {
+				u, n := v.throttle.enter("a")
+				if n > 4 {
+					most.Store(int64(n))
+				}
+				u.inFlight.Add(-1)
+			}
+		})
+	}
+	users.Wait()
+	close(stop)
+	sweeper.Wait()
+	if most.Load() > 0 {
+		t.Errorf("%d in flight of 4", most.Load())
+	}
+	if u := v.throttle.of("a"); u.inFlight.Load() != 0 {
+		t.Errorf("%d in flight at the end", u.inFlight.Load())
+	}
+}
+
+// An accepted call whose namespace was blocked, or may do nothing, ends without
+// having run.
+func TestAcceptedCallsOfBarredNamespaces(t *testing.T) {
+	for name, c := range map[string]struct {
+		owner *whisk.Identity
+		want  string
+	}{
+		"blocked":       {nil, "The action was not invoked due to a blacklisted namespace."},
+		"limit of zero": {&whisk.Identity{Namespace: "guest"}, "The namespace limit is less than or equal to 0."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, functions{"echo": echo}, func(cfg *Config) {
+				cfg.Owner = func(string) *whisk.Identity { return c.owner }
+			})
+			call := call(action("echo"), "{}")
+			call.Blocking = false
+			if _, err := h.v.Invoke(t.Context(), call); err != nil {
+				t.Fatal(err)
+			}
+			rec := h.ended("guest", call.ID)
+			if rec.Response.Status != whisk.ApplicationError || string(rec.Response.Result) != `{"error":"`+c.want+`"}` {
+				t.Errorf("%v %s", rec.Response.Status, rec.Response.Result)
+			}
+		})
+	}
+}
+
+// An action is held to the limits of its owner, who may have more than others.
+func TestLimitsOfTheOwner(t *testing.T) {
+	platform := whisk.DefaultSystemLimits()
+	more := platform
+	more.MemoryMB.Max = 2048
+	h := newHouse(t, functions{"echo": echo}, func(cfg *Config) {
+		cfg.Limits = &platform
+		cfg.Owner = func(ns string) *whisk.Identity {
+			id := anyone(ns)
+			if ns == "large" {
+				id.System = &more
+			}
+			return id
+		}
+	})
+	for owner, want := range map[string]whisk.Status{"large": whisk.Success, "guest": whisk.ApplicationError} {
+		c := call(action("echo"), "{}")
+		c.Action.Namespace, c.Action.Limits.MemoryMB = owner, 1024
+		if rec := h.invoke(c); rec.Response.Status != want {
+			t.Errorf("an action of %s: %s", owner, rec.Response.Result)
+		}
+	}
 }
 
 func TestNewID(t *testing.T) {
