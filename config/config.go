@@ -231,6 +231,7 @@ type Limits struct {
 	InvocationsPerMinute, ConcurrentInvocations, FiresPerMinute int
 
 	SequenceLength                                           int
+	CronFields                                               int // 6 allows seconds
 	MinActionTimeout, DefaultActionTimeout, MaxActionTimeout time.Duration
 	MinActionMemory, DefaultActionMemory, MaxActionMemory    int64
 	MinActionLogs, DefaultActionLogs, MaxActionLogs          int64
@@ -312,7 +313,7 @@ func defaultFunctions() Functions {
 		},
 		Limits: Limits{
 			InvocationsPerMinute: 60000, ConcurrentInvocations: 1000, FiresPerMinute: 60000,
-			SequenceLength:   50,
+			SequenceLength: 50, CronFields: 6,
 			MinActionTimeout: 100 * time.Millisecond, DefaultActionTimeout: time.Minute, MaxActionTimeout: 5 * time.Minute,
 			MinActionMemory: 128 << 20, DefaultActionMemory: 256 << 20, MaxActionMemory: 512 << 20,
 			DefaultActionLogs: 10 << 20, MaxActionLogs: 10 << 20,

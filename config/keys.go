@@ -80,6 +80,7 @@ func (k *keys) functions() object {
 			"concurrent_invocations": integer(&l.ConcurrentInvocations, 0),
 			"fires_per_minute":       integer(&l.FiresPerMinute, 0),
 			"sequence_length":        integer(&l.SequenceLength, 1),
+			"cron_fields":            integer(&l.CronFields, 5),
 			"min_action_timeout":     duration(&l.MinActionTimeout),
 			"default_action_timeout": duration(&l.DefaultActionTimeout),
 			"max_action_timeout":     duration(&l.MaxActionTimeout),

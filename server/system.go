@@ -10,8 +10,8 @@ import (
 )
 
 // builtins are the functions of the platform that actions of whisk.system run.
-func (s *Server) builtins() map[string]builtin.Func {
-	return map[string]builtin.Func{}
+func (s *Server) builtins(sources *feeds) map[string]builtin.Func {
+	return sources.Functions()
 }
 
 // installSystem makes whisk.system hold its packages.

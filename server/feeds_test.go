@@ -1,0 +1,97 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"millrace/config"
+	"millrace/server/servertest"
+)
+
+// call posts to an entity of the functions API and answers the body.
+func (s *site) call(path, body string) string {
+	s.t.Helper()
+	return s.must(s.send("POST", s.Functions+"/api/v1/namespaces/"+path, body)).Body
+}
+
+func (s *site) put(path, body string) {
+	s.t.Helper()
+	s.must(s.send("PUT", s.Functions+"/api/v1/namespaces/_/"+path, body))
+}
+
+// runs says how many activations of an action there are.
+func (s *site) runs(action string) int64 {
+	s.t.Helper()
+	list := s.must(s.send("GET", s.Functions+"/api/v1/namespaces/_/activations?count=true&name="+action, "")).Body
+	return gjson.Get(list, "activations").Int()
+}
+
+// until waits for something to come true.
+func until(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !happened(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain for " + what)
+		}
+	}
+}
+
+// lifecycle is what clients send to a feed.
+func lifecycle(event, trigger, more string) string {
+	return fmt.Sprintf(`{"authKey":%q,"lifecycleEvent":%q,"triggerName":"/_/%s"%s}`, servertest.GuestKey, event, trigger, more)
+}
+
+// The calls are those that wsk makes for trigger create --feed and rule create.
+func TestAlarmFiresAndSurvivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	onDisk := func(c *config.Config) { c.Ephemeral, c.Data = false, dir }
+	const alarm = "whisk.system/actions/alarms/alarm?blocking=true&result=true"
+
+	t.Run("first run", func(t *testing.T) {
+		s := start(t, onDisk)
+		s.action("tick", `function main(p) { return {got: p.name} }`)
+		s.put("triggers/clock", `{"annotations":[{"key":"feed","value":"/whisk.system/alarms/alarm"}]}`)
+		s.put("rules/onclock", `{"trigger":"/_/clock","action":"/_/tick"}`)
+		if got := s.call(alarm, lifecycle("CREATE", "clock", `,"cron":"* * * * * *","trigger_payload":{"name":"Odin"}`)); got != `{"status":"success"}` {
+			t.Fatalf("CREATE answers %s", got)
+		}
+		until(t, "two runs of the action", func() bool { return s.runs("tick") >= 2 })
+		last := s.must(s.send("GET", s.Functions+"/api/v1/namespaces/_/activations?docs=true&limit=1&name=tick", "")).Body
+		if got := gjson.Get(last, "0.response.result").Raw; got != `{"got":"Odin"}` {
+			t.Errorf("the action got %s", got)
+		}
+	})
+	t.Run("after a restart", func(t *testing.T) {
+		s := start(t, onDisk)
+		before := s.runs("tick")
+		until(t, "another run of the action", func() bool { return s.runs("tick") > before })
+		read := s.call(alarm, lifecycle("READ", "clock", ""))
+		if gjson.Get(read, "config.cron").String() != "* * * * * *" || !gjson.Get(read, "status.active").Bool() {
+			t.Errorf("READ answers %s", read)
+		}
+		s.call(alarm, lifecycle("DELETE", "clock", ""))
+		if got := s.send("POST", s.Functions+"/api/v1/namespaces/"+alarm, lifecycle("READ", "clock", "")); got.Status != http.StatusBadGateway {
+			t.Errorf("READ after DELETE answers %d %s", got.Status, got.Body)
+		}
+	})
+}
+
+// The catalog is there from the start, in a process that keeps nothing too.
+func TestSystemActions(t *testing.T) {
+	s := start(t)
+	for action, c := range map[string][2]string{
+		"utils/echo":      {`{"a":[1,{"b":null}]}`, `{"a":[1,{"b":null}]}`},
+		"utils/cat":       {`{"lines":["a","b"]}`, `{"lines":["a","b"],"payload":"a\nb"}`},
+		"utils/namespace": {`{}`, `{"namespace":"guest"}`},
+	} {
+		got := s.call("whisk.system/actions/"+action+"?blocking=true&result=true", c[0])
+		if strings.TrimSpace(got) != c[1] {
+			t.Errorf("%s answers %s, want %s", action, got, c[1])
+		}
+	}
+}
