@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -23,7 +24,7 @@ func (h *Handler) arguments(x *exchange, to *address) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, 512+len(x.URL.RawQuery)+len(body)*3/2)
+	b := make([]byte, 0, 1024)
 	b = append(b, `{"__ow_method":"`...)
 	b = append(b, strings.ToLower(x.Method)...)
 	b = append(b, `","__ow_headers":`...)
@@ -89,6 +90,7 @@ func appendRawBody(b []byte, header http.Header, body []byte) []byte {
 }
 
 func appendBase64(b, body []byte) []byte {
+	b = slices.Grow(b, base64.StdEncoding.EncodedLen(len(body))+len(`,"__ow_body":""}`))
 	b = append(b, `,"__ow_body":"`...)
 	b = base64.StdEncoding.AppendEncode(b, body)
 	return append(b, '"')
@@ -169,6 +171,7 @@ func appendJSON(b []byte, query *fields, forbidden reserved, body []byte) ([]byt
 	}
 	b, err := appendAll(b, query, forbidden)
 	if members := bytes.TrimSpace(body[1 : len(body)-1]); len(members) > 0 {
+		b = slices.Grow(b, len(members)+len(",}"))
 		b = append(append(b, ','), members...)
 	}
 	return b, err

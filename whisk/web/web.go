@@ -91,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res = failure(x.tid, request.Failure(h.Log, x.tid, err))
 	}
 	x.send(&res)
-	if err != nil {
+	if err != nil && res.status != http.StatusRequestTimeout { // who was too slow has been waited for
 		request.Discard(w, r)
 	}
 }

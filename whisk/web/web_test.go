@@ -186,3 +186,13 @@ func (r reply) refusal(t testing.TB) string {
 	}
 	return doc["error"]
 }
+
+// failureOf makes the answer of an error that must be meant for clients.
+func failureOf(t testing.TB, err error) response {
+	t.Helper()
+	var e *whisk.Error
+	if !errors.As(err, &e) || e.Status < 400 || e.Status > 499 {
+		t.Fatalf("not for clients: %v", err)
+	}
+	return failure("t", e)
+}
