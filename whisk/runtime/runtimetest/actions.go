@@ -43,6 +43,8 @@ var nodeActions = actions{
 		"exit at init": `console.log('goodbye'); process.exit(0)`,
 		"sleep":        `function main() { return new Promise(done => setTimeout(done, 60000)) }`,
 		"spin":         `function main() { for (;;); }`,
+		"log and sleep": `console.log('loaded'); function main() { console.log('one'); console.error('two'); process.stdout.write('unfinished')
+			return new Promise(done => setTimeout(done, 60000)) }`,
 		"spin at init": `for (;;);`,
 		"repeat":       `function main(a) { return {s: 'x'.repeat(a.n)} }`,
 		"environment":  `function main() { return process.env }`,
@@ -100,6 +102,14 @@ var pythonActions = actions{
 		"exit at init": "import os\nprint('goodbye')\nos._exit(0)\n",
 		"sleep":        "import time\ndef main(a):\n    time.sleep(60)\n",
 		"spin":         "def main(a):\n    while True: pass\n",
+		"log and sleep": `import sys, time
+print('loaded')
+def main(a):
+    print('one')
+    print('two', file=sys.stderr)
+    print('unfinished', end='')
+    time.sleep(60)
+`,
 		"spin at init": "while True: pass\n",
 		"repeat":       "def main(a):\n    return {'s': 'x' * a['n']}\n",
 		"environment":  "import os\ndef main(a):\n    return dict(os.environ)\n",

@@ -2,9 +2,11 @@ package runtimetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,5 +91,65 @@ func checkLimited(t *testing.T, reply *runtime.Reply, limit int) {
 	want := fmt.Sprintf(" stderr: Logs were truncated because the total bytes size exceeds the limit of %d bytes.", limit)
 	if size > limit || size < limit-100 || !strings.HasSuffix(reply.Logs[last], want) {
 		t.Errorf("%d bytes of logs end with %q", size, reply.Logs[last])
+	}
+}
+
+// watcher keeps the lines that it gets and tells when there are so many.
+type watcher struct {
+	mu    sync.Mutex
+	lines []string
+	want  int
+	seen  func()
+}
+
+func (w *watcher) Line(line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lines = append(w.lines, line)
+	if len(w.lines) == w.want {
+		w.seen()
+	}
+}
+
+// liveLogs: lines are there while the call runs, those of Init first. The call
+// would not end in time otherwise.
+func (s suite) liveLogs(t *testing.T) {
+	in := Init(s.need(t, "log and sleep"))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	w := &watcher{want: 3, seen: cancel}
+	in.Lines = w
+	i := s.start(t, in)
+	c := Call(`{}`)
+	c.Lines = w
+	if reply, err := i.Run(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the call ended with %v (%s) before its lines were seen: %q", err, show(reply), w.lines)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if diff := cmp.Diff([]string{"loaded", "one"}, texts(t, w.lines[:3], "stdout")); diff != "" {
+		t.Errorf("stdout (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"two"}, texts(t, w.lines[:3], "stderr")); diff != "" {
+		t.Errorf("stderr (-want +got):\n%s", diff)
+	}
+}
+
+// liveLogsAreTheLogs: each call shows its own lines, as its reply has them.
+func (s suite) liveLogsAreTheLogs(t *testing.T) {
+	in := Init(s.need(t, "log"))
+	in.LogLimit = 1000
+	i := s.start(t, in)
+	for _, n := range []int{3, 0, 500, 1} {
+		w := &watcher{}
+		c := Call(fmt.Sprintf(`{"n":%d}`, n))
+		c.Lines = w
+		reply, err := i.Run(context.Background(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(reply.Logs, w.lines); diff != "" {
+			t.Errorf("%d lines: what was seen differs from the logs (-logs +seen):\n%s", n, diff)
+		}
 	}
 }

@@ -70,6 +70,8 @@ func (s suite) run(t *testing.T) {
 		{"environment", s.environment},
 		{"logs", s.logs},
 		{"log limit", s.logLimit},
+		{"live logs", s.liveLogs},
+		{"live logs are the logs", s.liveLogsAreTheLogs},
 		{"concurrent", s.concurrent},
 	} {
 		t.Run(part.name, part.test)
