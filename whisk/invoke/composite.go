@@ -10,10 +10,12 @@ import (
 	"millrace/whisk"
 )
 
-// maxDepth bounds how deep sequences and compositions stand in one another. The
-// budget of compositions alone ends before, so that only sequences that came to
-// call themselves, and mixtures of both, come this deep.
+// Sequences and compositions each have a budget, but one for each composition in
+// a sequence and for each sequence in a composition. So mixtures of both could go
+// on for ever, and are bounded in depth and in the calls of all together.
 const maxDepth = 256
+
+func maxCalls(sequenceLength int) int { return 4 * sequenceLength * sequenceLength }
 
 // componentGrace is by how much a component may outlast its time limit, for
 // waiting for an instance and initialising it, before its composite gives it up.
@@ -45,8 +47,11 @@ type step struct {
 }
 
 func endWith(status whisk.Status, text string) step {
-	o := failed(status, text)
-	return step{end: whisk.Response{Status: o.status, Result: o.result}}
+	return step{end: failed(status, text).response()}
+}
+
+func (o outcome) response() whisk.Response {
+	return whisk.Response{Status: o.status, Result: o.result}
 }
 
 // report is how a component's call ended: its record, or why there is none.
@@ -67,6 +72,7 @@ type walk struct {
 	top   *request
 	stack []*frame // the innermost is the last
 	last  *report
+	calls int // made so far, of composites too
 	// record is the whole call's, once the walk is over.
 	record *whisk.Activation
 }
@@ -106,25 +112,27 @@ func (k *walk) begin() {
 // next answers the next call of an action that is no composite, or nil when the
 // walk is over.
 func (k *walk) next() *request {
-	for {
+	for len(k.stack) > 0 {
 		f := k.stack[len(k.stack)-1]
 		s := f.script.next(k.last)
 		k.last = nil
 		switch {
 		case s.target == nil:
-			if k.pop(s.end); len(k.stack) == 0 {
-				return nil
-			}
+			k.pop(s.end)
+		case k.calls >= maxCalls(k.v.sequenceLength()):
+			k.pop(f.tooLong())
 		case s.plain || !isComposite(s.target.Action):
 			return k.request(f, &s)
 		default:
 			k.push(f, &s)
 		}
 	}
+	return nil
 }
 
 // call makes a call that f makes.
 func (k *walk) call(f *frame, s *step) Call {
+	k.calls++
 	return Call{
 		ID: NewID(), TransactionID: k.top.TransactionID, Caller: k.top.Caller,
 		Action: s.target.Action, Inherited: s.target.Inherited, Binding: s.target.Binding,
@@ -141,22 +149,12 @@ func (k *walk) request(f *frame, s *step) *request {
 func (k *walk) push(f *frame, s *step) {
 	c := k.call(f, s)
 	inner := &frame{call: &c, script: k.script(s.target, s.payload)}
-	if len(k.stack) >= maxDepth {
-		inner.script = tooDeep{inner.script}
-	}
 	inner.open(time.Now(), 0)
 	k.v.cfg.Activations.Put(inner.running)
 	k.stack = append(k.stack, inner)
-}
-
-// tooDeep is the script of a composite that must not begin.
-type tooDeep struct{ script }
-
-func (d tooDeep) next(*report) step {
-	if _, ok := d.script.(*sequence); ok {
-		return endWith(whisk.ApplicationError, msgSequenceTooLong)
+	if len(k.stack) > maxDepth {
+		k.pop(inner.tooLong())
 	}
-	return endWith(whisk.ApplicationError, msgCompositionTooLong)
 }
 
 // pop ends the innermost composite, and the walk if it was the last.

@@ -41,6 +41,15 @@ func (f *frame) open(now time.Time, waited time.Duration) {
 	f.running = &running
 }
 
+// tooLong is how a composite ends that makes, or is, one call too many.
+func (f *frame) tooLong() whisk.Response {
+	text := msgCompositionTooLong
+	if isSequence(f.call.Action) {
+		text = msgSequenceTooLong
+	}
+	return failed(whisk.ApplicationError, text).response()
+}
+
 // note counts a call that has ended.
 func (f *frame) note(r *report, memoryMB int) {
 	f.logs = append(f.logs, r.id)

@@ -130,7 +130,7 @@ func unrunRecord(r *request, o *outcome) *whisk.Activation {
 	if r.composite() {
 		f := frame{call: &r.Call}
 		f.open(now, waited)
-		return f.close(whisk.Response{Status: o.status, Result: o.result})
+		return f.close(o.response())
 	}
 	f := factsOf(r.Action)
 	return openRecord(&f, &r.Call, now, waited).close(o, 0, -1)
