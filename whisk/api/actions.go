@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"millrace/whisk"
+	"millrace/whisk/invoke"
 	"millrace/whisk/catalog"
 )
 
@@ -111,6 +112,9 @@ func (a *API) changed(x *exchange, put *whisk.ActionPut, old *whisk.Action) (*wh
 	limits := x.caller.SystemLimits(&a.Limits)
 	act, err := put.Apply(old, x.namespace, x.pkg, x.name, limits.Defaults(), time.Now())
 	if err != nil {
+		return nil, err
+	}
+	if err := invoke.CheckPolicy(act.Annotations); err != nil {
 		return nil, err
 	}
 	if err := a.Manifest.CheckUsable(act.Exec.Kind); err != nil {
