@@ -29,8 +29,8 @@ type platform struct {
 }
 
 type answer struct {
-	status int
-	body   string
+	status     int
+	kind, body string
 }
 
 func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -53,25 +53,28 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.requests = append(p.requests, line)
 	a, ok := p.answers[request]
 	if !ok {
-		a = answer{http.StatusNotFound, `{"error":"The requested resource does not exist.","code":"tid1"}`}
+		a = answer{http.StatusNotFound, "application/json", `{"error":"The requested resource does not exist.","code":"tid1"}`}
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", a.kind)
 	w.WriteHeader(a.status)
 	if a.status != http.StatusNoContent {
 		io.WriteString(w, a.body)
 	}
 }
 
-// answer 'METHOD path?query' status [file] sets an answer.
+// answer 'METHOD path?query' status [file [content-type]] sets an answer.
 func (p *platform) answer(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 || len(args) > 3 {
-		ts.Fatalf("usage: answer 'METHOD path?query' status [file]")
+	if neg || len(args) < 2 || len(args) > 4 {
+		ts.Fatalf("usage: answer 'METHOD path?query' status [file [content-type]]")
 	}
 	status, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	a := answer{status: status, body: "{}"}
-	if len(args) == 3 {
+	a := answer{status: status, kind: "application/json", body: "{}"}
+	if len(args) > 2 {
 		a.body = ts.ReadFile(args[2])
+	}
+	if len(args) > 3 {
+		a.kind = args[3]
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

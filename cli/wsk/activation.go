@@ -2,10 +2,8 @@ package wsk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -28,14 +26,15 @@ type activation struct {
 	Logs        []string  `json:"logs"`
 	Annotations keyValues `json:"annotations"`
 	Publish     *bool     `json:"publish,omitempty"`
+	State       string    `json:"status,omitempty"` // queued or running; absent from what has ended
 }
 
 type response struct {
-	Status     string          `json:"status"`
-	StatusCode int             `json:"statusCode"`
-	Success    bool            `json:"success"`
-	Result     json.RawMessage `json:"result,omitempty"`
-	Size       *int            `json:"size,omitempty"`
+	Status     string   `json:"status"`
+	StatusCode int      `json:"statusCode"`
+	Success    bool     `json:"success"`
+	Result     document `json:"result,omitempty"`
+	Size       *int     `json:"size,omitempty"`
 }
 
 func (a *app) activationCommand() *cobra.Command {
@@ -149,24 +148,37 @@ func (act *activation) startType() string {
 }
 
 func (act *activation) duration() string {
-	if act.End == 0 {
+	switch {
+	case act.running():
 		return "--"
+	case act.End == 0: // a trigger's
+		return "0s"
 	}
 	return (time.Duration(act.End-act.Start) * time.Millisecond).String()
 }
 
 func (act *activation) status() string {
-	switch act.StatusCode {
-	case 0:
-		return "success"
-	case 1:
-		return "application error"
-	case 2:
-		return "developer error"
-	case 3:
-		return "internal error"
+	texts := []string{"success", "application error", "developer error", "internal error"}
+	if act.running() || act.StatusCode < 0 || act.StatusCode >= len(texts) {
+		return "running"
 	}
-	return "running"
+	return texts[act.StatusCode]
+}
+
+// running tells whether the call has not ended, as far as the platform says so:
+// the original shows no such records.
+func (act *activation) running() bool {
+	unended := func(status string) bool { return status == "running" || status == "queued" }
+	return unended(act.State) || unended(act.Response.Status)
+}
+
+// ended is when the activation ended, in ms since 1970; those of triggers have
+// no end.
+func (act *activation) ended() int64 {
+	if act.End == 0 {
+		return act.Start
+	}
+	return act.End
 }
 
 // entity is the path of what ran, with its version.
@@ -181,21 +193,21 @@ func (act *activation) entity() string {
 // whichActivation is one activation of the caller, by its id or the last one.
 type whichActivation struct{ last bool }
 
-func (w *whichActivation) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&w.last, "last", "l", false, "retrieves the most recent activation")
-}
-
-// id answers the activation id meant and the arguments after it.
-func (w *whichActivation) id(ctx context.Context, c *client, args []string) (id string, rest []string, err error) {
+// id answers the activation id meant and the arguments after it, most of them.
+func (w *whichActivation) id(ctx context.Context, c *client, args []string, most int) (id string, rest []string, err error) {
+	least := 1
+	if w.last {
+		least = 0
+	}
+	if err := between(least, least+most, "An activation ID is required.")(nil, args); err != nil {
+		return "", nil, err
+	}
 	if !w.last {
-		if len(args) == 0 {
-			return "", nil, usageError("Invalid argument(s). An activation ID is required.")
-		}
 		return args[0], args[1:], nil
 	}
 	all, err := c.activations(ctx, c.namespace, "", url.Values{"limit": {"1"}, "skip": {"0"}})
 	if err != nil {
-		return "", nil, because(err, "Unable to obtain the list of activations for namespace '%s'", c.namespace)
+		return "", nil, err
 	}
 	if len(all) == 0 {
 		return "", nil, &Error{Msg: "Activation list does not contain any activations.", Code: exitGeneral}
@@ -203,36 +215,42 @@ func (w *whichActivation) id(ctx context.Context, c *client, args []string) (id 
 	return all[0].ID, args, nil
 }
 
-// activationCommandFor makes a command that reads below one activation.
-func (a *app) activationCommandFor(use, short, doing string, run func(ctx context.Context, c *client, id string, rest []string) error) *cobra.Command {
+// oneActivation makes a command that reads below one activation; most arguments
+// may follow its id.
+func (a *app) oneActivation(use, short, doing string, most int, run func(ctx context.Context, c *client, id string, rest []string) error) *cobra.Command {
 	var which whichActivation
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  between(0, 2, "An activation ID is required."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(true)
 			if err != nil {
 				return err
 			}
-			id, rest, err := which.id(cmd.Context(), c, args)
+			id, rest, err := which.id(cmd.Context(), c, args, most)
+			if which.last && err != nil {
+				return because(err, "Unable to get %s", doing)
+			}
 			if err != nil {
 				return err
 			}
+			if err := knownField(activation{}, rest); err != nil {
+				return err
+			}
 			if err := run(cmd.Context(), c, id, rest); err != nil {
-				return because(err, "Unable to get %s'%s'", doing, id)
+				return because(err, "Unable to get %s '%s'", doing, id)
 			}
 			return nil
 		},
 	}
-	which.add(cmd)
+	cmd.Flags().BoolVarP(&which.last, "last", "l", false, "retrieves the most recent activation")
 	return cmd
 }
 
 func (a *app) activationGetCommand() *cobra.Command {
 	var summary, logs bool
-	cmd := a.activationCommandFor("get (ACTIVATION_ID | --last) [FIELD_FILTER]", "get activation", "activation ",
-		func(ctx context.Context, c *client, id string, rest []string) error {
+	cmd := a.oneActivation("get (ACTIVATION_ID | --last) [FIELD_FILTER]", "get activation", "activation", 1,
+		func(ctx context.Context, c *client, id string, field []string) error {
 			if logs {
 				return a.printLogs(ctx, c, id, true)
 			}
@@ -242,17 +260,12 @@ func (a *app) activationGetCommand() *cobra.Command {
 			}
 			act.StatusCode = statusCode(act.Response.Status)
 			act.Response.StatusCode = act.StatusCode
-			switch {
-			case summary:
-				fmt.Fprintf(a.Out, "activation result for '/%s/%s' (%s at %s)\n", act.Namespace, act.Name, act.Response.Status, time.UnixMilli(act.Start))
-				a.json(sorted(act.Response.Result))
-			case len(rest) > 0:
-				return a.show("activation", id, act, rest)
-			default:
-				a.ok("got activation %s", id)
-				a.json(act)
+			if summary {
+				fmt.Fprintf(a.Out, "activation result for '/%s/%s' (%s at %s)\n", act.Namespace, act.Name, act.Response.Status, time.UnixMilli(act.ended()))
+				a.json(act.Response.Result)
+				return nil
 			}
-			return nil
+			return a.show("activation", id, act, field)
 		})
 	cmd.Flags().BoolVarP(&summary, "summary", "s", false, "summarize activation details")
 	cmd.Flags().BoolVarP(&logs, "logs", "g", false, "emit only the logs, stripped of time stamps and stream identifier")
@@ -269,45 +282,16 @@ func statusCode(status string) int {
 	return -1
 }
 
-func (a *app) activationLogsCommand() *cobra.Command {
-	var strip bool
-	cmd := a.activationCommandFor("logs (ACTIVATION_ID | --last)", "get the logs of an activation", "logs for activation ",
-		func(ctx context.Context, c *client, id string, _ []string) error {
-			return a.printLogs(ctx, c, id, strip)
-		})
-	cmd.Flags().BoolVarP(&strip, "strip", "r", false, "strip timestamp and stream information")
-	return cmd
-}
-
-// logPrefix is the time stamp and stream before each line of a log.
-var logPrefix = regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:.]+Z +(?:stdout|stderr): ?`)
-
-func (a *app) printLogs(ctx context.Context, c *client, id string, strip bool) error {
-	var body struct {
-		Logs []string `json:"logs"`
-	}
-	if err := c.get(ctx, c.path(c.namespace, "activations", id, "logs"), nil, &body); err != nil {
-		return err
-	}
-	for _, line := range body.Logs {
-		if strip {
-			line = logPrefix.ReplaceAllString(line, "")
-		}
-		fmt.Fprintln(a.Out, line)
-	}
-	return nil
-}
-
 func (a *app) activationResultCommand() *cobra.Command {
-	return a.activationCommandFor("result (ACTIVATION_ID | --last)", "get the result of an activation", "result for activation ",
+	return a.oneActivation("result (ACTIVATION_ID | --last)", "get the result of an activation", "result for activation", 0,
 		func(ctx context.Context, c *client, id string, _ []string) error {
 			var body struct {
-				Result json.RawMessage `json:"result"`
+				Result document `json:"result"`
 			}
 			if err := c.get(ctx, c.path(c.namespace, "activations", id, "result"), nil, &body); err != nil {
 				return err
 			}
-			a.json(sorted(body.Result))
+			a.json(body.Result)
 			return nil
 		})
 }

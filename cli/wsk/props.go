@@ -117,6 +117,14 @@ type settings struct {
 	apiToken string
 }
 
+// Target answers the API host and the key that a command beside wsk means: those
+// given, else those that wsk is set to; empty if there are none.
+func Target(lookup func(name string) (string, bool), apihost, auth string) (host, key string, err error) {
+	a := &app{Env: Env{Lookup: lookup}, flags: globalFlags{apihost: apihost, auth: auth}}
+	s, err := a.settings()
+	return s.host, s.auth, err
+}
+
 func (a *app) settings() (settings, error) {
 	p, err := a.readProperties()
 	if err != nil {
