@@ -46,7 +46,10 @@ type delivery struct {
 }
 
 // webhooks sends requests to where clients want them.
-type webhooks struct{ client *http.Client }
+type webhooks struct {
+	client *http.Client
+	pauses policy // between the tries of one delivery
+}
 
 // errRefused: an address that no webhook may be at.
 var errRefused = errors.New("no webhook may be at this address")
@@ -67,7 +70,7 @@ func newWebhooks(refuse func(netip.AddrPort) bool) *webhooks {
 		}
 		return nil
 	}}
-	return &webhooks{client: &http.Client{
+	return &webhooks{pauses: policy{backoff: firstPause, maxBackoff: lastPause}, client: &http.Client{
 		Timeout: deliveryTime,
 		Transport: &http.Transport{
 			DialContext: dialer.DialContext, MaxIdleConns: 64, MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second,
@@ -168,9 +171,8 @@ func (v *Invoker) delivered(it item) {
 }
 
 func (v *Invoker) deliverLater(it item, d *delivery) {
-	p := policy{backoff: firstPause, maxBackoff: lastPause}
 	d.Tries++
-	due := time.Now().Add(p.pause(2*d.Tries - 1)) // four times as long each time
+	due := time.Now().Add(v.webhooks.pauses.pause(2*d.Tries - 1)) // four times as long each time
 	d.Due = due.UnixMilli()
 	if err := v.writeDelivery(&activation.Change{}, it, d); err != nil {
 		v.cfg.Log.Error("queueing a webhook again", "activation", it.id, "error", err)
