@@ -84,7 +84,7 @@ func newRoot(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	commands := []func(*env) *cobra.Command{newServe, newWaitready, newNamespace, newWsk, newVersion}
+	commands := []func(*env) *cobra.Command{newServe, newWaitready, newNamespace, newImport, newWsk, newVersion}
 	for _, command := range commands {
 		root.AddCommand(command(e))
 	}
