@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"millrace/whisk"
-	"millrace/whisk/invoke"
 	"millrace/whisk/catalog"
+	"millrace/whisk/invoke"
 )
 
 func (a *API) listActions(x *exchange, r *http.Request) (answer, error) {

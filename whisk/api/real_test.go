@@ -33,12 +33,12 @@ func newRealSystem(t *testing.T, funcs map[string]func(json.RawMessage) (json.Ra
 		c.Manifest = manifestOf(t, launcher.Kinds())
 		invoker, err := invoke.New(invoke.Config{
 			Log: slog.New(slog.DiscardHandler), Launchers: []runtime.Launcher{launcher},
-			Blobs: blobs, Activations: c.Activations, Limits: &limits,
+			Blobs: blobs, Activations: c.Activations, Limits: &limits, Actions: c.Catalog,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Invoker = invoker
+		c.Invoker, c.Queue = invoker, invoker
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- invoker.Run(ctx) }()
