@@ -22,7 +22,7 @@ func TestTransactionID(t *testing.T) {
 			t.Errorf("%q became %q", given, got)
 		}
 	}
-	if TransactionID("") == TransactionID("") {
+	if first, second := TransactionID(""), TransactionID(""); first == second {
 		t.Error("two requests have one id")
 	}
 }
