@@ -105,8 +105,13 @@ func (k *walk) script(target *whisk.Resolved, payload json.RawMessage) script {
 // begin makes the call visible.
 func (k *walk) begin() {
 	now := time.Now()
-	k.stack[0].open(now, now.Sub(k.top.received))
-	k.v.cfg.Activations.Put(k.stack[0].running)
+	k.show(k.stack[0], now, now.Sub(k.top.received))
+}
+
+func (k *walk) show(f *frame, now time.Time, waited time.Duration) {
+	f.open(now, waited)
+	f.running.Tail = &f.tail
+	k.v.cfg.Activations.Put(f.running)
 }
 
 // next answers the next call of an action that is no composite, or nil when the
@@ -149,8 +154,7 @@ func (k *walk) request(f *frame, s *step) *request {
 func (k *walk) push(f *frame, s *step) {
 	c := k.call(f, s)
 	inner := &frame{call: &c, script: k.script(s.target, s.payload)}
-	inner.open(time.Now(), 0)
-	k.v.cfg.Activations.Put(inner.running)
+	k.show(inner, time.Now(), 0)
 	k.stack = append(k.stack, inner)
 	if len(k.stack) > maxDepth {
 		k.pop(inner.tooLong())

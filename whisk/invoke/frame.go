@@ -13,7 +13,7 @@ type frame struct {
 	call    *Call
 	script  script
 	running *whisk.Activation
-	tail    tail
+	tail    tail // its logs so far
 
 	logs     []string // ids of what it called
 	duration int64    // ms: of all of them
@@ -37,7 +37,6 @@ func (f *frame) open(now time.Time, waited time.Duration) {
 		list = append(list, whisk.KeyValue{Key: "conductor", Value: jsonTrue})
 	}
 	running := runningRecord(c, now, appendReach(list, c))
-	running.Tail = &f.tail
 	f.running = &running
 }
 
