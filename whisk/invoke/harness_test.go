@@ -15,6 +15,7 @@ import (
 	activationmem "millrace/activation/mem"
 	"millrace/blob"
 	blobmem "millrace/blob/mem"
+	"millrace/internal/crashtest"
 	"millrace/whisk"
 	"millrace/whisk/runtime"
 	"millrace/whisk/runtime/process"
@@ -24,6 +25,7 @@ import (
 // TestMain lets the process launcher start this binary as its sandbox helper.
 func TestMain(m *testing.M) {
 	process.Main()
+	crashtest.Main(acceptForever)
 	goleak.VerifyTestMain(m)
 }
 
