@@ -133,6 +133,20 @@ func TestWebSequence(t *testing.T) {
 	}
 }
 
+// So is a composition, whose conductor decides what the answer is.
+func TestWebComposition(t *testing.T) {
+	s := start(t)
+	s.action("double", `function main(p) { return {n: p.n * 2} }`)
+	s.webAction("twice", `function main(p) {
+		const steps = p.steps || 0
+		if (steps < 2) return {action: 'double', params: {n: Number(p.n)}, state: {steps: steps + 1}}
+		return {params: {statusCode: 201, body: {n: p.n}}}
+	}`, `{"web-export":true,"conductor":true}`)
+	if got := s.visit("GET", "default/twice?n=3", ""); got.Status != 201 || got.Body != `{"n":12}` {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+}
+
 // The arguments of one visitor stay out of those of another.
 func TestWebActionsAtOnce(t *testing.T) {
 	s := start(t)
