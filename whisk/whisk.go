@@ -41,6 +41,9 @@ type Identity struct {
 	System *SystemLimits
 	// Kinds are those that its actions may have; nil is all.
 	Kinds []string
+	// Created is when the namespace was made, in ms since 1970; 0: it has always
+	// been there. What is older and has its name was another's.
+	Created int64
 	// Unrecorded: its calls get ids, but no record of them is kept.
 	Unrecorded bool
 }

@@ -193,7 +193,7 @@ func (v *Invoker) write(ctx context.Context, change activation.Change, requests 
 // background carries out an accepted call. If the platform stops before the
 // call starts, the log keeps it for the next start.
 func (v *Invoker) background(r *request) {
-	if o, barred := v.bar(&r.Call); barred {
+	if o, barred := v.bar(r); barred {
 		v.recordOnly(r, o)
 		return
 	}

@@ -366,12 +366,12 @@ func (v *Invoker) limits(c *Call) *whisk.SystemLimits {
 
 // bar tells whether an accepted call must not start any more because of what
 // became of its namespace, and its outcome.
-func (v *Invoker) bar(c *Call) (outcome, bool) {
+func (v *Invoker) bar(r *request) (outcome, bool) {
 	if v.cfg.Owner == nil {
 		return outcome{}, false
 	}
-	switch owner := v.cfg.Owner(c.Caller.Namespace); {
-	case owner == nil:
+	switch owner := v.cfg.Owner(r.Caller.Namespace); {
+	case owner == nil, r.received.UnixMilli() < owner.Created:
 		return failed(whisk.ApplicationError, msgBlocked), true
 	case owner.Limits.ConcurrentInvocations <= 0:
 		return failed(whisk.ApplicationError, msgNothingAllowed), true

@@ -199,6 +199,7 @@ func TestAcceptedCallsOfBarredNamespaces(t *testing.T) {
 		owner *whisk.Identity
 		want  string
 	}{
+		"made anew":     {&whisk.Identity{Created: time.Now().Add(time.Hour).UnixMilli()}, "The action was not invoked due to a blacklisted namespace."},
 		"blocked":       {nil, "The action was not invoked due to a blacklisted namespace."},
 		"limit of zero": {&whisk.Identity{Namespace: "guest"}, "The namespace limit is less than or equal to 0."},
 	} {

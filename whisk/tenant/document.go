@@ -51,7 +51,7 @@ func (d *Directory) compile(name string, doc *document, secrets []string) *space
 	}
 	id.Namespace = name
 	if doc != nil {
-		id.Subject = cmp.Or(doc.Subject, id.Subject, name)
+		id.Subject, id.Created = cmp.Or(doc.Subject, id.Subject, name), doc.Created
 	}
 	platform := d.platform
 	if id.Limits != (whisk.NamespaceLimits{}) {

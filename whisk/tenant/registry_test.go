@@ -302,7 +302,9 @@ func TestLimitsAreInForceAtOnce(t *testing.T) {
 	bad := func(*whisk.Overrides) (*whisk.Overrides, error) { return nil, errors.New("nonsense") }
 	s.refused(s.Change(ctx, "acme", Change{Limits: bad}), 400)
 	// One of the configuration has limits too, and keeps its key.
-	s.ok(s.Change(ctx, "guest", Change{Limits: func(now *whisk.Overrides) (*whisk.Overrides, error) { return now.Patched([]byte(`{"firesPerMinute":1}`)) }}))
+	s.ok(s.Change(ctx, "guest", Change{Limits: func(now *whisk.Overrides) (*whisk.Overrides, error) {
+		return now.Patched([]byte(`{"firesPerMinute":1}`))
+	}}))
 	if id, err := s.Authenticate(uuid + ":" + secret); err != nil || id.Limits.FiresPerMinute != 1 {
 		t.Errorf("%+v, %v", id, err)
 	}
