@@ -152,7 +152,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"default/w", "application/json", "\xff", 400, "The request content was malformed:\n"},
 		{"default/w", "application/json", strings.Repeat(`{"a":`, 513) + "1" + strings.Repeat("}", 513), 400, "The request content was malformed:\nJSON nests too deep"},
 		{"default/w?a=%zz", "", "", 400, "The request content was malformed:\nthe query string is not well-formed"},
-		{"default/w", "application/x-www-form-urlencoded", "a=%z", 400, "The request content was malformed:\nthe form is not well-formed"},
+		{"default/w", "application/x-www-form-urlencoded", "a=%z", 400, "The request content was malformed:\nthe form is not well-formed or has too many fields"},
 		{"default/w", "text/plain", strings.Repeat("x", 1<<20+1), 413, "Request larger than allowed: 1048577 > 1048576 bytes."},
 		{"default/w?" + strings.Repeat("x", 8<<10), "", "", 414, "URI length exceeds"},
 	} {
@@ -171,21 +171,24 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
-// A body and a query of very many names cost time and memory in proportion.
+// Very many names cost time and memory in proportion, and no form has too many.
 func TestManyFields(t *testing.T) {
 	s := newHouse(t)
 	s.put("w", web)
 	var names, members strings.Builder
-	for i := range 50_000 {
+	for i := range maxFields {
 		fmt.Fprintf(&names, "&n%d=%d", i, i)
 		fmt.Fprintf(&members, `,"m%d":0`, i)
 	}
 	s.send("POST", "guest/default/w", names.String(), "Content-Type", "application/x-www-form-urlencoded")
-	if args, _ := s.arguments(); len(args) != 50_002 || args["n49999"] != "49999" {
+	if args, _ := s.arguments(); len(args) != maxFields+2 || args["n9999"] != "9999" {
 		t.Errorf("%d arguments", len(args))
 	}
+	if r := s.send("POST", "guest/default/w", names.String()+"&one=more", "Content-Type", "application/x-www-form-urlencoded"); r.StatusCode != 400 {
+		t.Errorf("too many fields: %d", r.StatusCode)
+	}
 	s.send("POST", "guest/default/w?m7=q&"+names.String()[:4000], `{"a":1`+members.String()+`}`, "Content-Type", "application/json")
-	if args, _ := s.arguments(); len(args) < 50_100 || args["m7"] != 0.0 || args["n7"] != "7" {
+	if args, _ := s.arguments(); len(args) < maxFields+100 || args["m7"] != 0.0 || args["n7"] != "7" {
 		t.Errorf("%d arguments", len(args))
 	}
 }

@@ -16,11 +16,16 @@ type field struct {
 	dropped     bool
 }
 
-// short is how many fields are looked through rather than indexed.
-const short = 8
+const (
+	// short is how many fields are looked through rather than indexed.
+	short = 8
+	// maxFields bounds what a form of the largest size may cost: a field takes much
+	// more memory than its text.
+	maxFields = 10_000
+)
 
 // parseFields reads a query string or a form. Of equal names the last wins. ok is
-// false if its encoding is broken.
+// false if its encoding is broken or it has too many fields.
 func parseFields(s string) (f fields, ok bool) {
 	for s != "" {
 		var item string
@@ -36,7 +41,9 @@ func parseFields(s string) (f fields, ok bool) {
 		if value, err = url.QueryUnescape(value); err != nil {
 			return f, false
 		}
-		f.set(name, value)
+		if f.set(name, value); len(f.list) > maxFields {
+			return f, false
+		}
 	}
 	return f, true
 }

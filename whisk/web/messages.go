@@ -10,7 +10,7 @@ const (
 	msgUnknownType  = "Response did not specify a known content-type."
 	msgTypeMismatch = "Response type in header did not match generated content type."
 	msgBadQuery     = "the query string is not well-formed"
-	msgBadForm      = "the form is not well-formed"
+	msgBadForm      = "the form is not well-formed or has too many fields"
 )
 
 // msgNotValid says that a result is nothing that can be answered as this type.
