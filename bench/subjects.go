@@ -196,6 +196,7 @@ deployment:
   admin: {admin_listen: {ip: 127.0.0.1, port: %d}}
 functions:
   listen: 127.0.0.1:%d
+  api_gateway_listen: 127.0.0.1:0
   stem_cells: %d
   limits: {invocations_per_minute: 1000000000, concurrent_invocations: 1000000000, fires_per_minute: 1000000000}
 log: {level: warn}

@@ -189,7 +189,12 @@ type AdminKey struct {
 type Functions struct {
 	Listen           []Listener
 	APIGatewayListen []Listener
-	Users            []User
+	// APIGatewayURL is where clients reach the API gateway; empty: at the host by
+	// which they reach the functions API, on the port of APIGatewayListen.
+	APIGatewayURL string
+	// APIGatewayBackends are networks that APIs may call beside the Internet.
+	APIGatewayBackends []netip.Prefix
+	Users              []User
 	// MasterKey, in hex, seals secrets in the store; MasterKeyFile is a file with
 	// it. Both empty: the file master.key in the data folder, made at first start.
 	MasterKey, MasterKeyFile string

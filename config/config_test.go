@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -224,6 +225,10 @@ func TestFunctionsListen(t *testing.T) {
 			if got := c.Functions.Listen[0].Address(); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
+			host, _, _ := net.SplitHostPort(test.want)
+			if got := c.Functions.APIGatewayListen[0].Address(); got != host+":3234" {
+				t.Errorf("the API gateway: got %s", got)
+			}
 			if err := c.CheckExposure(); err != nil {
 				t.Error(err)
 			}
@@ -254,6 +259,7 @@ func TestCheckExposure(t *testing.T) {
 	ownKeys := "{admin_key: [{name: a, key: own, role: admin}], admin_listen: {ip: 0.0.0.0}, allow_admin: [0.0.0.0/0]}"
 	for name, test := range map[string]struct{ text, want string }{
 		"functions":          {"functions: {listen: 0.0.0.0:3233}", "the functions API on 0.0.0.0:3233 would accept the well-known guest or whisk.system key"},
+		"API gateway":        {"functions: {api_gateway_listen: 0.0.0.0:3234}", "the API gateway on 0.0.0.0:3234 would accept the well-known guest or whisk.system key"},
 		"functions own keys": {"functions: {listen: ':3233', users: {me: 0B3CDA1C-5C36-4C0F-A0A2-7D9C8A2A7B11:" + strings.Repeat("k", 64) + "}}", ""},
 		"functions role off": {"roles: [gateway]\nfunctions: {listen: 0.0.0.0:3233}", ""},
 		"admin":              {"deployment: {admin: {admin_listen: {ip: 0.0.0.0}, allow_admin: [10.0.0.0/8]}}", "set deployment.admin.admin_key to a key of your own"},

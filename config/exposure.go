@@ -72,6 +72,9 @@ func (c *Config) CheckExposure() error {
 		for _, l := range exposed(c.Functions.Listen) {
 			refuse("the functions API", l, "guest or whisk.system key", ownUserKeys)
 		}
+		for _, l := range exposed(c.Functions.APIGatewayListen) {
+			refuse("the API gateway", l, "guest or whisk.system key", ownUserKeys)
+		}
 	}
 	if c.Has(RoleConsole) && (admin || users) {
 		for _, l := range exposed(c.Console.Listen) {

@@ -3,6 +3,7 @@ package config
 import (
 	"math"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -136,6 +137,16 @@ func list[T any](to *[]T, element func(*T) field) field {
 			values = append(values, v)
 		}
 		*to = values
+	})
+}
+
+// baseURL is where something is reached from elsewhere: a scheme, a host, and
+// perhaps a port and a path.
+func baseURL(to *string) field {
+	return scalar(to, "a URL such as https://apis.example.com", func(text string) (string, bool) {
+		u, err := url.Parse(text)
+		return text, text == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+			u.User == nil && u.RawQuery == "" && u.Fragment == ""
 	})
 }
 

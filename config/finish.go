@@ -42,16 +42,19 @@ func (k *keys) finishKeys(d *decoder) {
 }
 
 // finishFunctions opens the functions API to other machines once nobody can know
-// its keys, unless the file says where it listens.
+// its keys, unless the file says where it listens. The API gateway follows it.
 func (k *keys) finishFunctions(d *decoder) {
 	_, listen := d.given["functions.listen"]
 	_, users := d.given["functions.users"]
 	f := &k.c.Functions
-	if listen || !users || len(f.Users) == 0 || len(k.c.WellKnownUsers()) > 0 {
-		return
+	if !listen && users && len(f.Users) > 0 && len(k.c.WellKnownUsers()) == 0 {
+		for i := range f.Listen {
+			f.Listen[i].Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), f.Listen[i].Addr.Port())
+		}
 	}
-	for i := range f.Listen {
-		f.Listen[i].Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), f.Listen[i].Addr.Port())
+	if _, given := d.given["functions.api_gateway_listen"]; !given && len(f.Listen) > 0 {
+		l := &f.APIGatewayListen[0]
+		l.Addr = netip.AddrPortFrom(f.Listen[0].Addr.Addr(), l.Addr.Port())
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,7 +23,7 @@ import (
 // functions is the functions platform of this process.
 type functions struct {
 	api      *api.API
-	hosts    localHosts
+	hosts    *localHosts
 	launcher *process.Launcher
 }
 
@@ -53,9 +52,14 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	hosts := newLocalHosts(listeners)
+	gate, err := s.openAPIs(ctx, hosts)
+	if err != nil {
+		return err
+	}
 	invoker, err := invoke.New(invoke.Config{
 		Log:            s.log,
-		Launchers:      []runtime.Launcher{launcher, builtin.New(s.log, s.builtins(sources))},
+		Launchers:      []runtime.Launcher{launcher, builtin.New(s.log, s.builtins(sources, gate))},
 		Blobs:          s.state.blobs,
 		Activations:    s.state.activations,
 		MemoryMB:       int(cfg.Memory >> 20),
@@ -80,6 +84,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	if err := s.installSystem(ctx, entities, manifest, &limits); err != nil {
 		return err
 	}
+	webActions := s.webActions(entities, invoker, s.tenants.Directory, &limits)
 	rest, err := api.New(api.Config{
 		Log:         s.log,
 		Catalog:     entities,
@@ -89,7 +94,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		Queue:       invoker,
 		Limits:      limits,
 		Identities:  s.tenants,
-		Web:         s.webActions(entities, invoker, s.tenants.Directory, &limits),
+		Web:         webActions,
 		WellKnown:   len(s.cfg.WellKnownUsers()) > 0 && !s.cfg.InsecureWellKnownKeys,
 		Build:       s.opt.Built.UTC().Format(time.RFC3339),
 		Buildno:     s.opt.Version,
@@ -99,11 +104,9 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	}
 	sources.fireBy(rest)
 	s.add(part{name: "feeds", run: sources.Run})
-	s.functions = &functions{api: rest, launcher: launcher}
-	for _, l := range listeners {
-		s.functions.hosts.listeners = append(s.functions.hosts.listeners, l.Addr().(*net.TCPAddr).AddrPort())
-	}
+	s.functions = &functions{api: rest, hosts: hosts, launcher: launcher}
 	s.addHTTP(config.RoleFunctions, "functions API", sources.Handler(rest), listeners)
+	s.serveAPIs(gate, webActions)
 	s.add(part{name: "streams of logs", drain: func(context.Context) error { rest.EndStreams(); return nil }})
 	return nil
 }

@@ -16,6 +16,14 @@ type localHosts struct {
 	known     sync.Map // api_host → bool; as many as configurations name
 }
 
+func newLocalHosts(listeners []net.Listener) *localHosts {
+	h := &localHosts{}
+	for _, l := range listeners {
+		h.listeners = append(h.listeners, l.Addr().(*net.TCPAddr).AddrPort())
+	}
+	return h
+}
+
 // has answers for an api_host such as http://localhost:3233.
 func (l *localHosts) has(apiHost string) bool {
 	if known, ok := l.known.Load(apiHost); ok {

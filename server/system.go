@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 
 	"millrace/whisk"
 	"millrace/whisk/catalog"
@@ -10,8 +11,10 @@ import (
 )
 
 // builtins are the functions of the platform that actions of whisk.system run.
-func (s *Server) builtins(sources *feeds) map[string]builtin.Func {
-	return sources.Functions()
+func (s *Server) builtins(sources *feeds, gate *apiGateway) map[string]builtin.Func {
+	all := maps.Clone(sources.Functions())
+	maps.Copy(all, gate.apis.Functions())
+	return all
 }
 
 // installSystem makes whisk.system hold its packages.

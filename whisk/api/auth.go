@@ -44,6 +44,21 @@ func fromLoopback(r *http.Request) bool {
 	return true
 }
 
+// LoopbackOnly refuses requests that do not come from this machine or from pages
+// of it, as the REST API does while a key that everybody knows is in force.
+func LoopbackOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fromLoopback(r) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		body := append(whisk.AppendString([]byte(`{"status":403,"message":`), msgWellKnownKey), '}')
+		_, _ = w.Write(body) // a client that went away needs no answer
+	})
+}
+
 // loopbackHost tells whether host, with or without a port, is this machine.
 func loopbackHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
