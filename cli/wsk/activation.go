@@ -26,7 +26,7 @@ type activation struct {
 	Logs        []string  `json:"logs"`
 	Annotations keyValues `json:"annotations"`
 	Publish     *bool     `json:"publish,omitempty"`
-	State       string    `json:"status,omitempty"` // queued or running; absent from what has ended
+	State       string    `json:"state,omitempty"` // queued or running; absent from what has ended
 }
 
 type response struct {
@@ -193,15 +193,18 @@ func (act *activation) entity() string {
 // whichActivation is one activation of the caller, by its id or the last one.
 type whichActivation struct{ last bool }
 
-// id answers the activation id meant and the arguments after it, most of them.
-func (w *whichActivation) id(ctx context.Context, c *client, args []string, most int) (id string, rest []string, err error) {
+// check looks at the arguments: an id unless the last one is meant, and most
+// others behind it.
+func (w *whichActivation) check(args []string, most int) error {
 	least := 1
 	if w.last {
 		least = 0
 	}
-	if err := between(least, least+most, "An activation ID is required.")(nil, args); err != nil {
-		return "", nil, err
-	}
+	return between(least, least+most, "An activation ID is required.")(nil, args)
+}
+
+// id answers the activation id meant and the arguments after it.
+func (w *whichActivation) id(ctx context.Context, c *client, args []string) (id string, rest []string, err error) {
 	if !w.last {
 		return args[0], args[1:], nil
 	}
@@ -222,17 +225,15 @@ func (a *app) oneActivation(use, short, doing string, most int, run func(ctx con
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
+		Args:  func(_ *cobra.Command, args []string) error { return which.check(args, most) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(true)
 			if err != nil {
 				return err
 			}
-			id, rest, err := which.id(cmd.Context(), c, args, most)
-			if which.last && err != nil {
-				return because(err, "Unable to get %s", doing)
-			}
+			id, rest, err := which.id(cmd.Context(), c, args)
 			if err != nil {
-				return err
+				return because(err, "Unable to get %s", doing)
 			}
 			if err := knownField(activation{}, rest); err != nil {
 				return err
@@ -261,7 +262,7 @@ func (a *app) activationGetCommand() *cobra.Command {
 			act.StatusCode = statusCode(act.Response.Status)
 			act.Response.StatusCode = act.StatusCode
 			if summary {
-				fmt.Fprintf(a.Out, "activation result for '/%s/%s' (%s at %s)\n", act.Namespace, act.Name, act.Response.Status, time.UnixMilli(act.ended()))
+				fmt.Fprintf(a.Out, "activation result for '/%s/%s' (%s at %s)\n", act.Namespace, act.Name, act.Response.Status, time.Unix(act.ended()/1000, 0))
 				a.json(act.Response.Result)
 				return nil
 			}

@@ -71,20 +71,31 @@ func (a *app) followLogs(ctx context.Context, c *client, id string, strip bool) 
 	case kind != "text/event-stream":
 		return a.printLogs(ctx, c, id, strip)
 	}
-	err = eachEvent(resp.Body, func(data string) { a.printLog(data, strip) })
+	ended := false
+	err = eachEvent(resp.Body, func(name, data string) {
+		switch name {
+		case "log":
+			a.printLog(data, strip)
+		case "end":
+			ended = true
+		}
+	})
+	if err == nil && !ended {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return &Error{Msg: "The stream of logs broke off: " + err.Error(), Code: exitNetwork}
 	}
 	return nil
 }
 
-// eachEvent reads a stream of server-sent events and hands over the data of
-// those that are lines of a log.
-func eachEvent(stream io.Reader, use func(data string)) error {
+// eachEvent reads a stream of server-sent events, of which it hands over name
+// and data.
+func eachEvent(stream io.Reader, use func(name, data string)) error {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, longestEvent)
+	name := ""
 	var data []string
-	named := false
 	for lines.Scan() {
 		field, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
@@ -92,15 +103,15 @@ func eachEvent(stream io.Reader, use func(data string)) error {
 		case "data":
 			data = append(data, value)
 		case "event":
-			named = value != "" && value != "log" && value != "message"
+			name = value
 		case "":
 			if lines.Text() != "" {
 				continue // a comment, which keeps the connection open
 			}
-			if len(data) > 0 && !named {
-				use(strings.Join(data, "\n"))
+			if len(data) > 0 {
+				use(name, strings.Join(data, "\n"))
 			}
-			data, named = nil, false
+			name, data = "", nil
 		}
 	}
 	return lines.Err()
