@@ -13,6 +13,9 @@ import (
 // that has told the source.
 var errStale = errors.New("the subscription has changed")
 
+// errNoCaller: the namespace is blocked, or has just been deleted with all it has.
+var errNoCaller = &whisk.Error{Status: http.StatusNotFound, Msg: whisk.MsgNotFound}
+
 // Note stores what a source notes in a subscription, and answers it as it is now.
 // errStale if it is no longer the current one.
 func (f *Feeds) Note(ctx context.Context, s *Subscription, state json.RawMessage) (*Subscription, error) {
@@ -47,11 +50,10 @@ func (f *Feeds) SwitchOff(ctx context.Context, s *Subscription, reason string) {
 func (f *Feeds) Fire(ctx context.Context, s *Subscription, payload []byte) (activationID string, retry bool, err error) {
 	caller := f.cfg.Keys.Namespace(s.Namespace)
 	if caller == nil {
-		f.SwitchOff(ctx, s, msgNamespaceGone)
-		return "", false, whisk.NotFound()
+		return "", false, errNoCaller
 	}
-	if t, ok := f.cfg.Triggers.Trigger(s.Namespace, s.Trigger); ok && t.ID != s.TriggerID {
-		f.SwitchOff(ctx, s, msgTriggerReplaced)
+	if !f.hasTrigger(s) {
+		f.SwitchOff(ctx, s, msgTriggerGone)
 		return "", false, whisk.NotFound()
 	}
 	id, err := f.cfg.Firer.FireLocal(ctx, caller, whisk.FullName{Namespace: s.Namespace, Name: s.Trigger}, payload)
@@ -84,8 +86,7 @@ func statusOf(err error) int {
 // deleteTrigger deletes the trigger of s, with all its rules if asked for, and
 // then s.
 func (f *Feeds) deleteTrigger(ctx context.Context, s *Subscription, rules bool) error {
-	t, ok := f.cfg.Triggers.Trigger(s.Namespace, s.Trigger)
-	if ok && t.ID == s.TriggerID {
+	if t, ok := f.cfg.Triggers.Trigger(s.Namespace, s.Trigger); ok && t.ID == s.TriggerID {
 		if rules {
 			for _, r := range f.cfg.Triggers.Rules(t) {
 				if err := f.cfg.Triggers.DeleteRule(ctx, r); err != nil {

@@ -23,7 +23,9 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -121,13 +123,6 @@ func (s *Subscription) switched(active bool, reason string) *Subscription {
 	return &c
 }
 
-// of answers a copy for a trigger that has the name now.
-func (s *Subscription) of(t *whisk.Trigger) *Subscription {
-	c := *s
-	c.TriggerID = t.ID
-	return &c
-}
-
 // Feeds are the sources with all subscriptions.
 type Feeds struct {
 	cfg      Config
@@ -200,8 +195,53 @@ func (f *Feeds) Run(ctx context.Context) error {
 		})
 		i++
 	}
+	f.sweepRegularly(ctx)
 	running.Wait()
 	return errors.Join(errs...)
+}
+
+// sweepEvery is how often subscriptions are removed whose trigger is gone: nobody
+// can reach them any more.
+const sweepEvery = time.Hour
+
+func (f *Feeds) sweepRegularly(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			f.sweep(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (f *Feeds) sweep(ctx context.Context) {
+	f.mu.RLock()
+	all := slices.Collect(maps.Values(f.subs))
+	f.mu.RUnlock()
+	for _, s := range all {
+		if f.hasTrigger(s) || ctx.Err() != nil {
+			continue
+		}
+		unlock := f.lock(s.ID)
+		var err error
+		if f.find(s.ID) == s {
+			err = f.remove(ctx, s.ID)
+		}
+		unlock()
+		if err != nil {
+			f.cfg.Log.Error("removing a subscription without a trigger", "error", err)
+		}
+	}
+}
+
+// hasTrigger tells whether the trigger of s is still there, and not another one
+// of its name.
+func (f *Feeds) hasTrigger(s *Subscription) bool {
+	t, ok := f.cfg.Triggers.Trigger(s.Namespace, s.Trigger)
+	return ok && t.ID == s.TriggerID
 }
 
 // Handler answers the requests to sources, /api/v1/{path}/…, and leaves others to

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -82,7 +83,11 @@ func (w *webhook) receive(rw http.ResponseWriter, r *http.Request, s *Subscripti
 	if !h.verify(r.Header, body, secrets, now) {
 		return 0, nil, &whisk.Error{Status: http.StatusUnauthorized, Msg: msgSignature}
 	}
-	id, _, err := w.feeds.Fire(r.Context(), s, event(r.Header, body))
+	payload := event(body)
+	if full := withHeaders(payload, r.Header); int64(len(full)) <= limit {
+		payload = full
+	}
+	id, _, err := w.feeds.Fire(r.Context(), s, payload)
 	switch {
 	case err != nil:
 		return 0, nil, err
@@ -99,7 +104,7 @@ func (w *webhook) show(r *http.Request, s *Subscription) (int, map[string]string
 	if err != nil {
 		return 0, nil, err
 	}
-	if caller.Namespace != s.Namespace {
+	if caller.Namespace != s.Namespace || !w.feeds.hasTrigger(s) {
 		return 0, nil, whisk.NotFound()
 	}
 	h, err := readHook(s)
@@ -113,35 +118,36 @@ func (w *webhook) show(r *http.Request, s *Subscription) (int, map[string]string
 	return http.StatusOK, map[string]string{"trigger": "/" + s.Namespace + "/" + s.Trigger, "url": w.url(h), "secret": secrets[0]}, nil
 }
 
-// event makes of a request what the trigger is fired with: the members of a body
-// that is a JSON object, else {"payload":body}, and its headers.
-func event(header http.Header, body []byte) []byte {
-	var b []byte
-	switch {
-	case len(body) == 0:
-		b = []byte("{}")
-	case whisk.CheckJSON(body) == nil && whisk.IsObject(body):
-		b = []byte(strings.TrimSpace(string(body)))
-	case whisk.CheckJSON(body) == nil:
-		b = wrapped(body)
-	case utf8.Valid(body):
-		b = wrapped(whisk.AppendString(nil, string(body)))
-	default:
-		b = wrapped(whisk.AppendString(nil, base64.StdEncoding.EncodeToString(body)))
-		b = append(b[:len(b)-1], `,"encoding":"base64"}`...)
+// event makes of a body what the trigger is fired with: a JSON object as it is,
+// anything else as {"payload":body}.
+func event(body []byte) []byte {
+	if len(body) == 0 {
+		return []byte("{}")
 	}
-	if gjson.GetBytes(b, headersKey).Exists() {
-		return b
+	if whisk.CheckJSON(body) == nil {
+		if whisk.IsObject(body) {
+			return bytes.TrimSpace(body)
+		}
+		if b := wrapped(body); whisk.CheckJSON(b) == nil { // else it nests too deeply now
+			return b
+		}
 	}
-	return withHeaders(b, header)
+	if utf8.Valid(body) {
+		return wrapped(whisk.AppendString(nil, string(body)))
+	}
+	b := wrapped(whisk.AppendString(nil, base64.StdEncoding.EncodeToString(body)))
+	return append(b[:len(b)-1], `,"encoding":"base64"}`...)
 }
 
 // headersKey is the member that OpenWhisk gives to a trigger's actions.
 const headersKey = "__ow_headers"
 
-// withHeaders adds headers to an object, without those that only prove who sent
-// the request.
+// withHeaders adds headers to an object that does not bring some, without those
+// that only prove who sent the request.
 func withHeaders(object []byte, header http.Header) []byte {
+	if gjson.GetBytes(object, headersKey).Exists() {
+		return object
+	}
 	shown := map[string]string{}
 	for name, values := range header {
 		switch name {
@@ -154,9 +160,9 @@ func withHeaders(object []byte, header http.Header) []byte {
 	if err != nil {
 		return object // texts always encode
 	}
-	inner := strings.TrimSpace(string(object[1 : len(object)-1]))
+	inner := bytes.TrimSpace(object[1 : len(object)-1])
 	b := append([]byte(`{"`+headersKey+`":`), text...)
-	if inner != "" {
+	if len(inner) > 0 {
 		b = append(append(b, ','), inner...)
 	}
 	return append(b, '}')

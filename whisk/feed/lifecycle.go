@@ -59,16 +59,15 @@ func (f *Feeds) lifecycle(ctx context.Context, pkg, feed string, p Params) (map[
 		return nil, err
 	}
 	defer f.lock(id)()
-	old := f.find(id)
 	switch event {
 	case "CREATE":
-		s := &Subscription{ID: id, Feed: feed, TriggerID: trigger.ID}
-		if old != nil {
-			s.Revision = old.Revision
-		}
-		return f.configure(ctx, s, p)
+		return f.create(ctx, &Subscription{ID: id, Feed: feed, TriggerID: trigger.ID}, p)
 	case "DELETE":
 		return success(), f.remove(ctx, id)
+	}
+	old := f.find(id)
+	if old != nil && old.TriggerID != trigger.ID {
+		old = nil // of another trigger, perhaps of another owner of the namespace's name
 	}
 	if old == nil && (event == "READ" || event == "UPDATE" || event == "PAUSE" || event == "UNPAUSE") {
 		return nil, Refusal(msgUnknownSubscription("/" + id.Namespace + "/" + id.Trigger))
@@ -77,11 +76,11 @@ func (f *Feeds) lifecycle(ctx context.Context, pkg, feed string, p Params) (map[
 	case "READ":
 		return f.describe(old)
 	case "UPDATE":
-		return f.update(ctx, old.of(trigger), feed, p)
+		return f.update(ctx, old, feed, p)
 	case "PAUSE":
-		return f.pause(ctx, old.of(trigger), true)
+		return f.pause(ctx, old, true)
 	case "UNPAUSE":
-		return f.pause(ctx, old.of(trigger), false)
+		return f.pause(ctx, old, false)
 	}
 	return nil, Refusal(msgUnsupportedEvent)
 }
@@ -121,6 +120,20 @@ func triggerName(given, caller string) (whisk.FullName, error) {
 }
 
 func success() map[string]any { return map[string]any{"status": "success"} }
+
+// create writes s in place of what there is.
+func (f *Feeds) create(ctx context.Context, s *Subscription, p Params) (map[string]any, error) {
+	for try := 0; ; try++ {
+		s.Revision = 0
+		if old := f.find(s.ID); old != nil {
+			s.Revision = old.Revision
+		}
+		answer, err := f.configure(ctx, s, p)
+		if try > 0 || !errors.Is(err, errStale) {
+			return answer, err
+		}
+	}
+}
 
 // configure writes s, which is new or has settings, as the parameters say.
 func (f *Feeds) configure(ctx context.Context, s *Subscription, p Params) (map[string]any, error) {

@@ -29,14 +29,13 @@ const (
 	msgMethod       = "HTTP method not allowed, supported methods: GET, POST"
 
 	// Reasons for which a subscription is off.
-	msgPaused          = "Paused"
-	msgNamespaceGone   = "Automatically disabled because the namespace does not exist"
-	msgTriggerReplaced = "Automatically disabled because the trigger was deleted; another one has its name now"
-	msgReachedStop     = "Automatically disabled after reaching the stop date"
-	msgReachedMaximum  = "Automatically disabled after reaching max triggers"
-	msgNoMore          = "Automatically disabled because the schedule has no further date"
-	msgNotFired        = "Automatically disabled because the trigger could not be fired"
-	msgFiredOnce       = "Automatically disabled after firing once"
+	msgPaused         = "Paused"
+	msgTriggerGone    = "Automatically disabled because the trigger was deleted"
+	msgReachedStop    = "Automatically disabled after reaching the stop date"
+	msgReachedMaximum = "Automatically disabled after reaching max triggers"
+	msgNoMore         = "Automatically disabled because the schedule has no further date"
+	msgNotFired       = "Automatically disabled because the trigger could not be fired"
+	msgFiredOnce      = "Automatically disabled after firing once"
 )
 
 func msgUnknownSubscription(trigger string) string {

@@ -67,10 +67,10 @@ func (p Params) Integer(name string) (n int64, ok bool) {
 }
 
 // dateForms are those of ISO 8601 that JavaScript reads; a date without a time
-// zone is UTC.
+// zone is UTC. A year alone is a number of ms.
 var dateForms = []string{
 	time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05.999999999Z0700",
-	"2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02", "2006-01", "2006",
+	"2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02", "2006-01",
 }
 
 // maxDate bounds dates, in ms since 1970: the year 9999, the last that ISO 8601

@@ -202,7 +202,8 @@ func (t *timetable) fire(ctx context.Context, e *entry) {
 		t.tryAgain(e)
 	case err == nil && e.alarm.Date > 0:
 		t.finish(ctx, e)
-	case err == nil:
+	case err == nil || errors.Is(err, errNoCaller):
+		e.lost = err != nil
 		e.schedule(time.Now())
 		t.putBack(e)
 	default: // if it is not off already
