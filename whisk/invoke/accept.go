@@ -36,6 +36,8 @@ type acceptedCall struct {
 	// Delivery: the call has ended, and its webhook is still to be told so. There
 	// is nothing else then.
 	Delivery *delivery `json:"delivery,omitempty"`
+
+	named bool // Action is a name only, see reference.go
 }
 
 // head is what the log keeps of a request beside its payload.
@@ -59,8 +61,11 @@ func encodeHead(h *acceptedCall, payload []byte) ([]byte, error) {
 
 var errDamaged = errors.New("damaged accepted call")
 
-// decodeHead reads what encodeHead wrote.
+// decodeHead reads what encodeHead or encodeReference wrote.
 func decodeHead(data []byte) (h *acceptedCall, payload []byte, err error) {
+	if len(data) > 0 && data[0] == 0 {
+		return decodeReference(data)
+	}
 	size, n := binary.Uvarint(data)
 	if n <= 0 || size > uint64(len(data)-n) {
 		return nil, nil, errDamaged
@@ -83,7 +88,7 @@ func decodeHead(data []byte) (h *acceptedCall, payload []byte, err error) {
 func (v *Invoker) request(id, namespace string, h *acceptedCall, payload []byte) *request {
 	caller := &whisk.Identity{Subject: h.Subject, Namespace: namespace, UUID: h.UUID, Limits: h.Limits}
 	v.giveKey(caller)
-	return &request{
+	r := &request{
 		Call: Call{
 			ID: id, TransactionID: h.TransactionID, Caller: caller,
 			Action: h.Action, Inherited: h.Inherited, Binding: h.Binding, Cause: h.Cause, Payload: payload,
@@ -91,6 +96,10 @@ func (v *Invoker) request(id, namespace string, h *acceptedCall, payload []byte)
 		received: time.UnixMilli(h.Received), usage: v.throttle.of(namespace),
 		durable: true, attempts: h.Attempts, due: h.Due, completion: h.Completion,
 	}
+	if h.named {
+		v.find(r)
+	}
+	return r
 }
 
 // giveKey makes an identity of the log what its namespace is now.
@@ -174,9 +183,12 @@ func (r *request) item() item {
 
 func (v *Invoker) write(ctx context.Context, change activation.Change, requests []*request) error {
 	for _, r := range requests {
-		call, err := encodeHead(r.head(), r.Payload)
-		if err != nil {
-			return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
+		call := v.encodeReference(r)
+		if call == nil {
+			var err error
+			if call, err = encodeHead(r.head(), r.Payload); err != nil {
+				return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
+			}
 		}
 		change.Accept = append(change.Accept, activation.Accepted{ID: r.ID, Namespace: r.Caller.Namespace, Call: call})
 	}
@@ -195,6 +207,10 @@ func (v *Invoker) write(ctx context.Context, change activation.Change, requests 
 func (v *Invoker) background(r *request) {
 	if o, barred := v.bar(r); barred {
 		v.recordOnly(r, o)
+		return
+	}
+	if r.removed {
+		v.recordOnly(r, failed(whisk.ApplicationError, msgRemoved))
 		return
 	}
 	if r.composite() {
@@ -398,5 +414,8 @@ func (v *Invoker) Queued(ctx context.Context, namespace, id string) (*whisk.Acti
 		ID: id, Caller: &whisk.Identity{Namespace: namespace, Subject: h.Subject},
 		Action: h.Action, Binding: h.Binding, Cause: h.Cause,
 	}, received: time.UnixMilli(h.Received)}
+	if h.named {
+		v.find(r)
+	}
 	return queuedRecord(r), nil
 }

@@ -122,6 +122,7 @@ type request struct {
 	attempts   int
 	due        int64
 	completion bool
+	removed    bool // its action is there no more
 	tail       tail
 }
 
