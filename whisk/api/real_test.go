@@ -20,11 +20,14 @@ import (
 
 // newRealSystem stands on the real invoker; actions are Go functions, named by
 // their code.
-func newRealSystem(t *testing.T, funcs map[string]func(json.RawMessage) (json.RawMessage, error)) *system {
+func newRealSystem(t *testing.T, funcs map[string]func(json.RawMessage) (json.RawMessage, error), change ...func(*Config)) *system {
 	t.Helper()
 	launcher := runtimetest.NewInProcess(funcs)
 	limits := whisk.DefaultSystemLimits()
 	s := newSystem(t, func(c *Config) {
+		for _, apply := range change {
+			apply(c)
+		}
 		blobs := blobmem.New()
 		var err error
 		if c.Catalog, err = catalog.Open(t.Context(), c.Log, storemem.New(), blobs); err != nil {
