@@ -133,3 +133,25 @@ func FuzzAddress(f *testing.F) {
 		}
 	})
 }
+
+// FuzzMedia: whatever a client accepts and an action calls its answer, there is a
+// decision, and the type that goes out is one.
+func FuzzMedia(f *testing.F) {
+	for _, seed := range [][2]string{{"*/*", "text/html"}, {"a/b;q=0.5, */*;q=x", "a/b; c=\"d;,\""}, {",;/,", "application/json;charset="}, {"text/*;q=0", "multipart/mixed; boundary=\"a b\""}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, accept, contentType string) {
+		m, known := parseMedia(contentType)
+		if !known {
+			return
+		}
+		res := response{status: 200, contentType: m.header(), body: "x"}
+		if !acceptable([]string{"*/*"}, &res) {
+			t.Fatalf("%q is not covered by */*", res.contentType)
+		}
+		acceptable([]string{accept}, &res)
+		if again, known := parseMedia(res.contentType); !known || again.name != m.name {
+			t.Fatalf("%q went out as %q", contentType, res.contentType)
+		}
+	})
+}

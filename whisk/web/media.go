@@ -97,7 +97,7 @@ func acceptable(accept []string, res *response) bool {
 	name, _, _ := strings.Cut(res.contentType, ";")
 	main, _, _ := strings.Cut(name, "/")
 	quality, best := 1.0, -1 // of the most specific range that covers the type
-	any := false
+	ranges := 0
 	for _, value := range accept {
 		for value != "" {
 			var item string
@@ -107,13 +107,13 @@ func acceptable(accept []string, res *response) bool {
 			if !ok {
 				continue
 			}
-			any = true
+			ranges++
 			if s := specificity(rangeMain, rangeSub, main, name[len(main)+1:]); s > best {
 				quality, best = qualityOf(params), s
 			}
 		}
 	}
-	return !any || best >= 0 && quality > 0
+	return ranges == 0 || best >= 0 && quality > 0
 }
 
 // specificity is how closely a range fits a type, -1 if not at all.

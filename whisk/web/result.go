@@ -32,7 +32,7 @@ func (e extension) transcode(result gjson.Result) (response, error) {
 		if !result.IsObject() && !result.IsArray() {
 			return response{}, bad(msgNotValid(typeJSON))
 		}
-		return ok(typeJSON, pretty(result.Raw)), nil
+		return answer(typeJSON, pretty(result.Raw)), nil
 	case extHTML:
 		return document(result, "html", "text/html", typeHTML)
 	case extSVG:
@@ -43,7 +43,8 @@ func (e extension) transcode(result gjson.Result) (response, error) {
 	return message(result)
 }
 
-func ok(contentType, body string) response {
+// answer is a successful one.
+func answer(contentType, body string) response {
 	return response{status: http.StatusOK, contentType: contentType, body: body}
 }
 
@@ -55,7 +56,7 @@ func document(result gjson.Result, name, mediaType, contentType string) (respons
 	if result.Type != gjson.String {
 		return response{}, bad(msgNotValid(mediaType))
 	}
-	return ok(contentType, result.Str), nil
+	return answer(contentType, result.Str), nil
 }
 
 // plainText answers what a result is, or has as body or text, whatever its type.
@@ -67,11 +68,11 @@ func plainText(result gjson.Result) (response, error) {
 	}
 	switch {
 	case result.Type == gjson.String:
-		return ok(typePlain, result.Str), nil
+		return answer(typePlain, result.Str), nil
 	case result.IsObject() || result.IsArray():
-		return ok(typePlain, pretty(result.Raw)), nil
+		return answer(typePlain, pretty(result.Raw)), nil
 	}
-	return ok(typePlain, result.Raw), nil
+	return answer(typePlain, result.Raw), nil
 }
 
 // either answers the first of two members that an object has.
