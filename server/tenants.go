@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"millrace/config"
 	"millrace/internal/sealed"
 	"millrace/whisk"
 	"millrace/whisk/operator"
+	"millrace/whisk/system"
 	"millrace/whisk/tenant"
 )
 
@@ -29,7 +32,7 @@ func (s *Server) openTenants(ctx context.Context, limits *whisk.SystemLimits) er
 		Log:      s.log,
 		Store:    s.state.store,
 		Sealer:   s.sealer,
-		Fixed:    identities(s.cfg.Functions.Users),
+		Fixed:    withSystem(identities(s.cfg.Functions.Users)),
 		Platform: *limits,
 		Owned:    owned,
 		Forget:   s.forget,
@@ -40,6 +43,16 @@ func (s *Server) openTenants(ctx context.Context, limits *whisk.SystemLimits) er
 	s.state.activations = &records{Log: s.state.activations, tenants: s.tenants}
 	s.add(part{name: "namespaces", run: s.tenants.Run})
 	return nil
+}
+
+// withSystem adds the namespace of the platform's own packages, if the configuration
+// does not name it, with a key that nobody knows.
+func withSystem(fixed []whisk.Identity) []whisk.Identity {
+	if slices.ContainsFunc(fixed, func(id whisk.Identity) bool { return id.Namespace == system.Namespace }) {
+		return fixed
+	}
+	uuid, secret, _ := strings.Cut(tenant.NewKey(), ":")
+	return append(fixed, whisk.Identity{Namespace: system.Namespace, UUID: uuid, Secret: secret})
 }
 
 // owned are the prefixes of the keys in the store of what a namespace owns.

@@ -208,6 +208,22 @@ func open(t *testing.T, change func(*config.Config)) error {
 	return err
 }
 
+// Without users in the configuration there are the platform's own namespace and
+// those that are made.
+func TestNoFixedUsers(t *testing.T) {
+	s := start(t, func(c *config.Config) { c.Functions.Users = nil })
+	key := s.namespace("acme")
+	if got := s.must(s.rest(key, "GET", "limits", "")); got.Status != http.StatusOK {
+		t.Errorf("%s", got.Body)
+	}
+	if got := s.rest(servertest.GuestKey, "GET", "limits", ""); got.Status != http.StatusUnauthorized {
+		t.Errorf("the well-known key: %d", got.Status)
+	}
+	if got := s.must(s.operator("GET", "/whisk.system", "")); !strings.Contains(got.Body, `"fixed":true`) {
+		t.Errorf("%s", got.Body)
+	}
+}
+
 func TestOperatorNeedsFunctions(t *testing.T) {
 	err := open(t, func(c *config.Config) { c.Ephemeral, c.Roles = true, []config.Role{config.RoleOperator} })
 	if err == nil || !strings.Contains(err.Error(), "the role operator needs the role functions") {

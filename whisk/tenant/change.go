@@ -210,7 +210,7 @@ func (r *Registry) addKey(name string, doc *document, key string, now, expires i
 		return "", refusal(http.StatusConflict, msgTooManyKeys(maxKeys))
 	}
 	if key == "" {
-		key = randomKey()
+		key = NewKey()
 	}
 	uuid, secret, err := whisk.ParseKey(key)
 	if err != nil {
@@ -239,8 +239,8 @@ func (doc *document) dropExpired(now time.Time) {
 	doc.Keys = slices.DeleteFunc(doc.Keys, func(k storedKey) bool { return k.Expires != 0 && k.Expires <= now.UnixMilli() })
 }
 
-// randomKey makes a key of 122 and some 380 random bits.
-func randomKey() string {
+// NewKey makes a key (uuid:secret) of 122 and some 380 random bits.
+func NewKey() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
