@@ -210,6 +210,8 @@ type Functions struct {
 	// NodeModules is a folder of modules that Node actions find in addition to
 	// their own, empty for none.
 	NodeModules string
+	// WebSandbox has browsers give what web actions answer an origin of its own.
+	WebSandbox bool
 	// StemCells is how many uninitialised instances are kept for each kind in use.
 	StemCells int
 	// IdleTimeout ends an instance that served nothing for so long.

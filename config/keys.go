@@ -71,6 +71,7 @@ func (k *keys) functions() object {
 		"isolation":            oneOf(&f.Isolation, "auto", "require", "off"),
 		"runtimes":             programs(&f.Runtimes, "nodejs", "python"),
 		"node_modules":         text(&f.NodeModules),
+		"web_sandbox":          boolean(&f.WebSandbox),
 		"stem_cells":           integer(&f.StemCells, 0),
 		"idle_timeout":         duration(&f.IdleTimeout),
 		"retention": object{

@@ -244,6 +244,26 @@ func TestHeadersOfResults(t *testing.T) {
 	}
 }
 
+// In the sandbox an action can add to the policy, not take from it.
+func TestSandbox(t *testing.T) {
+	s := newHouse(t)
+	s.put("w", web)
+	s.h.Sandbox = true
+	for result, want := range map[string][]string{
+		`{"body":"hi"}`: {policy},
+		`{"body":"hi","headers":{"content-security-policy":"default-src 'self'"}}`: {"default-src 'self'", policy},
+		`{"statusCode":"x"}`: {policy},
+	} {
+		s.f.result = result
+		if got := s.send("GET", "guest/default/w", "").Header["Content-Security-Policy"]; strings.Join(got, "|") != strings.Join(want, "|") {
+			t.Errorf("%s: got %q", result, got)
+		}
+	}
+	if got := s.send("GET", "guest/default/none", "").Header["Content-Security-Policy"]; len(got) != 1 {
+		t.Errorf("an error of ours: %q", got)
+	}
+}
+
 func TestNegotiation(t *testing.T) {
 	s := newHouse(t)
 	s.put("w", web)

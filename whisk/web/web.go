@@ -48,7 +48,7 @@ type Invoker interface {
 	Invoke(ctx context.Context, call *invoke.Call) (*whisk.Activation, error)
 }
 
-// Config is what New needs. All fields must be set.
+// Config is what New needs. All fields must be set, except for Sandbox.
 type Config struct {
 	Log        *slog.Logger
 	Identities Identities
@@ -56,6 +56,8 @@ type Config struct {
 	Invoker    Invoker
 	// Limits are those of namespaces that have none of their own.
 	Limits *whisk.SystemLimits
+	// Sandbox has browsers give what actions answer an origin of its own.
+	Sandbox bool
 }
 
 // Handler serves web actions. It may be used by several goroutines.
@@ -89,6 +91,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	res, err := h.serve(x)
 	if err != nil {
 		res = failure(x.tid, request.Failure(h.Log, x.tid, err))
+	}
+	if h.Sandbox {
+		sandbox(&res)
 	}
 	x.send(&res)
 	if err != nil && res.status != http.StatusRequestTimeout { // who was too slow has been waited for
