@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -178,14 +179,29 @@ func (f *actionFlags) applyWeb(ctx context.Context, c *client, n name, body *act
 		body.Annotations.set("raw-http", encode(raw))
 		body.Annotations.set("final", encode(export))
 	}
+	return f.applySecret(body, update)
+}
+
+const annotationWebSecret = "require-whisk-auth"
+
+// applySecret sets what callers of a web action have to say, or with false
+// takes it away.
+func (f *actionFlags) applySecret(body *action, update bool) error {
 	if f.webSecure == "" {
 		return nil
 	}
 	if !body.Annotations.truthy("web-export") {
 		return usageError("The --web-secure option is only valid when the --web option is enabled.")
 	}
+	if f.webSecure == "false" {
+		body.Annotations = slices.DeleteFunc(body.Annotations, func(kv keyValue) bool { return kv.Key == annotationWebSecret })
+		if update {
+			body.DelAnnotations = append(body.DelAnnotations, annotationWebSecret)
+		}
+		return nil
+	}
 	secret, err := webSecret(f.webSecure)
-	body.Annotations.set("require-whisk-auth", secret)
+	body.Annotations.set(annotationWebSecret, secret)
 	return err
 }
 
@@ -201,14 +217,11 @@ func webMode(text string) (export, raw bool, err error) {
 	return false, false, usageError("Invalid argument '%s' for --web flag. Valid input consist of 'yes', 'true', 'raw', 'false', or 'no'.", text)
 }
 
-// webSecret is false, the text given, or for "true" a random number.
+// webSecret is the text given, or for "true" a random number.
 func webSecret(text string) (json.RawMessage, error) {
-	switch text {
-	case "false":
-		return json.RawMessage("false"), nil
-	case "true":
-		n, err := rand.Int(rand.Reader, big.NewInt(1<<53))
-		return json.RawMessage(fmt.Sprint(n)), err
+	if text != "true" {
+		return encode(text), nil
 	}
-	return encode(text), nil
+	n, err := rand.Int(rand.Reader, big.NewInt(1<<53))
+	return json.RawMessage(fmt.Sprint(n)), err
 }

@@ -172,7 +172,7 @@ func (c *client) webActionKey(ctx context.Context, n name) (string, error) {
 		const msg = "API action '%[1]s' is not a web action. Issue 'wsk action update \"%[1]s\" --web true' to convert the action to a web action."
 		return "", &Error{Msg: fmt.Sprintf(msg, n.full()), Code: exitGeneral, Usage: true}
 	}
-	secret := got.Annotations.value("require-whisk-auth")
+	secret := got.Annotations.value(annotationWebSecret)
 	if secret == nil || string(secret) == "true" || string(secret) == "false" {
 		return "", nil
 	}

@@ -25,7 +25,6 @@ func (f *listFlags) add(cmd *cobra.Command) {
 
 func (f *listFlags) addSort(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.byName, "name-sort", "n", false, "sorts the list alphabetically by name, without regard to case")
-	cmd.Flags().BoolVar(&f.byName, "sort", false, "the same as --name-sort")
 }
 
 func (f *listFlags) query() url.Values {
