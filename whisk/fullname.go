@@ -70,21 +70,18 @@ const errNotFullName = detail("requirement failed: The fully qualified name of t
 // ParseFullName reads /ns/name or /ns/pkg/name; the leading slash may be missing,
 // and the namespace _ stands for caller. The error's text is for clients.
 func ParseFullName(s, caller string) (FullName, error) {
-	parts := strings.Split(strings.TrimPrefix(s, "/"), "/")
 	var n FullName
-	switch len(parts) {
-	case 2:
-		n = FullName{parts[0], "", parts[1]}
-	case 3:
-		n = FullName{parts[0], parts[1], parts[2]}
-	default:
+	namespace, rest, ok := strings.Cut(strings.TrimPrefix(s, "/"), "/")
+	pkg, name, packaged := strings.Cut(rest, "/")
+	if !ok || strings.Contains(name, "/") {
 		return n, errNotFullName
 	}
-	n = n.In(caller)
-	for _, part := range parts {
-		if !ValidName(part) {
-			return n, errors.New(MsgFullNameMalformed)
-		}
+	if !packaged {
+		pkg, name = "", rest
+	}
+	n = FullName{namespace, pkg, name}.In(caller)
+	if !ValidName(namespace) || !ValidName(name) || packaged && !ValidName(pkg) {
+		return n, errors.New(MsgFullNameMalformed)
 	}
 	return n, nil
 }

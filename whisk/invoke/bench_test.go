@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,4 +95,58 @@ func TestWarmCallAllocations(t *testing.T) {
 	if got := testing.AllocsPerRun(200, func() { warmCall(t, v, c) }); got > most {
 		t.Errorf("%v allocations a call, want at most %d", got, most)
 	}
+}
+
+// sequenceOfThree is a call of a sequence of three times the action of c.
+func sequenceOfThree(v *Invoker, c *Call) *Call {
+	s := &stock{actions: map[string]*whisk.Resolved{}}
+	s.put(c.Action)
+	v.cfg.Actions = s
+	path := "/" + c.Action.Path()
+	all := *c
+	all.Action = sequenceOf("all", path, path, path)
+	return &all
+}
+
+// BenchmarkWarmSequence: what BenchmarkWarmCall measures, for a sequence of three.
+func BenchmarkWarmSequence(b *testing.B) {
+	v, c := newInstant(b), benchCall()
+	warmCall(b, v, c)
+	c = sequenceOfThree(v, c)
+	b.ReportAllocs()
+	for b.Loop() {
+		warmCall(b, v, c)
+	}
+}
+
+// BenchmarkSequenceOfThree compares sequences of three with single calls, made in
+// turn so that both have the same machine: by medians, as the metric "ratio".
+func BenchmarkSequenceOfThree(b *testing.B) {
+	b.Run("instant", func(b *testing.B) { compareSequence(b, newInstant(b), benchCall()) })
+	b.Run("node", func(b *testing.B) {
+		v, blobs, kind := nodeHouse(b)
+		c := benchCall()
+		c.Action = nodeAction(b, blobs, kind, `function main(){return {"ready":true}}`)
+		compareSequence(b, v, c)
+	})
+}
+
+func compareSequence(b *testing.B, v *Invoker, c *Call) {
+	calls := []*Call{c, sequenceOfThree(v, c)}
+	took := make([][]time.Duration, len(calls))
+	warmCall(b, v, c)
+	for b.Loop() {
+		for i, c := range calls {
+			start := time.Now()
+			warmCall(b, v, c)
+			took[i] = append(took[i], time.Since(start))
+		}
+	}
+	for _, t := range took {
+		slices.Sort(t)
+	}
+	one, three := took[0][len(took[0])/2], took[1][len(took[1])/2]
+	b.ReportMetric(float64(one), "ns/call")
+	b.ReportMetric(float64(three), "ns/sequence")
+	b.ReportMetric(float64(three)/float64(one), "ratio")
 }

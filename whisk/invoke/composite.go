@@ -71,8 +71,9 @@ type walk struct {
 	v     *Invoker
 	top   *request
 	stack []*frame // the innermost is the last
-	last  *report
-	calls int // made so far, of composites too
+	heard report
+	last  *report // heard, or nil
+	calls int     // made so far, of composites too
 	// record is the whole call's, once the walk is over.
 	record *whisk.Activation
 }
@@ -81,8 +82,7 @@ type walk struct {
 // status 403, names components of a sequence that its caller may not call.
 func (v *Invoker) newWalk(r *request) (*walk, error) {
 	k := &walk{v: v, top: r}
-	target := &whisk.Resolved{Action: r.Action, Inherited: r.Inherited, Binding: r.Binding}
-	s := k.script(target, r.Payload)
+	s := k.script(whisk.Resolved{Action: r.Action, Inherited: r.Inherited, Binding: r.Binding}, r.Payload)
 	k.stack = []*frame{{call: &r.Call, script: s}}
 	if s, ok := s.(*sequence); ok {
 		return k, s.denied()
@@ -91,7 +91,7 @@ func (v *Invoker) newWalk(r *request) (*walk, error) {
 }
 
 // script makes the script of a composite that the innermost one calls.
-func (k *walk) script(target *whisk.Resolved, payload json.RawMessage) script {
+func (k *walk) script(target whisk.Resolved, payload json.RawMessage) script {
 	var outer script
 	if n := len(k.stack); n > 0 {
 		outer = k.stack[n-1].script
@@ -135,25 +135,26 @@ func (k *walk) next() *request {
 	return nil
 }
 
-// call makes a call that f makes.
-func (k *walk) call(f *frame, s *step) Call {
+// fill makes c a call that f makes.
+func (k *walk) fill(c *Call, f *frame, s *step) {
 	k.calls++
-	return Call{
-		ID: NewID(), TransactionID: k.top.TransactionID, Caller: k.top.Caller,
-		Action: s.target.Action, Inherited: s.target.Inherited, Binding: s.target.Binding,
-		Payload: s.payload, Cause: f.call.ID, Blocking: true,
-		Wait: timeout(s.target.Action) + componentGrace,
-	}
+	c.ID, c.TransactionID, c.Caller = NewID(), k.top.TransactionID, k.top.Caller
+	c.Action, c.Inherited, c.Binding = s.target.Action, s.target.Inherited, s.target.Binding
+	c.Payload, c.Cause = s.payload, f.call.ID
+	c.Blocking, c.Wait = true, timeout(c.Action)+componentGrace
 }
 
 func (k *walk) request(f *frame, s *step) *request {
 	k.v.live.add()
-	return &request{Call: k.call(f, s), received: time.Now(), plain: s.plain}
+	r := &request{received: time.Now(), plain: s.plain}
+	k.fill(&r.Call, f, s)
+	return r
 }
 
 func (k *walk) push(f *frame, s *step) {
-	c := k.call(f, s)
-	inner := &frame{call: &c, script: k.script(s.target, s.payload)}
+	c := new(Call)
+	k.fill(c, f, s)
+	inner := &frame{call: c, script: k.script(*s.target, s.payload)}
 	k.show(inner, time.Now(), 0)
 	k.stack = append(k.stack, inner)
 	if len(k.stack) > maxDepth {
@@ -186,7 +187,8 @@ func (k *walk) hear(id string, memoryMB int, rec *whisk.Activation, err error) {
 	if rec == nil && err == nil {
 		err = errLate
 	}
-	k.last = &report{id: id, rec: rec, err: err}
+	k.heard = report{id: id, rec: rec, err: err}
+	k.last = &k.heard
 	k.stack[len(k.stack)-1].note(k.last, memoryMB)
 }
 

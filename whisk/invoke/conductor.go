@@ -13,13 +13,14 @@ import (
 type composition struct {
 	v         *Invoker
 	caller    *whisk.Identity
-	conductor *whisk.Resolved
+	conductor whisk.Resolved
 	payload   json.RawMessage // of the whole call
 	// state is what the conductor keeps for itself from call to call.
 	state json.RawMessage
 	// conducting: the call in progress is the conductor's.
 	conducting bool
 	budget     *budget
+	own        budget // what budget points to in the outermost
 	limit      int
 }
 
@@ -29,12 +30,12 @@ type budget struct{ components, conductors int }
 
 // newComposition makes the script of a conductor. outer is the composite that it
 // stands in, or nil.
-func newComposition(v *Invoker, caller *whisk.Identity, conductor *whisk.Resolved, payload json.RawMessage, outer script) *composition {
+func newComposition(v *Invoker, caller *whisk.Identity, conductor whisk.Resolved, payload json.RawMessage, outer script) *composition {
 	c := &composition{v: v, caller: caller, conductor: conductor, payload: payload, limit: v.sequenceLength()}
 	if o, ok := outer.(*composition); ok {
 		c.budget = o.budget
 	} else {
-		c.budget = new(budget)
+		c.budget = &c.own
 	}
 	return c
 }
@@ -63,7 +64,7 @@ func (c *composition) conduct(payload json.RawMessage) step {
 	if !whisk.IsObject(payload) {
 		payload = nil
 	}
-	return step{target: c.conductor, payload: overlay(payload, c.state), plain: true}
+	return step{target: &c.conductor, payload: overlay(payload, c.state), plain: true}
 }
 
 // refuse tells the conductor what is wrong with what it asked for.

@@ -13,12 +13,11 @@ type frame struct {
 	call    *Call
 	script  script
 	running *whisk.Activation
-	tail    tail // its logs so far
+	tail    tail // its logs: ids of what it called
 
-	logs     []string // ids of what it called
-	duration int64    // ms: of all of them
-	end      int64    // of the last one, ms since 1970
-	memoryMB int      // the largest of them
+	duration int64 // ms: of all of them
+	end      int64 // of the last one, ms since 1970
+	memoryMB int   // the largest of them
 }
 
 // open makes the record of a composite that begins now.
@@ -51,7 +50,6 @@ func (f *frame) tooLong() whisk.Response {
 
 // note counts a call that has ended.
 func (f *frame) note(r *report, memoryMB int) {
-	f.logs = append(f.logs, r.id)
 	f.tail.Line(r.id)
 	if r.rec == nil {
 		return
@@ -67,7 +65,7 @@ func (f *frame) close(response whisk.Response) *whisk.Activation {
 	*rec = *f.running
 	rec.Tail = nil
 	rec.Response = response
-	rec.Logs = f.logs
+	rec.Logs = f.tail.lines // no one else adds to them
 	rec.Duration = f.duration
 	if rec.End = f.end; rec.End == 0 {
 		rec.End = max(rec.Start, time.Now().UnixMilli())
@@ -82,7 +80,8 @@ func (f *frame) close(response whisk.Response) *whisk.Activation {
 // compositeLimits are an action's limits with another memory. How many calls its
 // instances take says nothing about a composite, which has none.
 func compositeLimits(a *whisk.Action, memoryMB int) json.RawMessage {
-	b := strconv.AppendInt([]byte(`{"timeout":`), int64(a.Limits.TimeoutMS), 10)
+	b := append(make([]byte, 0, 64), `{"timeout":`...)
+	b = strconv.AppendInt(b, int64(a.Limits.TimeoutMS), 10)
 	b = strconv.AppendInt(append(b, `,"memory":`...), int64(memoryMB), 10)
 	b = strconv.AppendInt(append(b, `,"logs":`...), int64(a.Limits.LogsMB), 10)
 	return append(b, `,"concurrency":1}`...)

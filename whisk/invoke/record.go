@@ -28,6 +28,7 @@ func factsOf(a *whisk.Action) facts {
 var (
 	jsonTrue     = json.RawMessage("true")
 	jsonFalse    = json.RawMessage("false")
+	jsonZero     = json.RawMessage("0")
 	jsonSequence = json.RawMessage(`"sequence"`)
 )
 
@@ -137,7 +138,10 @@ func unrunRecord(r *request, o *outcome) *whisk.Activation {
 }
 
 func milliseconds(d time.Duration) json.RawMessage {
-	return strconv.AppendInt(nil, max(0, d.Milliseconds()), 10)
+	if d < time.Millisecond {
+		return jsonZero
+	}
+	return strconv.AppendInt(nil, d.Milliseconds(), 10)
 }
 
 // logsOf finishes the lines of a call: none if the action collects none, and a

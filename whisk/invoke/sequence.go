@@ -19,6 +19,7 @@ type sequence struct {
 	// run counts the actions that were called so far, and is shared with the
 	// sequences around this one and within it.
 	run   *int
+	own   int // what run points to in the outermost
 	limit int
 }
 
@@ -37,7 +38,7 @@ func newSequence(v *Invoker, caller *whisk.Identity, a *whisk.Action, payload js
 	if o, ok := outer.(*sequence); ok {
 		s.run = o.run
 	} else {
-		s.run = new(int)
+		s.run = &s.own
 	}
 	for i, path := range a.Exec.Components {
 		c := &s.components[i]
@@ -65,6 +66,9 @@ func (s *sequence) denied() error {
 }
 
 func isDenied(err error) bool {
+	if err == nil {
+		return false
+	}
 	var refused *whisk.Error
 	return errors.As(err, &refused) && refused.Status == http.StatusForbidden
 }
