@@ -105,7 +105,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	sources.fireBy(rest)
 	s.add(part{name: "feeds", run: sources.Run})
 	s.functions = &functions{api: rest, hosts: hosts, launcher: launcher}
-	s.addHTTP(config.RoleFunctions, "functions API", sources.Handler(rest), listeners)
+	s.addHTTP(config.RoleFunctions, "functions API", s.withoutForeignActions(sources.Handler(rest)), listeners)
 	s.serveAPIs(gate, webActions)
 	s.add(part{name: "streams of logs", drain: func(context.Context) error { rest.EndStreams(); return nil }})
 	return nil

@@ -163,6 +163,7 @@ func (s *Server) close() error {
 func (s *Server) addHTTP(role config.Role, what string, h http.Handler, listeners []net.Listener) {
 	srv := &http.Server{
 		Handler:           h,
+		ConnContext:       withOwner,
 		ReadHeaderTimeout: 60 * time.Second,
 		IdleTimeout:       70 * time.Second,
 		MaxHeaderBytes:    32 << 10,

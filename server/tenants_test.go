@@ -16,6 +16,7 @@ import (
 	"millrace/internal/sealed"
 	"millrace/server"
 	"millrace/server/servertest"
+	"millrace/whisk/api"
 )
 
 // rest makes a request below /api/v1/namespaces/_ with a key.
@@ -136,6 +137,41 @@ func TestActionsCannotCallTheOperatorAPI(t *testing.T) {
 		fmt.Sprintf(`{"url":%q,"auth":%q}`, s.Operator+"/v1/namespaces", "Bearer "+servertest.OperatorKey))
 	if !strings.Contains(got.Body, `"status":403`) {
 		t.Errorf("the operator API to an action: %s", got.Body)
+	}
+}
+
+// While the well-known keys are in force an action can use that of its own
+// namespace, as the npm module openwhisk does, but not that of another.
+func TestActionsCannotUseForeignWellKnownKeys(t *testing.T) {
+	s := start(t)
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give actions users of their own, by which they are told apart")
+	}
+	acme := s.namespace("acme")
+	code, err := json.Marshal(`async function main(p) {
+		const r = await fetch(p.url, {headers: {Authorization: p.auth}})
+		return {status: r.status, text: await r.text()}
+	}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upper := strings.ToUpper(servertest.GuestKey[:36]) + servertest.GuestKey[36:]
+	for _, c := range []struct {
+		caller, key string
+		want        int
+	}{
+		{servertest.GuestKey, servertest.GuestKey, 200},
+		{acme, acme, 200},
+		{acme, servertest.GuestKey, 403},
+		{acme, upper, 403},
+		{servertest.GuestKey, api.SystemKey, 403},
+	} {
+		s.must(s.rest(c.caller, "PUT", "actions/fetch?overwrite=true", fmt.Sprintf(`{"exec":{"kind":"nodejs:default","code":%s}}`, code)))
+		body := fmt.Sprintf(`{"url":%q,"auth":%q}`, s.Functions+"/api/v1/namespaces/_/limits", basic(c.key))
+		got := s.must(s.rest(c.caller, "POST", "actions/fetch?blocking=true&result=true", body))
+		if !strings.Contains(got.Body, fmt.Sprintf(`"status":%d`, c.want)) {
+			t.Errorf("%.8s with the key %.8s: %s, want %d", c.caller, c.key, got.Body, c.want)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type instance struct {
 	req   *os.File // we write requests
 	ans   *os.File // we read answers
 	group *cgroup  // nil without cgroups
+	user  uint32   // as which it runs; 0 if not as one of its own
 	home  string   // a folder to remove, if the sandbox has no /tmp of its own
 	logs  logs
 
@@ -225,6 +226,7 @@ func (i *instance) Init(ctx context.Context, in *runtime.Init) (*runtime.Reply, 
 		return failed("Cannot initialize the action more than once."), nil
 	}
 	i.initialised = true
+	i.l.claim(i, in.Namespace)
 	if len(in.Code) == 0 {
 		return failed("Missing main/no code to execute."), nil
 	}

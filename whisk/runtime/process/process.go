@@ -110,6 +110,7 @@ type Launcher struct {
 	mu        sync.Mutex
 	closed    bool
 	instances map[*instance]struct{}
+	users     map[uint32]string // of initialised instances: whom they serve
 }
 
 var _ runtime.Launcher = (*Launcher)(nil)
@@ -122,7 +123,7 @@ func New(cfg Config) (*Launcher, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	l := &Launcher{cfg: cfg, forker: newForker(), instances: map[*instance]struct{}{}}
+	l := &Launcher{cfg: cfg, forker: newForker(), instances: map[*instance]struct{}{}, users: map[uint32]string{}}
 	if err := l.open(); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("preparing the process runtime: %w", err)
@@ -155,6 +156,28 @@ func (l *Launcher) SeparateUsers() bool { return l.layers.on[layerOwnID] }
 
 // OwnsUser: see SeparateUsers.
 func (l *Launcher) OwnsUser(uid uint32) bool { return uid >= firstID && uid < firstID+countIDs }
+
+// Namespace answers the namespace whose calls the instance of a user serves; empty
+// if there is none.
+func (l *Launcher) Namespace(uid uint32) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.users[uid]
+}
+
+// claim notes whom an instance serves before its code runs. Users come round again
+// after many launches: two instances that have the same one serve nobody.
+func (l *Launcher) claim(i *instance, namespace string) {
+	if i.user == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, taken := l.users[i.user]; taken {
+		namespace = ""
+	}
+	l.users[i.user] = namespace
+}
 
 // Launch starts a stem cell.
 func (l *Launcher) Launch(ctx context.Context, kind string) (runtime.Instance, error) {
@@ -224,6 +247,7 @@ func (l *Launcher) remove(i *instance) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.instances, i)
+	delete(l.users, i.user)
 }
 
 // environment answers what an interpreter starts with: nothing of ours, since

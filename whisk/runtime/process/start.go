@@ -162,7 +162,7 @@ func (l *Launcher) spawn(b blueprint, serial uint32) (*instance, error) {
 		return nil, err
 	}
 	defer closeAll(theirs)
-	i := &instance{l: l, req: ours.req, ans: ours.ans, done: make(chan struct{})}
+	i := &instance{l: l, user: uint32(b.HostID), req: ours.req, ans: ours.ans, done: make(chan struct{})}
 	if l.groups != nil {
 		i.group, err = l.groups.create(serial, l.cfg.MaxProcesses)
 	}
