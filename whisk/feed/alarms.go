@@ -74,7 +74,7 @@ func (t *timetable) Configure(s *Subscription, p Params) (json.RawMessage, error
 		}
 	}
 	read := map[string]func(Params, time.Time) error{
-		"alarm":    func(p Params, now time.Time) error { return a.readCron(p, now, t.feeds.cfg.CronFields) },
+		"alarm":    func(p Params, now time.Time) error { return t.readCron(&a, p, now) },
 		"interval": a.readInterval,
 		"once":     a.readOnce,
 	}[s.Feed]
@@ -90,8 +90,8 @@ func (t *timetable) Configure(s *Subscription, p Params) (json.RawMessage, error
 	return json.Marshal(a)
 }
 
-func (a *alarm) readCron(p Params, now time.Time, fields int) error {
-	if err := a.readPattern(p, fields); err != nil {
+func (t *timetable) readCron(a *alarm, p Params, now time.Time) error {
+	if err := t.readPattern(a, p); err != nil {
 		return err
 	}
 	if err := a.readLimits(p, now); err != nil {
@@ -103,7 +103,7 @@ func (a *alarm) readCron(p Params, now time.Time, fields int) error {
 		}
 		a.Strict = json.RawMessage(v.Raw)
 	}
-	plan, err := a.plan()
+	plan, err := a.plan(t.zone)
 	if err != nil {
 		return err
 	}
@@ -117,20 +117,20 @@ func (a *alarm) readCron(p Params, now time.Time, fields int) error {
 }
 
 // readPattern reads when an alarm fires.
-func (a *alarm) readPattern(p Params, fields int) error {
+func (t *timetable) readPattern(a *alarm, p Params) error {
 	if p.Given("cron") {
 		a.Cron = p.Get("cron").String()
 	}
 	if a.Cron == "" {
 		return Refusal(msgCronMissing)
 	}
-	if len(strings.Fields(a.Cron)) > fields {
+	if len(strings.Fields(a.Cron)) > t.feeds.cfg.CronFields {
 		return Refusal(msgCronTooFine)
 	}
 	if p.Given("timezone") {
 		a.Timezone = p.Get("timezone").String()
 	}
-	zone, err := a.zone()
+	zone, err := t.zone(a.Timezone)
 	if err != nil {
 		return Refusal(msgTimezone)
 	}
@@ -138,14 +138,6 @@ func (a *alarm) readPattern(p Params, fields int) error {
 		return Refusal(msgCronInvalid(shorten(a.Cron)))
 	}
 	return nil
-}
-
-// zone is the time zone of the pattern. That of this machine is no answer.
-func (a *alarm) zone() (*time.Location, error) {
-	if a.Timezone == "Local" {
-		return nil, fmt.Errorf("time zone %q depends on the machine", a.Timezone)
-	}
-	return time.LoadLocation(a.Timezone) // "" is UTC
 }
 
 // readLimits reads between which dates an alarm fires, and how often at most.

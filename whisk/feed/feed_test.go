@@ -88,13 +88,17 @@ func (s *site) Authenticate(key string) (*whisk.Identity, error) {
 }
 func (s *site) Namespace(name string) *whisk.Identity { return s.keys.Load().Namespace(name) }
 
+func (s *site) config() feed.Config {
+	return feed.Config{
+		Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Store: s.store, Keys: s, Triggers: s.triggers,
+		Firer: s.firer, Sealer: s.sealer, URL: "http://localhost:3233", MaxPayload: 1 << 20, CronFields: s.cronFields,
+	}
+}
+
 // open starts the feeds.
 func (s *site) open() {
 	s.t.Helper()
-	f, err := feed.Open(context.Background(), feed.Config{
-		Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Store: s.store, Keys: s, Triggers: s.triggers,
-		Firer: s.firer, Sealer: s.sealer, URL: "http://localhost:3233", MaxPayload: 1 << 20, CronFields: s.cronFields,
-	})
+	f, err := feed.Open(context.Background(), s.config())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ type plan struct {
 	patient bool
 }
 
-// plan compiles the settings.
-func (a *alarm) plan() (*plan, error) {
+// plan compiles the settings. zone finds time zones by name.
+func (a *alarm) plan(zone func(string) (*time.Location, error)) (*plan, error) {
 	p := &plan{}
 	if a.Start > 0 {
 		p.start = time.UnixMilli(a.Start)
@@ -31,11 +31,11 @@ func (a *alarm) plan() (*plan, error) {
 	case a.Minutes > 0:
 		p.next = every(p.start, time.Duration(a.Minutes)*time.Minute)
 	default:
-		zone, err := a.zone()
+		in, err := zone(a.Timezone)
 		if err != nil {
 			return nil, err
 		}
-		pattern, err := parseCron(a.Cron, zone)
+		pattern, err := parseCron(a.Cron, in)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"sync"
 	"time"
 )
@@ -31,6 +32,7 @@ type timetable struct {
 	feeds *Feeds
 	wake  chan struct{} // the next alarm may be another one now
 	slots chan struct{}
+	zones sync.Map // *time.Location by name: loading one takes time and memory
 
 	mu      sync.Mutex
 	entries map[ID]*entry
@@ -42,6 +44,25 @@ func newTimetable(f *Feeds) *timetable {
 		feeds: f, wake: make(chan struct{}, 1), slots: make(chan struct{}, firings),
 		entries: map[ID]*entry{},
 	}
+}
+
+// zone answers a time zone by its name, empty for UTC. That of this machine is none,
+// and a name has one spelling, so that there are not more than zones.
+func (t *timetable) zone(name string) (*time.Location, error) {
+	if name == "" {
+		return time.UTC, nil
+	}
+	if z, ok := t.zones.Load(name); ok {
+		return z.(*time.Location), nil
+	}
+	if name == "Local" || path.Clean("/"+name) != "/"+name {
+		return nil, fmt.Errorf("there is no time zone %q", name)
+	}
+	z, err := time.LoadLocation(name)
+	if err == nil {
+		t.zones.Store(name, z)
+	}
+	return z, err
 }
 
 // entry is an alarm that is on. While its trigger is being fired it belongs to the
@@ -78,7 +99,7 @@ func (t *timetable) Apply(s *Subscription) error {
 		err = json.Unmarshal(s.State, &e.state)
 	}
 	if err == nil {
-		e.plan, err = e.alarm.plan()
+		e.plan, err = e.alarm.plan(t.zone)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the settings of %s: %w", s.key(), err)
