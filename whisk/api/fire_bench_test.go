@@ -105,6 +105,7 @@ func BenchmarkFireTenRules(b *testing.B) {
 	var fires atomic.Int64
 	b.SetParallelism(32)
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
 			if fires.Add(1) > mostFires {
