@@ -56,7 +56,14 @@ const (
 // What is wrong with a command line is said with a hint at --help and without
 // asking the platform.
 func TestUsageErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"hello.js": "main", "hello.zip": "zip", "Hello.jar": "jar", "list.json": "[]", "lacking.yaml": `swagger: "2.0"`} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	const (
+		parse     = "Unable to parse action command arguments: "
 		apiCreate = "Specify a swagger file or specify an API base path with an API path, an API verb, and an action name."
 		apiDelete = "An API base path or API name is required.  An optional API relative path and operation may also be provided."
 		apiList   = "Optional parameters are: API base path (or API name), API relative path and operation."
@@ -67,10 +74,20 @@ func TestUsageErrors(t *testing.T) {
 		code       int
 	}{
 		{"action create", tooFew + "An action name and code artifact are required.", 2},
-		{"action create x", "Unable to parse action command arguments: An action name and code artifact are required.", 2},
+		{"action create x", parse + "An action name and code artifact are required.", 2},
 		{"action create x y z", "Invalid argument(s): z. An action name and code artifact are required.", 2},
 		{"action update", tooFew + "An action name is required. A code artifact is optional.", 2},
 		{"action update x y z", "Invalid argument(s): z. An action name is required. A code artifact is optional.", 2},
+		{"action create x none.js", parse + "File 'none.js' is not a valid file or it does not exist", 2},
+		{"action create x hello.zip", parse + "creating an action from a .zip artifact requires specifying the action kind explicitly", 2},
+		{"action create x Hello.jar", parse + "Java actions require --main to specify the fully-qualified name of the main class", 2},
+		{"action create x list.json", parse + "'.json' is not a supported action runtime", 2},
+		{"action create x hello.js --web maybe", parse + "Invalid argument 'maybe' for --web flag. Valid input consist of 'yes', 'true', 'raw', 'false', or 'no'.", 2},
+		{"action create x hello.js --web-secure true", parse + "The --web-secure option is only valid when the --web option is enabled.", 2},
+		{"action create x hello.js -P hello.js", parse + `Invalid parameter argument '[]string{"main"}': invalid character 'm' looking for beginning of value`, 1},
+		{"action create x hello.js -A list.json", parse + `Invalid annotation argument '[]string{"[]"}': it does not hold a JSON object`, 1},
+		{`action create x hello.js -p k {"a":}`, parse + `Invalid parameter argument '[]string{"{\"k\": \"{\"a\":}\"}"}': invalid character 'a' after top-level value`, 1},
+		{`action create x hello.js -p k a","b":"c`, parse + `Invalid parameter argument '[]string{"{\"k\": \"a\",\"b\":\"c\"}"}': invalid character ',' after top-level value`, 1},
 		{"action delete", tooFew + "An action name is required.", 2},
 		{"action delete x y", "Invalid argument(s): y. An action name is required.", 2},
 		{"action get", tooFew + "An action name is required.", 2},
@@ -140,6 +157,12 @@ func TestUsageErrors(t *testing.T) {
 		{"api create /b /p GET a x", "Invalid argument(s): x. " + apiCreate, 2},
 		{"api create /b p GET a", "Unable to parse api command arguments: 'p' must begin with '/'.", 1},
 		{"api create /b /p FETCH a", "Unable to parse api command arguments: 'FETCH' is not a valid API verb.  Valid values are: [DELETE GET HEAD OPTIONS PATCH POST PUT]", 1},
+		{"api create /b /p/{x} GET a", "Unable to parse api command arguments: A response type of 'http' is required when using path parameters.", 1},
+		{"api create B /p GET a --apiname C", "Unable to parse api command arguments: An API name can only be specified once.", 1},
+		{"api create /b /p GET /bad", "Unable to parse api command arguments: '/bad' is not a valid action name: A valid qualified name must be specified.", 1},
+		{"api create -c none", "Unable to parse swagger file: Error reading swagger file 'none': File 'none' is not a valid file or it does not exist", 2},
+		{"api create -c hello.js", "Unable to parse swagger file: Error parsing swagger file 'hello.js': invalid character 'm' looking for beginning of value", 1},
+		{"api create -c lacking.yaml", "Unable to parse swagger file: Swagger file is invalid (missing basePath, info, paths, or swagger fields)", 1},
 		{"api get", tooFew + "An API base path or API name is required.", 2},
 		{"api get /b x", "Invalid argument(s): x. An API base path or API name is required.", 2},
 		{"api get /b --format xml", "Invalid format type: xml", 2},
