@@ -109,6 +109,9 @@ func (s *Server) forget(ctx context.Context, namespace string) error {
 	if err := s.state.activations.Apply(ctx, activation.Change{Exhume: letters}); err != nil {
 		return err
 	}
+	if err := s.state.activations.Sync(ctx); err != nil {
+		return err
+	}
 	// Seen from this far in the future every record is too old.
 	const ahead = time.Hour
 	_, err = s.state.activations.Expire(ctx, time.Now().Add(ahead), func(of string) activation.Retention {

@@ -30,7 +30,7 @@ const nothing = `{"exec":{"kind":"nodejs:default","code":"function main() { retu
 // A namespace comes, gets limits, is blocked, and goes, and each step is in force
 // at the next request.
 func TestTenantLife(t *testing.T) {
-	s := start(t)
+	s := start(t, func(c *config.Config) { c.Ephemeral, c.Data = false, t.TempDir() })
 	key := s.namespace("acme")
 	s.must(s.rest(key, "PUT", "actions/a", nothing))
 	s.must(s.rest(key, "POST", "actions/a?blocking=true", ""))
