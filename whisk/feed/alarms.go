@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"millrace/whisk"
 	"millrace/whisk/system"
 )
 
@@ -84,8 +85,8 @@ func (t *timetable) Configure(s *Subscription, p Params) (json.RawMessage, error
 	if p.Given("trigger_payload") {
 		a.Payload = p.Payload("trigger_payload")
 	}
-	if err := t.feeds.checkPayload(a.Payload); err != nil {
-		return nil, err
+	if n, limit := int64(len(a.Payload)), t.feeds.cfg.MaxPayload; n > limit {
+		return nil, Refusal(whisk.MsgTooLarge("trigger_payload", n, limit))
 	}
 	return json.Marshal(a)
 }

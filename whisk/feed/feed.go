@@ -183,20 +183,22 @@ func (f *Feeds) restore(e *store.Entry) {
 func (f *Feeds) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var running sync.WaitGroup
-	errs := make([]error, len(f.sources))
-	i := 0
+	ended := make(chan error, len(f.sources))
 	for name, src := range f.sources {
-		running.Go(func() {
-			defer cancel()
-			if err := src.Run(ctx); err != nil {
-				errs[i] = fmt.Errorf("event source %s: %w", name, err)
+		go func() {
+			err := src.Run(ctx)
+			if err != nil {
+				err = fmt.Errorf("event source %s: %w", name, err)
 			}
-		})
-		i++
+			cancel()
+			ended <- err
+		}()
 	}
 	f.sweepRegularly(ctx)
-	running.Wait()
+	var errs []error
+	for range f.sources {
+		errs = append(errs, <-ended)
+	}
 	return errors.Join(errs...)
 }
 

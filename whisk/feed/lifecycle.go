@@ -64,12 +64,12 @@ func (f *Feeds) lifecycle(ctx context.Context, pkg, feed string, p Params) (map[
 		return f.create(ctx, &Subscription{ID: id, Feed: feed, TriggerID: trigger.ID}, p)
 	case "DELETE":
 		return success(), f.remove(ctx, id)
+	case "READ", "UPDATE", "PAUSE", "UNPAUSE":
+	default:
+		return nil, Refusal(msgUnsupportedEvent)
 	}
 	old := f.find(id)
-	if old != nil && old.TriggerID != trigger.ID {
-		old = nil // of another trigger, perhaps of another owner of the namespace's name
-	}
-	if old == nil && (event == "READ" || event == "UPDATE" || event == "PAUSE" || event == "UNPAUSE") {
+	if old == nil || old.TriggerID != trigger.ID { // perhaps of another owner of the namespace's name
 		return nil, Refusal(msgUnknownSubscription("/" + id.Namespace + "/" + id.Trigger))
 	}
 	switch event {
@@ -77,12 +77,9 @@ func (f *Feeds) lifecycle(ctx context.Context, pkg, feed string, p Params) (map[
 		return f.describe(old)
 	case "UPDATE":
 		return f.update(ctx, old, feed, p)
-	case "PAUSE":
-		return f.pause(ctx, old, true)
-	case "UNPAUSE":
-		return f.pause(ctx, old, false)
+	default:
+		return f.pause(ctx, old, event == "PAUSE")
 	}
-	return nil, Refusal(msgUnsupportedEvent)
 }
 
 // identify finds the trigger that a call is about and checks that the key given

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-
-	"millrace/whisk"
 )
 
 // Params are the parameters of a lifecycle call, those of the package included.
@@ -106,12 +104,4 @@ func shorten(s string) string {
 		s = strings.ToValidUTF8(s[:enough], "") + "…"
 	}
 	return s
-}
-
-// checkPayload bounds what a trigger is fired with.
-func (f *Feeds) checkPayload(payload []byte) error {
-	if n := int64(len(payload)); n > f.cfg.MaxPayload {
-		return Refusal(whisk.MsgTooLarge("trigger_payload", n, f.cfg.MaxPayload))
-	}
-	return nil
 }
