@@ -152,6 +152,7 @@ func (a *API) follow(x *exchange, r *http.Request) (*logStream, error) {
 // run sends until the call has ended, the client has gone or the server stops.
 func (s *logStream) run() {
 	defer s.leave()
+	defer func() { _ = s.conn.SetWriteDeadline(time.Time{}) }() // the connection may serve others
 	h := s.x.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")

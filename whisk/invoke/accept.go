@@ -85,16 +85,16 @@ func decodeHead(data []byte) (h *acceptedCall, payload []byte, err error) {
 }
 
 // request makes the call again that a head and a payload tell of.
-func (v *Invoker) request(id, namespace string, h *acceptedCall, payload []byte) *request {
-	caller := &whisk.Identity{Subject: h.Subject, Namespace: namespace, UUID: h.UUID, Limits: h.Limits}
+func (v *Invoker) request(it item, h *acceptedCall, payload []byte) *request {
+	caller := &whisk.Identity{Subject: h.Subject, Namespace: it.namespace, UUID: h.UUID, Limits: h.Limits}
 	v.giveKey(caller)
 	r := &request{
 		Call: Call{
-			ID: id, TransactionID: h.TransactionID, Caller: caller,
+			ID: it.id, TransactionID: h.TransactionID, Caller: caller,
 			Action: h.Action, Inherited: h.Inherited, Binding: h.Binding, Cause: h.Cause, Payload: payload,
 		},
-		received: time.UnixMilli(h.Received), usage: v.throttle.of(namespace),
-		durable: true, attempts: h.Attempts, due: h.Due, completion: h.Completion,
+		received: time.UnixMilli(h.Received), usage: v.throttle.of(it.namespace),
+		durable: true, size: it.bytes, attempts: h.Attempts, due: h.Due, completion: h.Completion,
 	}
 	if h.named {
 		v.find(r)
@@ -133,14 +133,7 @@ func (v *Invoker) accept(ctx context.Context, requests []*request, records ...*w
 
 // acceptWith is accept in one write with a change.
 func (v *Invoker) acceptWith(ctx context.Context, change activation.Change, requests []*request) error {
-	err := v.enter(requests)
-	if err == nil {
-		// A client that goes away now does not know whether the calls were accepted.
-		if err = v.write(context.WithoutCancel(ctx), change, requests); err != nil {
-			v.leave(requests)
-		}
-	}
-	if err != nil {
+	if err := v.queue(ctx, &change, requests); err != nil {
 		for _, r := range requests {
 			v.end(r)
 		}
@@ -159,10 +152,38 @@ func (v *Invoker) acceptWith(ctx context.Context, change activation.Change, requ
 	return nil
 }
 
+// queue writes requests to the log, with a change, if there is room for all.
+func (v *Invoker) queue(ctx context.Context, change *activation.Change, requests []*request) error {
+	for _, r := range requests {
+		call := v.encodeReference(r)
+		if call == nil {
+			var err error
+			if call, err = encodeHead(r.head(), r.Payload); err != nil {
+				return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
+			}
+		}
+		r.size = len(call)
+		change.Accept = append(change.Accept, activation.Accepted{ID: r.ID, Namespace: r.Caller.Namespace, Call: call})
+	}
+	if err := v.enter(requests); err != nil {
+		return err
+	}
+	// A client that goes away now does not know whether the calls were accepted.
+	err := v.cfg.Activations.Apply(context.WithoutCancel(ctx), *change)
+	if err == nil {
+		return nil
+	}
+	v.leave(requests)
+	if errors.Is(err, activation.ErrNotFound) {
+		return whisk.NotFound()
+	}
+	return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
+}
+
 // enter makes room for requests in the backlog, for all or none.
 func (v *Invoker) enter(requests []*request) error {
 	for i, r := range requests {
-		if err := v.backlog.enter(r.Caller.Namespace, load{1, len(r.Payload)}); err != nil {
+		if err := v.backlog.enter(r.Caller.Namespace, load{1, r.size}); err != nil {
 			v.leave(requests[:i])
 			return err
 		}
@@ -172,34 +193,13 @@ func (v *Invoker) enter(requests []*request) error {
 
 func (v *Invoker) leave(requests []*request) {
 	for _, r := range requests {
-		v.backlog.leave(r.Caller.Namespace, load{1, len(r.Payload)})
+		v.backlog.leave(r.Caller.Namespace, load{1, r.size})
 	}
 }
 
 // item is the request as the backlog knows it.
 func (r *request) item() item {
-	return item{id: r.ID, namespace: r.Caller.Namespace, bytes: len(r.Payload)}
-}
-
-func (v *Invoker) write(ctx context.Context, change activation.Change, requests []*request) error {
-	for _, r := range requests {
-		call := v.encodeReference(r)
-		if call == nil {
-			var err error
-			if call, err = encodeHead(r.head(), r.Payload); err != nil {
-				return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
-			}
-		}
-		change.Accept = append(change.Accept, activation.Accepted{ID: r.ID, Namespace: r.Caller.Namespace, Call: call})
-	}
-	err := v.cfg.Activations.Apply(ctx, change)
-	switch {
-	case errors.Is(err, activation.ErrNotFound):
-		return whisk.NotFound()
-	case err != nil:
-		return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
-	}
-	return nil
+	return item{id: r.ID, namespace: r.Caller.Namespace, bytes: r.size}
 }
 
 // background carries out an accepted call. If the platform stops before the
@@ -310,7 +310,7 @@ func (v *Invoker) resume(it item) {
 			v.finished(it)
 			return
 		}
-		r := v.request(it.id, it.namespace, h, payload)
+		r := v.request(it, h, payload)
 		if r.attempts > 0 { // in flight again
 			r.usage, _ = v.throttle.enter(it.namespace)
 		}
@@ -330,7 +330,7 @@ func (v *Invoker) finished(it item) {
 func (v *Invoker) readPending() error {
 	return v.cfg.Activations.EachPending(context.Background(), func(a activation.Accepted) error {
 		it := item{id: a.ID, namespace: a.Namespace}
-		h, payload, err := decodeHead(a.Call)
+		h, _, err := decodeHead(a.Call)
 		switch {
 		case err != nil:
 			a.Call = nil
@@ -342,7 +342,7 @@ func (v *Invoker) readPending() error {
 			v.deliveries.parkUntil(it, time.UnixMilli(h.Delivery.Due))
 			return nil
 		}
-		it.bytes = len(payload)
+		it.bytes = len(a.Call)
 		v.backlog.force(it)
 		if a.Started {
 			v.interrupted = append(v.interrupted, it)
@@ -376,7 +376,7 @@ func (v *Invoker) recover(ctx context.Context) {
 			v.abandon(&a)
 			continue
 		}
-		r := v.request(it.id, it.namespace, h, payload)
+		r := v.request(it, h, payload)
 		r.usage, _ = v.throttle.enter(it.namespace)
 		v.live.add()
 		v.backlog.seize(it)

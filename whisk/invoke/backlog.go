@@ -42,7 +42,7 @@ type bounds struct {
 	queuedBytesOfOne, heldBytesOfOne int
 }
 
-// load is how many calls and how many bytes of payload.
+// load is how many calls and how many bytes they take in the log.
 type load struct{ calls, bytes int }
 
 func (l *load) add(n, bytes int) { l.calls, l.bytes = l.calls+n, l.bytes+bytes }

@@ -117,8 +117,10 @@ type request struct {
 	durable bool
 	// plain: a conductor is called itself, not its composition.
 	plain bool
-	// Of a durable one: how many attempts have failed before, when this one was
-	// due (ms since 1970), and whether it tells of the end of another call.
+	// Of a durable one: its size in the log, how many attempts have failed before,
+	// when this one was due (ms since 1970), and whether it tells of the end of
+	// another call.
+	size       int
 	attempts   int
 	due        int64
 	completion bool

@@ -10,8 +10,8 @@ import (
 )
 
 // Bounds of the backlog of accepted calls. A parked call costs about a hundred
-// bytes of memory and its payload on disk, a held one its payload in memory, a
-// record and a goroutine.
+// bytes of memory and its size on disk; a held one its size in memory, a record
+// and a goroutine.
 var queueBounds = bounds{
 	queued: 500_000, queuedBytes: 2 << 30,
 	queuedOfOne: 200_000, queuedBytesOfOne: 512 << 20,
