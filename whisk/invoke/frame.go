@@ -43,7 +43,7 @@ func (f *frame) open(now time.Time, waited time.Duration) {
 func (f *frame) tooLong() whisk.Response {
 	text := msgCompositionTooLong
 	if isSequence(f.call.Action) {
-		text = msgSequenceTooLong
+		text = whisk.MsgSequenceTooLong
 	}
 	return failed(whisk.ApplicationError, text).response()
 }

@@ -21,8 +21,6 @@ const (
 	msgNothingAllowed = "The namespace limit is less than or equal to 0."
 	msgLogsMissing    = "The action did not initialize or run as expected. Log data might be missing."
 
-	msgComponentMissing   = "Sequence component does not exist."
-	msgSequenceTooLong    = "Too many actions in the sequence."
 	msgSequenceFailed     = "Sequence failed."
 	msgCompositionTooLong = "Too many actions in the composition."
 	msgCompositionFailed  = "Activation failure during composition."

@@ -87,7 +87,7 @@ func (s *sequence) next(last *report) step {
 	}
 	switch {
 	case *s.run >= s.limit:
-		return endWith(whisk.ApplicationError, msgSequenceTooLong)
+		return endWith(whisk.ApplicationError, whisk.MsgSequenceTooLong)
 	case s.at == len(s.components): // it has none: cannot be stored
 		return endWith(whisk.WhiskError, msgSequenceFailed)
 	}
@@ -97,7 +97,7 @@ func (s *sequence) next(last *report) step {
 	case isDenied(c.err):
 		return endWith(whisk.ApplicationError, whisk.MsgForbidden(c.name.Path()))
 	case c.err != nil:
-		return endWith(whisk.ApplicationError, msgComponentMissing)
+		return endWith(whisk.ApplicationError, whisk.MsgSequenceMissing)
 	}
 	if !isSequence(c.target.Action) {
 		*s.run++
