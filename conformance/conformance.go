@@ -15,7 +15,7 @@
 //	header Server ~ .
 //	json {"hello":"world"}
 //
-// The first line is the target (gateway, admin or whisk), the method and the raw
+// The first line is the target (gateway, admin, whisk or apis), the method and the raw
 // request target; header lines, an empty line and the body follow. {{name}} is
 // replaced by a variable, see Target. An expectation is one line:
 //
@@ -57,15 +57,16 @@ var Scripts embed.FS
 type Target struct {
 	// Gateway, Admin and Whisk are base URLs without a slash at the end. A
 	// script that speaks to one that is empty is skipped.
-	Gateway, Admin, Whisk string
+	Gateway, Admin, Whisk, APIs string
 	// AdminKey is a key with the admin role; WhiskKey (uuid:key) is that of the
 	// namespace guest.
 	AdminKey, WhiskKey string
 	// Settle is how long a change may take until all parts of the target know
 	// it: 0 for a target in which it shows at once.
 	Settle time.Duration
-	// Vars are further variables of scripts, beside {{whisk}}, {{admin_key}},
-	// {{whisk_key}} and {{whisk_auth}} (its Base64 form).
+	// Vars are further variables of scripts, beside {{whisk}}, {{apis}},
+	// {{admin_key}}, {{whisk_key}}, {{whisk_auth}} (its Base64 form) and
+	// {{whisk_uuid}} (its first half).
 	Vars map[string]string
 }
 
@@ -112,7 +113,7 @@ type run struct {
 
 func newRun(target Target) *run {
 	r := &run{
-		bases:  map[string]string{"gateway": target.Gateway, "admin": target.Admin, "whisk": target.Whisk},
+		bases:  map[string]string{"gateway": target.Gateway, "admin": target.Admin, "whisk": target.Whisk, "apis": target.APIs},
 		settle: target.Settle,
 		vars:   map[string]string{},
 		client: &http.Client{
@@ -122,10 +123,11 @@ func newRun(target Target) *run {
 		},
 	}
 	maps.Copy(r.vars, target.Vars)
-	r.vars["whisk"] = target.Whisk
+	r.vars["whisk"], r.vars["apis"] = target.Whisk, target.APIs
 	r.vars["admin_key"] = target.AdminKey
 	r.vars["whisk_key"] = target.WhiskKey
 	r.vars["whisk_auth"] = base64.StdEncoding.EncodeToString([]byte(target.WhiskKey))
+	r.vars["whisk_uuid"], _, _ = strings.Cut(target.WhiskKey, ":")
 	return r
 }
 

@@ -16,12 +16,13 @@ import (
 	"millrace/whisk/runtime/process"
 )
 
-// With the first three the scripts run against servers that are there already,
+// With the first four the scripts run against servers that are there already,
 // such as the originals; without, against our own.
 var (
 	gateway  = flag.String("gateway", "", "base URL of the gateway")
 	admin    = flag.String("admin", "", "base URL of the Admin API")
 	whisk    = flag.String("whisk", "", "base URL of the REST API of OpenWhisk")
+	apis     = flag.String("apis", "", "base URL of OpenWhisk's API gateway")
 	adminKey = flag.String("admin-key", servertest.AdminKey, "key of the Admin API")
 	whiskKey = flag.String("whisk-key", servertest.GuestKey, "key of the namespace guest")
 	settle   = flag.Duration("settle", 5*time.Second, "how long a change may take to be seen")
@@ -33,10 +34,10 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	target := Target{Gateway: *gateway, Admin: *admin, Whisk: *whisk, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle}
-	if target.Gateway == "" && target.Admin == "" && target.Whisk == "" {
+	target := Target{Gateway: *gateway, Admin: *admin, Whisk: *whisk, APIs: *apis, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle}
+	if target.Gateway == "" && target.Admin == "" && target.Whisk == "" && target.APIs == "" {
 		site := servertest.Start(t)
-		target = Target{Gateway: site.Gateway, Admin: site.Admin, Whisk: site.Functions, AdminKey: servertest.AdminKey, WhiskKey: servertest.GuestKey}
+		target = Target{Gateway: site.Gateway, Admin: site.Admin, Whisk: site.Functions, APIs: site.APIs, AdminKey: servertest.AdminKey, WhiskKey: servertest.GuestKey}
 	}
 	Run(t, Scripts, target)
 }

@@ -63,7 +63,7 @@ func (c *testCase) parseRequest(text string) error {
 	c.body = strings.TrimSuffix(body, "\n")
 	lines := strings.Split(strings.TrimSuffix(head, "\n"), "\n")
 	first := strings.Fields(lines[0])
-	if len(first) != 3 || !slices.Contains([]string{"gateway", "admin", "whisk"}, first[0]) {
+	if len(first) != 3 || !slices.Contains([]string{"gateway", "admin", "whisk", "apis"}, first[0]) {
 		return fmt.Errorf("bad request line %q", lines[0])
 	}
 	c.target, c.method, c.path = first[0], first[1], first[2]

@@ -58,7 +58,8 @@ type Tenants interface {
 // APIs keeps the APIs of every namespace. All methods may be called from several
 // goroutines.
 type APIs struct {
-	cfg Config
+	cfg   Config
+	quota quota // of each namespace
 
 	mu sync.RWMutex
 	// records are by key in the store. One without an API is a deletion that the
@@ -84,7 +85,7 @@ func Open(ctx context.Context, cfg Config) (*APIs, error) {
 	if cfg.Local == nil {
 		cfg.Local = func(string) bool { return false }
 	}
-	a := &APIs{cfg: cfg, records: map[string]record{}, namespaces: map[string]map[string]*api{}}
+	a := &APIs{cfg: cfg, quota: quota{apis: 1000, bytes: 8 << 20}, records: map[string]record{}, namespaces: map[string]map[string]*api{}}
 	if err := a.reload(ctx); err != nil {
 		return nil, err
 	}

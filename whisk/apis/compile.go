@@ -48,7 +48,7 @@ func normalBase(base string) string {
 // compile makes an API ready to serve. Errors are refusals.
 func (a *APIs) compile(namespace string, doc *document) (*api, error) {
 	if len(doc.Swagger) > maxDocument {
-		return nil, refusal(msgTooMany("bytes in the Swagger text", "1048576"))
+		return nil, refusal(msgTooMany("bytes in the Swagger text", maxDocument))
 	}
 	s, err := parseSwagger(doc.Swagger)
 	if err != nil {

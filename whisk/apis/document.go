@@ -14,13 +14,18 @@ import (
 
 const prefix = "/whisk/apis/"
 
-// Limits on what tenants keep.
+// Limits on what an API may be.
 const (
-	maxAPIs          = 1000    // of a namespace
 	maxDocument      = 1 << 20 // bytes of Swagger text
-	maxOperations    = 2000    // of an API
-	maxSubscriptions = 1000    // of an API
+	maxOperations    = 2000
+	maxSubscriptions = 1000
 )
+
+// quota bounds what a namespace keeps.
+type quota struct {
+	apis  int
+	bytes int // of Swagger text
+}
 
 // document is an API as stored.
 type document struct {
@@ -72,6 +77,21 @@ func (a *APIs) find(namespace, base string) *api {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	return a.namespaces[namespace][base]
+}
+
+// usage answers what a namespace keeps, apart from the API at a base path, and the
+// tenant id of its APIs if it has any.
+func (a *APIs) usage(namespace, except string) (u quota, tenant string) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	for base, p := range a.namespaces[namespace] {
+		tenant = p.doc.Tenant
+		if base != except {
+			u.apis++
+			u.bytes += len(p.doc.Swagger)
+		}
+	}
+	return u, tenant
 }
 
 // list answers the APIs of a namespace by base path.

@@ -105,7 +105,13 @@ func (g *Gateway) proxyTo(w http.ResponseWriter, out *http.Request) {
 		Rewrite:       asMade,
 		Transport:     g.proxy,
 		FlushInterval: -1,
-		ErrorHandler:  g.backendFailed,
+		ModifyResponse: func(res *http.Response) error {
+			for _, name := range wholeOrigin {
+				res.Header.Del(name)
+			}
+			return nil
+		},
+		ErrorHandler: g.backendFailed,
 	}
 	proxy.ServeHTTP(w, out)
 }
@@ -118,6 +124,14 @@ func asMade(r *httputil.ProxyRequest) {
 			r.Out.Header[name] = values
 		}
 	}
+}
+
+// wholeOrigin are headers that speak for the whole origin of an answer, which the
+// APIs of all tenants share: no backend of one may send them. The handler of web
+// actions does not let them pass either.
+var wholeOrigin = []string{
+	"Alt-Svc", "Clear-Site-Data", "Expect-Ct", "Nel", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Report-To",
+	"Service-Worker-Allowed", "Set-Login", "Strict-Transport-Security",
 }
 
 func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err error) {

@@ -1,6 +1,7 @@
 package apis
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
@@ -115,15 +116,6 @@ func (a *APIs) owns(namespace, tenant string) bool {
 	return slices.ContainsFunc(a.list(namespace), func(p *api) bool { return strings.EqualFold(tenant, p.doc.Tenant) })
 }
 
-// tenantOf answers the id in the URLs of a namespace's APIs: the one they have,
-// or for the first API that of the namespace's key.
-func (a *APIs) tenantOf(owner *whisk.Identity) string {
-	if all := a.list(owner.Namespace); len(all) > 0 {
-		return all[0].doc.Tenant
-	}
-	return strings.ToLower(owner.UUID)
-}
-
 // shown is an API as its owner sees it.
 type shown struct {
 	Namespace   string          `json:"namespace"`
@@ -145,26 +137,36 @@ func (a *APIs) create(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.change(ctx, r.owner.Namespace, normalBase(n.basePath), func(old *api) (*document, error) {
-		doc := &document{}
-		if old != nil {
-			*doc = *old.doc
-		} else {
-			all := a.list(r.owner.Namespace)
-			if len(all) >= maxAPIs {
-				return nil, refusal(msgTooMany("APIs in the namespace", strconv.Itoa(maxAPIs)))
-			}
-			doc.Tenant = a.tenantOf(r.owner)
-		}
-		doc.Host = r.host
-		var err error
-		doc.Swagger, err = n.applyTo(old)
-		return doc, err
+	base := normalBase(n.basePath)
+	p, err := a.change(ctx, r.owner.Namespace, base, func(old *api) (*document, error) {
+		return a.created(r, n, base, old)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return a.show(p, r.host), nil
+}
+
+// created is what an API becomes; old is nil for a new one. The id in the URLs of
+// a namespace's APIs is that of the key it had when it made the first. The error
+// is a refusal.
+func (a *APIs) created(r *request, n *creation, base string, old *api) (*document, error) {
+	used, tenant := a.usage(r.owner.Namespace, base)
+	doc := &document{Tenant: cmp.Or(tenant, strings.ToLower(r.owner.UUID))}
+	if old != nil {
+		*doc = *old.doc
+	} else if used.apis >= a.quota.apis {
+		return nil, refusal(msgTooMany("APIs in the namespace", a.quota.apis))
+	}
+	doc.Host = r.host
+	var err error
+	if doc.Swagger, err = n.applyTo(old); err != nil {
+		return nil, err
+	}
+	if used.bytes+len(doc.Swagger) > a.quota.bytes {
+		return nil, refusal(msgTooMany("bytes in the Swagger texts of the namespace", a.quota.bytes))
+	}
+	return doc, nil
 }
 
 // listed is an API in the answer of getApi.
@@ -352,5 +354,5 @@ func (a *APIs) publicURL(p *api, clientHost string) string {
 	if base == "" {
 		base = "http://" + net.JoinHostPort(hostname(clientHost), strconv.Itoa(a.cfg.Port))
 	}
-	return base + servedBelow + p.doc.Tenant + p.basePath
+	return strings.TrimRight(base+servedBelow+p.doc.Tenant+p.basePath, "/") // clients put a path behind it
 }

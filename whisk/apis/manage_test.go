@@ -361,11 +361,19 @@ func TestLimits(t *testing.T) {
 	refused(t, a, "guest", "createApi", args{"apidoc": map[string]any{"namespace": "_", "swagger": text}}, "API creation failure: There are more operations than the 2000 allowed.")
 	text = `{"basePath":"/x","info":{"title":"` + strings.Repeat("t", maxDocument) + `"},"paths":{}}`
 	refused(t, a, "guest", "createApi", args{"apidoc": map[string]any{"namespace": "_", "swagger": text}}, "API creation failure: There are more bytes in the Swagger text than the 1048576 allowed.")
-	for i := range maxAPIs {
-		addEndpoint(t, a, fmt.Sprint("/x", i), "/y", "GET", "hello")
+	// All APIs of a namespace together.
+	a.quota = quota{apis: 3, bytes: 1000}
+	sized := func(i, n int) args {
+		text := fmt.Sprintf(`{"basePath":"/x%d","info":{"title":%q},"paths":{}}`, i, strings.Repeat("t", n))
+		return args{"apidoc": map[string]any{"namespace": "_", "swagger": text}}
 	}
-	refused(t, a, "guest", "createApi", args{"apidoc": endpointDoc("/one-more", "/y", "GET", "hello")}, "API creation failure: There are more APIs in the namespace than the 1000 allowed.")
-	addEndpoint(t, a, "/x7", "/z", "GET", "hello")
+	must(t, a, "guest", "createApi", sized(1, 400))
+	must(t, a, "guest", "createApi", sized(2, 400))
+	refused(t, a, "guest", "createApi", sized(3, 400), "API creation failure: There are more bytes in the Swagger texts of the namespace than the 1000 allowed.")
+	must(t, a, "guest", "createApi", sized(2, 300))
+	must(t, a, "guest", "createApi", sized(3, 1))
+	refused(t, a, "guest", "createApi", sized(4, 1), "API creation failure: There are more APIs in the namespace than the 3 allowed.")
+	must(t, a, "other", "createApi", sized(4, 400))
 }
 
 func TestChangesAtOnceAllCount(t *testing.T) {
@@ -456,6 +464,10 @@ func TestURLs(t *testing.T) {
 		body := must(t, a, "guest", "createApi", args{"__ow_headers": map[string]string{"host": c.host}, "apidoc": endpointDoc("/x", "/y", "GET", "hello")})
 		if body["gwApiUrl"] != c.want+guestID+"/x" {
 			t.Errorf("%v: %v", c, body["gwApiUrl"])
+		}
+		body = addEndpoint(t, a, "/", "/y", "GET", "hello")
+		if url := body["gwApiUrl"].(string); strings.HasSuffix(url, "/") {
+			t.Errorf("of the base path /: %s", url) // clients put a path behind it
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package apis
 
+import "strconv"
+
 // What clients of the management read, in {"error":…}.
 const (
 	msgKeyRequired       = "A valid auth key is required."
@@ -90,8 +92,8 @@ func msgBadSecurity(name string) string {
 
 const msgBadRate = unconfigured + "A rate limit needs units and a rate that are whole numbers above 0"
 
-func msgTooMany(what string, limit string) string {
-	return creating + "There are more " + what + " than the " + limit + " allowed."
+func msgTooMany(what string, limit int) string {
+	return creating + "There are more " + what + " than the " + strconv.Itoa(limit) + " allowed."
 }
 
 // What clients of the APIs read, in {"status":…,"message":…}.

@@ -240,7 +240,11 @@ func backend(t *testing.T, h http.HandlerFunc) string {
 }
 
 func TestBackendsElsewhere(t *testing.T) {
-	url := backend(t, echo{}.ServeHTTP)
+	url := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Clear-Site-Data", `"*"`)
+		w.Header().Set("X-Own", "yes")
+		echo{}.ServeHTTP(w, r)
+	})
 	text := swaggerOf(url+"/some/where?own=1", "", "")
 	a := open(t, newStore(t))
 	addSwagger(t, a, "guest", text)
@@ -257,6 +261,10 @@ func TestBackendsElsewhere(t *testing.T) {
 	}
 	if v := fmt.Sprint(at(t, seen, "headers", "X-Forwarded-For")); v != "[10.1.1.1, 127.0.0.1]" {
 		t.Errorf("X-Forwarded-For: %s", v)
+	}
+	// What speaks for the origin that all tenants share does not pass.
+	if res, _ := send(t, "GET", srv.URL+"/api/"+guestID+"/x/y", nil, ""); res.Header.Get("X-Own") != "yes" || res.Header.Get("Clear-Site-Data") != "" {
+		t.Errorf("headers %v", res.Header)
 	}
 	// An API whose backend is itself.
 	addSwagger(t, a, "guest", swaggerOf(srv.URL+"/api/"+guestID+"/x/y", "", ""))

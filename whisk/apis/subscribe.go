@@ -45,7 +45,7 @@ func (s *subscription) id() string { return hex.EncodeToString(s.Key[:min(8, len
 func subscribed(all []subscription, s subscription) ([]subscription, error) {
 	all = slices.DeleteFunc(slices.Clone(all), func(o subscription) bool { return o.key() == s.key() })
 	if len(all) >= maxSubscriptions {
-		return nil, refusal(msgTooMany("subscriptions of the API", "1000"))
+		return nil, refusal(msgTooMany("subscriptions of the API", maxSubscriptions))
 	}
 	return append(all, s), nil
 }

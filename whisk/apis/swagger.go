@@ -152,7 +152,7 @@ func (s *swagger) operations() ([]operation, error) {
 		}
 	}
 	if len(out) > maxOperations {
-		return nil, refusal(msgTooMany("operations", "2000"))
+		return nil, refusal(msgTooMany("operations", maxOperations))
 	}
 	return out, nil
 }
