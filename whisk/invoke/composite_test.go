@@ -2,7 +2,10 @@ package invoke
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -140,4 +143,50 @@ func TestLinesOfRunningSequence(t *testing.T) {
 	if len(parts) != 1 || parts[0].ID != first[0] {
 		t.Errorf("line %q is not the id of the component", first[0])
 	}
+}
+
+// A component that has not ended a minute after its time limit is given up, and
+// runs on by itself.
+func TestLateComponents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fn, leave := hold()
+		conductor, _ := asks(`{"action":"busy"}`)
+		h, s := newStock(t, functions{"busy": fn, "a": adding("a"), "c": conductor})
+		one := 1
+		busy := action("busy")
+		busy.Limits.Instances, busy.Limits.TimeoutMS = &one, 300_000
+		first := h.accept(call(busy, `{}`))
+		synctest.Wait()
+		queued := action("busy")
+		queued.Limits = busy.Limits
+		queued.Limits.TimeoutMS = 10_000
+		s.put(queued)
+		began := time.Now()
+		for _, tc := range []struct {
+			a    *whisk.Action
+			text string
+		}{
+			{sequenceOf("s", "/guest/a", "/guest/busy", "/guest/a"), "Timeout reached when retrieving activation %s for sequence component."},
+			{conductorCalled("c"), "Timeout reached when retrieving activation %s during composition."},
+		} {
+			c := call(tc.a, `{"n":1}`)
+			c.Wait = 5 * time.Minute
+			rec := h.invoke(c)
+			if len(rec.Logs) != 2 {
+				t.Fatalf("%s: %s, logs %q", rec.Name, rec.Response.Result, rec.Logs)
+			}
+			h.want(rec, whisk.WhiskError, fmt.Sprintf(`{"error":"`+tc.text+`"}`, rec.Logs[1]))
+			if took := time.Since(began); took < 70*time.Second || took > 71*time.Second {
+				t.Errorf("%s: given up after %v", rec.Name, took)
+			}
+			began = time.Now()
+		}
+		close(leave)
+		for _, rec := range must(h.log.List(t.Context(), "guest", activation.Query{Name: "busy"})) {
+			if rec.ID == first || rec.Cause != "" {
+				h.ended("guest", rec.ID)
+			}
+		}
+		h.stop()
+	})
 }
