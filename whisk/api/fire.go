@@ -36,6 +36,7 @@ func (a *API) fireTrigger(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	r.Header.Set("Host", r.Host) // net/http keeps it apart
 	f := firing{tid: x.tid, caller: x.caller, trigger: t, payload: body, headers: r.Header}
 	id, err := a.fire(r.Context(), &f)
 	if err != nil {
@@ -73,6 +74,10 @@ func (a *API) FireLocal(ctx context.Context, caller *whisk.Identity, trigger whi
 	}
 	return a.fire(ctx, &firing{tid: request.TransactionID(""), caller: caller, trigger: t, payload: payload})
 }
+
+// mostFired bounds the arguments, in bytes, of all calls that one firing makes:
+// they are written in one piece.
+const mostFired = 32 << 20
 
 // firing is one event.
 type firing struct {
@@ -115,6 +120,9 @@ func (a *API) ruleCall(f *firing, r *whisk.Rule, arguments []byte, others int) (
 	if !r.Active {
 		text := whisk.MsgRuleInactive(r.Namespace+"/"+r.Name, r.Action.Path())
 		return nil, &whisk.Error{Status: http.StatusConflict, Msg: text}
+	}
+	if (others+1)*len(arguments) > mostFired {
+		return nil, &whisk.Error{Status: http.StatusRequestEntityTooLarge, Msg: whisk.MsgTransportLimit}
 	}
 	if err := a.Invoker.AdmitAlso(f.caller, others); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -153,7 +154,7 @@ func TestFireHeaders(t *testing.T) {
 		if err := json.Unmarshal([]byte(got), &args); err != nil {
 			t.Fatalf("arguments %s: %v", got, err)
 		}
-		if args.Headers["x-custom"] != `"q"` || strings.Contains(got, "secret") || args.Headers["authorization"] != "" || (args.A != nil) != strings.Contains(body, "a") {
+		if args.Headers["x-custom"] != `"q"` || args.Headers["host"] != strings.TrimPrefix(s.url, "http://") || strings.Contains(got, "secret") || args.Headers["authorization"] != "" || (args.A != nil) != strings.Contains(body, "a") {
 			t.Errorf("body %q: %s", body, got)
 		}
 	}
@@ -222,6 +223,29 @@ func TestFireThrottles(t *testing.T) {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	s.run([]step{{"POST", "…/triggers/t", "", 429, failed("Too many requests in the last minute (count: 3, allowed: 2).")}})
+}
+
+// The calls of one firing are written in one piece, which must not be of any size.
+func TestFireIsBounded(t *testing.T) {
+	s := newFiringSystem(t)
+	s.mustPut("actions/a")
+	s.mustPut("triggers/t", `{}`)
+	for i := range 34 {
+		s.mustPut(fmt.Sprint("rules/r", i), `{"trigger":"/_/t","action":"/_/a"}`)
+	}
+	r := s.send("POST", "/api/v1/namespaces/_/triggers/t", `{"a":"`+strings.Repeat("x", 1<<20-1000)+`","__ow_headers":{}}`)
+	if r.status != 202 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	var refused int
+	for _, line := range s.outcome(r.header.Get("X-Openwhisk-Activation-Id")).Lines {
+		if strings.Contains(line, `"statusCode":1,"success":false,"error":"The request is larger than the server is willing or able to process."`) {
+			refused++
+		}
+	}
+	if refused != 2 {
+		t.Errorf("%d rules refused", refused)
+	}
 }
 
 func TestFireLocal(t *testing.T) {
