@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strings"
@@ -81,17 +84,44 @@ func TestAlarmFiresAndSurvivesARestart(t *testing.T) {
 	})
 }
 
-// The catalog is there from the start, in a process that keeps nothing too.
-func TestSystemActions(t *testing.T) {
+// A signed request runs the action of the trigger's rule.
+func TestSignedWebhook(t *testing.T) {
 	s := start(t)
-	for action, c := range map[string][2]string{
-		"utils/echo":      {`{"a":[1,{"b":null}]}`, `{"a":[1,{"b":null}]}`},
-		"utils/cat":       {`{"lines":["a","b"]}`, `{"lines":["a","b"],"payload":"a\nb"}`},
-		"utils/namespace": {`{}`, `{"namespace":"guest"}`},
-	} {
-		got := s.call("whisk.system/actions/"+action+"?blocking=true&result=true", c[0])
-		if strings.TrimSpace(got) != c[1] {
-			t.Errorf("%s answers %s, want %s", action, got, c[1])
+	s.action("pushed", `function main(p) { return {ref: p.ref, event: p.__ow_headers['x-github-event']} }`)
+	s.put("triggers/push", `{}`)
+	s.put("rules/onpush", `{"trigger":"/_/push","action":"/_/pushed"}`)
+	created := s.call("whisk.system/actions/webhook/receive?blocking=true&result=true", lifecycle("CREATE", "push", ""))
+	url := gjson.Get(created, "url").String()
+	shown := s.must(s.send("GET", url, "")).Body
+	mac := hmac.New(sha256.New, []byte(gjson.Get(shown, "secret").String()))
+	const body = `{"ref":"refs/heads/main"}`
+	mac.Write([]byte(body))
+	for _, c := range []struct {
+		signature string
+		status    int
+	}{{"", http.StatusUnauthorized}, {"sha256=" + hex.EncodeToString(mac.Sum(nil)), http.StatusAccepted}} {
+		r, err := http.NewRequest("POST", url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
 		}
+		r.Header.Set("X-Hub-Signature-256", c.signature)
+		r.Header.Set("X-GitHub-Event", "push")
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != c.status {
+			t.Errorf("with the signature %q: %d", c.signature, res.StatusCode)
+		}
+	}
+	var result string
+	until(t, "the action to run", func() bool {
+		list := s.must(s.send("GET", s.Functions+"/api/v1/namespaces/_/activations?docs=true&name=pushed", "")).Body
+		result = gjson.Get(list, "0.response.result").Raw
+		return gjson.Get(list, "0.end").Exists()
+	})
+	if result != `{"ref":"refs/heads/main","event":"push"}` {
+		t.Errorf("the action answered %s", result)
 	}
 }

@@ -349,7 +349,7 @@ func TestDeletedTrigger(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.trigger("t") // another one
-		time.Sleep(3 * time.Hour)
+		time.Sleep(5 * time.Hour)
 		synctest.Wait()
 		if fired := s.firer.take(); len(fired) > 0 {
 			t.Errorf("fired %+v", fired)

@@ -98,9 +98,5 @@ func (f *Feeds) deleteTrigger(ctx context.Context, s *Subscription, rules bool) 
 			return err
 		}
 	}
-	defer f.lock(s.ID)()
-	if f.find(s.ID) != s {
-		return nil
-	}
-	return f.remove(ctx, s.ID)
+	return f.removeCurrent(ctx, s)
 }

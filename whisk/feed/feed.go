@@ -202,41 +202,53 @@ func (f *Feeds) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// sweepEvery is how often subscriptions are removed whose trigger is gone: nobody
-// can reach them any more.
+// sweepEvery is how often subscriptions are removed whose trigger was gone the last
+// time too: nobody can reach them any more.
 const sweepEvery = time.Hour
 
 func (f *Feeds) sweepRegularly(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
+	var orphans map[*Subscription]bool
 	for {
 		select {
 		case <-ticker.C:
-			f.sweep(ctx)
+			orphans = f.sweep(ctx, orphans)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (f *Feeds) sweep(ctx context.Context) {
+// sweep removes subscriptions that have no trigger and had none before, and answers
+// those that have none now.
+func (f *Feeds) sweep(ctx context.Context, before map[*Subscription]bool) (now map[*Subscription]bool) {
 	f.mu.RLock()
 	all := slices.Collect(maps.Values(f.subs))
 	f.mu.RUnlock()
+	now = map[*Subscription]bool{}
 	for _, s := range all {
-		if f.hasTrigger(s) || ctx.Err() != nil {
+		if f.hasTrigger(s) {
 			continue
 		}
-		unlock := f.lock(s.ID)
-		var err error
-		if f.find(s.ID) == s {
-			err = f.remove(ctx, s.ID)
+		now[s] = true
+		if !before[s] || ctx.Err() != nil {
+			continue
 		}
-		unlock()
-		if err != nil {
+		if err := f.removeCurrent(ctx, s); err != nil {
 			f.cfg.Log.Error("removing a subscription without a trigger", "error", err)
 		}
 	}
+	return now
+}
+
+// removeCurrent deletes s unless it has been written since.
+func (f *Feeds) removeCurrent(ctx context.Context, s *Subscription) error {
+	defer f.lock(s.ID)()
+	if f.find(s.ID) != s {
+		return nil
+	}
+	return f.remove(ctx, s.ID)
 }
 
 // hasTrigger tells whether the trigger of s is still there, and not another one

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"path"
 	"sync"
 	"time"
@@ -219,7 +220,9 @@ func (t *timetable) fire(ctx context.Context, e *entry) {
 	}
 	switch _, retry, err := t.feeds.Fire(ctx, e.sub, e.alarm.Payload); {
 	case retry:
-		t.feeds.cfg.Log.Warn("firing the trigger of an alarm", "key", e.sub.key(), "error", err)
+		if statusOf(err) >= http.StatusInternalServerError { // else it is the namespace's own doing
+			t.feeds.cfg.Log.Warn("firing the trigger of an alarm", "key", e.sub.key(), "error", err)
+		}
 		t.tryAgain(e)
 	case err == nil && e.alarm.Date > 0:
 		t.finish(ctx, e)
