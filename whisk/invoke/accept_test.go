@@ -335,6 +335,52 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
+// Each namespace keeps so many letters, the newest, and none that is too old.
+func TestDeadLettersAreBounded(t *testing.T) {
+	h := newHouse(t, nil)
+	h.v.graves.most = load{3, 1000}
+	now := time.Now()
+	bury := func(namespace, id string, age time.Duration, size int) {
+		t.Helper()
+		letter := activation.Letter{
+			LetterKey: activation.LetterKey{Namespace: namespace, ID: id}, At: now.Add(-age).UnixMilli(),
+			About: []byte(`"` + id + `"`), Call: make([]byte, size),
+		}
+		if err := h.log.Apply(context.Background(), activation.Change{Bury: []activation.Letter{letter}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 5 {
+		bury("many", fmt.Sprint(i), time.Duration(i)*time.Second, 1)
+		bury("large", fmt.Sprint(i), time.Duration(i)*time.Second, 400)
+	}
+	bury("old", "a", maxLetterAge-time.Hour, 1)
+	bury("old", "b", maxLetterAge+time.Hour, 1)
+	h.v.tidyLetters(context.Background(), "")
+	for namespace, want := range map[string]string{"many": `["0" "1" "2"]`, "large": `["0" "1"]`, "old": `["a"]`} {
+		if page, _, err := h.v.Letters(context.Background(), namespace, 0, 10); err != nil || fmt.Sprintf("%s", page) != want {
+			t.Errorf("%s: %s (%v), want %s", namespace, page, err, want)
+		}
+	}
+}
+
+func FuzzPolicy(f *testing.F) {
+	for _, value := range []string{`3`, `{"max":3,"backoff":"1s","on":["whisk"]}`, `"https://example.com/"`, `"/_/a"`, `[`, `{"max":1e9}`} {
+		f.Add(value)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		for _, key := range []string{annotationRetries, annotationDeadLetter, annotationCompletion} {
+			p, err := policyOf(whisk.KeyValues{kv(key, value)})
+			if p.retries < 0 || p.retries > maxRetries || p.retries > 0 && (p.pause(1) < minBackoff || p.pause(99) > 2*mostBackoff) {
+				t.Errorf("%s %q: %+v", key, value, p)
+			}
+			if err != nil && (p.retries != 0 || p.completion != "") {
+				t.Errorf("%s %q: %+v with %v", key, value, p, err)
+			}
+		}
+	})
+}
+
 // resolveTo finds the action echo under every name.
 type resolveTo struct{}
 

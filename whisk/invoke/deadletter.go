@@ -25,8 +25,13 @@ const (
 
 // graveyard counts the dead letters that came since their bounds were looked at.
 type graveyard struct {
+	most  load // of one namespace
 	mu    sync.Mutex
 	fresh map[string]int // by namespace
+}
+
+func newGraveyard() *graveyard {
+	return &graveyard{most: load{maxLetters, maxLetterBytes}, fresh: map[string]int{}}
 }
 
 // bury adds the dead letter of a call to change.
@@ -70,11 +75,8 @@ func aboutLetter(r *request, rec *whisk.Activation, now int64) []byte {
 
 // buried looks at the bounds of a namespace now and then.
 func (v *Invoker) buried(namespace string) {
-	g := &v.graves
+	g := v.graves
 	g.mu.Lock()
-	if g.fresh == nil {
-		g.fresh = map[string]int{}
-	}
 	n := g.fresh[namespace]
 	g.fresh[namespace] = (n + 1) % letterLook
 	g.mu.Unlock()
@@ -102,7 +104,7 @@ func (v *Invoker) tidyLetters(ctx context.Context, namespace string) {
 			of, kept = l.Namespace, load{}
 		}
 		kept.add(1, int(l.Size))
-		if kept.calls > maxLetters || kept.bytes > maxLetterBytes || l.At < oldest {
+		if kept.calls > v.graves.most.calls || kept.bytes > v.graves.most.bytes || l.At < oldest {
 			excess = append(excess, l.LetterKey)
 		}
 		return true

@@ -72,7 +72,7 @@ type Invoker struct {
 	// backlog is the accepted calls, deliveries the webhooks to call.
 	backlog, deliveries *backlog
 	webhooks            *webhooks
-	graves              graveyard
+	graves              *graveyard
 	// interrupted and damaged are accepted calls found at the start.
 	interrupted []item
 	damaged     []activation.Accepted
@@ -95,7 +95,7 @@ func New(cfg Config) (*Invoker, error) {
 	if cfg.MaxResultBytes <= 0 {
 		cfg.MaxResultBytes = 1 << 20
 	}
-	v := &Invoker{cfg: cfg, webhooks: newWebhooks(cfg.Refuse), shelves: shelvesOf(&cfg), live: calls{zero: make(chan struct{}, 1)}}
+	v := &Invoker{cfg: cfg, webhooks: newWebhooks(cfg.Refuse), graves: newGraveyard(), shelves: shelvesOf(&cfg), live: calls{zero: make(chan struct{}, 1)}}
 	v.pool = newPool(cfg.MemoryMB, runtime.GOMAXPROCS(0), v.shelves)
 	v.base, v.stop = context.WithCancel(context.Background())
 	v.backlog = newBacklog(queueBounds, v.resume)

@@ -158,7 +158,11 @@ func (v *Invoker) tryDelivery(it item) (*delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.Delivery, v.webhooks.send(v.base, h.Delivery.URL, rec, v.webhookSecret(it.namespace))
+	secret, err := v.webhookSecret(it.namespace)
+	if err != nil {
+		return nil, err
+	}
+	return h.Delivery, v.webhooks.send(v.base, h.Delivery.URL, rec, secret)
 }
 
 // delivered forgets a delivery.
@@ -181,20 +185,14 @@ func (v *Invoker) deliverLater(it item, d *delivery) {
 }
 
 // webhookSecret is what the webhooks of a namespace are signed with: derived from
-// the secret of its key, so that its owner knows it too. Nil: there is none.
-func (v *Invoker) webhookSecret(namespace string) []byte {
-	if v.cfg.Owner == nil {
-		return nil
+// the secret of its key, so that its owner knows it too.
+func (v *Invoker) webhookSecret(namespace string) ([]byte, error) {
+	if v.cfg.Owner != nil {
+		if owner := v.cfg.Owner(namespace); owner != nil {
+			return WebhookSecret(owner.Secret)
+		}
 	}
-	owner := v.cfg.Owner(namespace)
-	if owner == nil {
-		return nil
-	}
-	secret, err := WebhookSecret(owner.Secret)
-	if err != nil {
-		return nil
-	}
-	return secret
+	return nil, errors.New("the namespace has no key to sign with")
 }
 
 // WebhookSecret derives the key of X-Millrace-Signature from the secret half of a
@@ -213,9 +211,7 @@ func (w *webhooks) send(ctx context.Context, url string, rec *whisk.Activation, 
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "millrace-webhook")
 	req.Header.Set("X-Millrace-Activation-Id", rec.ID)
-	if len(secret) > 0 {
-		req.Header.Set("X-Millrace-Signature", signature(secret, time.Now(), body))
-	}
+	req.Header.Set("X-Millrace-Signature", signature(secret, time.Now(), body))
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return err
