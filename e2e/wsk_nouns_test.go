@@ -101,8 +101,10 @@ wsk action invoke hello >/dev/null
 "$MILLRACE" wsk activation poll > poll.txt & poll=$!
 while ! grep -q Polling poll.txt; do :; done
 id=$(wsk action invoke slow | grep -o '[0-9a-f]\{32\}')
+"$MILLRACE" wsk activation logs "$id" --follow --strip > follow.txt & follow=$!
 for i in $(seq 20); do wsk action invoke hello -p name n$i >/dev/null; done
-wsk activation logs "$id" --follow --strip
+wait $follow
+cat follow.txt
 for i in $(seq 100); do [ $(grep -c '^Activation' poll.txt) -ge 21 ] && break; sleep 0.2; done
 kill $poll
 wait $poll || tail -1 poll.txt
