@@ -78,6 +78,31 @@ func TestAPIs(t *testing.T) {
 	}
 }
 
+// Keys are made, used and taken back as docs/apis.md says.
+func TestAPIsWithKeys(t *testing.T) {
+	s := start(t)
+	s.webAction("open", echoing, `{"web-export":true}`)
+	text := `{"basePath":"/club","info":{"title":"t"},"securityDefinitions":{"k":{"type":"apiKey","name":"x-api-key","in":"query"}},
+	  "paths":{"/books":{"get":{"x-openwhisk":{"url":"` + s.Functions + `/api/v1/web/_/default/open.json"}}}}}`
+	doc, err := json.Marshal(map[string]any{"apidoc": map[string]string{"namespace": "_", "swagger": text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := s.api("POST", "createApi.http", "", string(doc))["gwApiUrl"].(string) + "/books?x-api-key="
+	made := s.api("POST", "subscriptions.http", "", `{"basepath":"/club","name":"phone"}`)
+	if a := s.send("GET", url+made["key"].(string), ""); a.Status != 200 {
+		t.Errorf("with the key: %d %s", a.Status, a.Body)
+	}
+	list := s.api("GET", "subscriptions.http", "?basepath=/club", "")["subscriptions"].([]any)
+	if len(list) != 1 || list[0].(map[string]any)["name"] != "phone" {
+		t.Errorf("list: %v", list)
+	}
+	s.api("DELETE", "subscriptions.http", "?basepath=/club&id="+made["id"].(string), "")
+	if a := s.send("GET", url+made["key"].(string), ""); a.Status != 401 {
+		t.Errorf("with a key that was taken back: %d %s", a.Status, a.Body)
+	}
+}
+
 // Nobody is taken for somebody by what a request says of itself.
 func TestAPIsNeedAKey(t *testing.T) {
 	s := start(t)
