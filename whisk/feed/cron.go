@@ -13,6 +13,9 @@ import (
 // anyHour is the mark that the parser sets on a field that is "*".
 const anyHour = 1 << 63
 
+// maxPattern bounds a pattern in bytes: every second and minute spelled out fits.
+const maxPattern = 1000
+
 var cronParser = cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
 // pattern is a cron pattern in a time zone.
@@ -28,6 +31,9 @@ type pattern struct {
 
 // parseCron reads a pattern of 5 fields, or of 6 with seconds first.
 func parseCron(text string, zone *time.Location) (*pattern, error) {
+	if len(text) > maxPattern {
+		return nil, errors.New("a pattern of that length is no use")
+	}
 	fields := strings.Fields(text)
 	if len(fields) < 5 || len(fields) > 6 || strings.Contains(text, "=") {
 		return nil, errors.New("a cron pattern has 5 or 6 fields")

@@ -62,7 +62,7 @@ func TestBadCron(t *testing.T) {
 	for _, pattern := range []string{
 		"", "* * * *", "* * * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8",
 		"TZ=UTC * * * * *", "TZ=0", "CRON_TZ=Mars/Base 1 * * * *", "@hourly", "@every 1s", "*/0 * * * *", "5-1 * * * *", "a * * * *",
-		", * * * *", "* * * * ,", "1--2 * * * *", "* * * * 7-7/0", "* * * * x-7",
+		", * * * *", "* * * * ,", "1--2 * * * *", "* * * * 7-7/0", "* * * * x-7", strings.Repeat("1,", 500) + "1 * * * *",
 	} {
 		if _, err := parseCron(pattern, time.UTC); err == nil {
 			t.Errorf("%q was accepted", pattern)
