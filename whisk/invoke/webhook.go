@@ -135,7 +135,7 @@ func (v *Invoker) deliver(it item) {
 			v.deliveries.done(it)
 		case err == nil:
 			v.delivered(it)
-		case d == nil || d.Tries+1 >= maxDeliveries:
+		case d == nil || d.Tries+1 >= maxDeliveries || errors.Is(err, errRefused):
 			v.cfg.Log.Warn("a webhook is given up", "activation", it.id, "namespace", it.namespace, "error", err)
 			v.delivered(it)
 		default:

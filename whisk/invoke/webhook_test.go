@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -122,17 +123,27 @@ func TestWebhook(t *testing.T) {
 	nothingPending(t, h.log)
 }
 
-// A webhook that cannot be reached is called after a restart; one that never can
-// be is given up.
+// A webhook is called after a restart; one that never answers is given up, and
+// one that may not be called at once.
 func TestWebhookAfterRestart(t *testing.T) {
 	log := activationmem.New()
 	withLog := func(c *Config) { c.Activations = log }
-	w := newHook(t)
-	h := newHouse(t, functions{"echo": echo}, withLog, withOwner, func(c *Config) { c.Refuse = func(netip.AddrPort) bool { return true } })
-	h.v.webhooks.pauses = policy{backoff: time.Millisecond, maxBackoff: 5 * time.Millisecond}
-	given := h.accepted(call(annotated("echo", kv("on-completion", `"`+w.URL+`"`)), `{}`))
+	w := newHook(t, slices.Repeat([]int{503}, maxDeliveries+1)...)
+	refused := newHook(t)
+	port := netip.MustParseAddrPort(strings.TrimPrefix(refused.URL, "http://")).Port()
+	h := newHouse(t, functions{"echo": echo}, withLog, withOwner, func(c *Config) {
+		c.Refuse = func(a netip.AddrPort) bool { return a.Port() == port }
+	})
+	given := h.accepted(call(annotated("echo", kv("on-completion", `"`+refused.URL+`"`)), `{}`))
 	h.ended("guest", given)
 	nothingPending(t, log)
+	h.v.webhooks.pauses = policy{backoff: time.Millisecond, maxBackoff: 5 * time.Millisecond}
+	given = h.accepted(call(annotated("echo", kv("on-completion", `"`+w.URL+`"`)), `{}`))
+	h.ended("guest", given)
+	nothingPending(t, log)
+	if n, refusedCalls := w.calls.Load(), refused.calls.Load(); n != maxDeliveries || refusedCalls != 0 {
+		t.Fatalf("%d calls, and %d of a refused address", n, refusedCalls)
+	}
 
 	h.v.webhooks.pauses = policy{backoff: time.Hour, maxBackoff: time.Hour}
 	id := h.accepted(call(annotated("echo", kv("on-completion", `"`+w.URL+`"`)), `{}`))
@@ -142,9 +153,6 @@ func TestWebhookAfterRestart(t *testing.T) {
 		return err == nil && strings.Contains(string(a.Call), `"tries":1`)
 	})
 	h.stop()
-	if n := w.calls.Load(); n != 0 {
-		t.Fatalf("%d calls of a refused address", n)
-	}
 	a := must(log.Call(context.Background(), id)) // an hour passes
 	head, _, err := decodeHead(a.Call)
 	if err != nil {
