@@ -25,8 +25,7 @@ func (x *exchange) owned() error { return own(x.caller, x.namespace, x.fullName(
 
 // openPackage answers what the caller finds in a package that it may read.
 func (a *API) openPackage(x *exchange, name string) (catalog.Folder, error) {
-	n := whisk.PackageName{Namespace: x.namespace, Name: name}
-	return a.Catalog.OpenPackage(x.caller, n, n.Path())
+	return a.Catalog.OpenPackage(x.caller, whisk.PackageName{Namespace: x.namespace, Name: name})
 }
 
 // writable answers nil if the caller may change the action that the path names.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"net/http"
 
 	"millrace/whisk"
@@ -32,13 +33,17 @@ func (c *Catalog) Resolve(caller *whisk.Identity, n whisk.FullName) (*whisk.Reso
 // Folder answers where caller finds n, if it may read and call what is there;
 // whether that exists is another matter. Errors are as Resolve's.
 func (c *Catalog) Folder(caller *whisk.Identity, n whisk.FullName) (Folder, error) {
-	if n.Package != "" {
-		return c.OpenPackage(caller, whisk.PackageName{Namespace: n.Namespace, Name: n.Package}, n.Path())
+	if n.Package == "" {
+		if n.Namespace != caller.Namespace {
+			return Folder{}, whisk.Forbidden(n.Path())
+		}
+		return Folder{Namespace: n.Namespace}, nil
 	}
-	if n.Namespace != caller.Namespace {
-		return Folder{}, whisk.Forbidden(n.Path())
+	f, err := c.open(caller, whisk.PackageName{Namespace: n.Namespace, Name: n.Package})
+	if err == errRefused {
+		err = whisk.Forbidden(n.Path())
 	}
-	return Folder{Namespace: n.Namespace}, nil
+	return f, err
 }
 
 // ActionIn answers the action of this name, or the *whisk.Error 404 or 409.
@@ -54,39 +59,52 @@ func (c *Catalog) ActionIn(f Folder, name string) (*whisk.Resolved, error) {
 }
 
 // OpenPackage answers the folder of a package that caller may read and call the
-// actions of, following bindings. resource is what an error 403 names.
-func (c *Catalog) OpenPackage(caller *whisk.Identity, n whisk.PackageName, resource string) (Folder, error) {
-	p, err := c.readable(caller, n, resource)
+// actions of, following bindings. Errors are as Resolve's.
+func (c *Catalog) OpenPackage(caller *whisk.Identity, n whisk.PackageName) (Folder, error) {
+	f, err := c.open(caller, n)
+	if err == errRefused {
+		err = whisk.Forbidden(n.Path())
+	}
+	return f, err
+}
+
+// errRefused: the caller may not read a package; what the 403 names, open does
+// not know.
+var errRefused = errors.New("refused")
+
+// mostLinks is how many bindings may lead to a package. One is usual; more come
+// about when what was bound is replaced by a binding, and without end in a circle.
+const mostLinks = 16
+
+func (c *Catalog) open(caller *whisk.Identity, n whisk.PackageName) (Folder, error) {
+	p, err := c.readable(caller, n)
 	if err != nil {
 		return Folder{}, err
 	}
-	if p.Binding == nil {
-		return Folder{Namespace: n.Namespace, Package: n.Name, Inherited: p.Parameters}, nil
+	f := Folder{Namespace: n.Namespace, Package: n.Name, Inherited: p.Parameters}
+	if p.Binding != nil {
+		f.Binding = n.Path()
 	}
-	f := Folder{Inherited: p.Parameters, Binding: n.Path()}
-	seen := map[whisk.PackageName]bool{n: true}
-	// What was bound may have been replaced by a binding since.
-	for p.Binding != nil {
-		next := *p.Binding
-		if seen[next] {
+	for links := 0; p.Binding != nil; links++ {
+		if links == mostLinks {
 			return Folder{}, &whisk.Error{Status: http.StatusUnprocessableEntity, Msg: whisk.MsgPackageCircular(n.Path())}
 		}
-		seen[next] = true
-		if p, err = c.readable(caller, next, resource); err != nil {
+		f.Namespace, f.Package = p.Binding.Namespace, p.Binding.Name
+		if p, err = c.readable(caller, *p.Binding); err != nil {
 			return Folder{}, err
 		}
-		f.Namespace, f.Package = next.Namespace, next.Name
 		f.Inherited = p.Parameters.Merge(f.Inherited)
 	}
 	return f, nil
 }
 
-// readable answers the package or binding that caller may read.
-func (c *Catalog) readable(caller *whisk.Identity, n whisk.PackageName, resource string) (*whisk.Package, error) {
+// readable answers the package or binding that caller may read, errRefused, or
+// the *whisk.Error 404 or 409 that tells the owner what is there in its place.
+func (c *Catalog) readable(caller *whisk.Identity, n whisk.PackageName) (*whisk.Package, error) {
 	p, ok := c.Package(n.Namespace, n.Name)
 	switch {
 	case n.Namespace != caller.Namespace && (!ok || !p.Public()):
-		return nil, whisk.Forbidden(resource)
+		return nil, errRefused
 	case ok:
 		return p, nil
 	case c.Exists(n.Namespace, "", n.Name):
