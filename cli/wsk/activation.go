@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,6 +122,7 @@ func (a *app) printActivations(all []activation, full bool) {
 	if full {
 		a.heading("activations")
 		for _, act := range all {
+			act.fill()
 			a.json(act)
 		}
 		return
@@ -259,8 +261,7 @@ func (a *app) activationGetCommand() *cobra.Command {
 			if err := c.get(ctx, c.path(c.namespace, "activations", id), nil, &act); err != nil {
 				return err
 			}
-			act.StatusCode = statusCode(act.Response.Status)
-			act.Response.StatusCode = act.StatusCode
+			act.fill()
 			if summary {
 				fmt.Fprintf(a.Out, "activation result for '/%s/%s' (%s at %s)\n", act.Namespace, act.Name, act.Response.Status, time.Unix(act.ended()/1000, 0))
 				a.json(act.Response.Result)
@@ -273,14 +274,10 @@ func (a *app) activationGetCommand() *cobra.Command {
 	return cmd
 }
 
-// statusCode is the number of a status text; records of the API have the text only.
-func statusCode(status string) int {
-	for code, text := range []string{"success", "application error", "action developer error", "whisk internal error"} {
-		if status == text {
-			return code
-		}
-	}
-	return -1
+// fill sets the numbers of the status, which full records have as a text only.
+func (act *activation) fill() {
+	code := slices.Index([]string{"success", "application error", "action developer error", "whisk internal error"}, act.Response.Status)
+	act.StatusCode, act.Response.StatusCode = code, code
 }
 
 func (a *app) activationResultCommand() *cobra.Command {

@@ -2,7 +2,6 @@ package wsk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"reflect"
@@ -86,48 +85,4 @@ func fieldOf(document any, name string) (value any, known bool) {
 		}
 	}
 	return nil, false
-}
-
-// summary prints what an entity says about itself: its description and the
-// names of its parameters, the bound ones with an asterisk.
-func (a *app) summary(noun, fullName string, annotations, parameters keyValues) {
-	line := a.paint("1", noun) + " " + fullName
-	if text := annotations.value("description"); len(text) > 0 && plain(text) != "" {
-		line += ": " + plain(text)
-	}
-	names := parameterNames(annotations, parameters)
-	if len(names) == 0 {
-		names = []string{"none defined"}
-	}
-	fmt.Fprintf(a.Out, "%s\n   (%s: %s)\n", line, a.paint("1", "parameters"), strings.Join(names, ", "))
-}
-
-// sharedFlag reads --shared; nil if it was not given.
-func sharedFlag(text string) (*bool, error) {
-	yes, no := true, false
-	switch strings.ToLower(text) {
-	case "":
-		return nil, nil
-	case "yes", "true":
-		return &yes, nil
-	case "no", "false":
-		return &no, nil
-	}
-	return nil, usageError("Cannot use value '%s' for shared.", text)
-}
-
-// document is JSON of the API that is shown with its members in alphabetical
-// order, as the original prints what it has no fields for.
-type document json.RawMessage
-
-func (d *document) UnmarshalJSON(text []byte) error {
-	*d = document(sorted(text))
-	return nil
-}
-
-func (d document) MarshalJSON() ([]byte, error) {
-	if d == nil {
-		return []byte("null"), nil
-	}
-	return d, nil
 }

@@ -3,6 +3,7 @@ package wsk
 import (
 	"context"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -67,6 +68,20 @@ func (a *app) packageWriteCommand(update bool) *cobra.Command {
 	annotations.addAnnotations(cmd)
 	cmd.Flags().StringVar(&shared, "shared", "", "package visibility `SCOPE`; yes = shared, no = private")
 	return cmd
+}
+
+// sharedFlag reads --shared; nil if it was not given.
+func sharedFlag(text string) (*bool, error) {
+	yes, no := true, false
+	switch strings.ToLower(text) {
+	case "":
+		return nil, nil
+	case "yes", "true":
+		return &yes, nil
+	case "no", "false":
+		return &no, nil
+	}
+	return nil, usageError("Cannot use value '%s' for shared.", text)
 }
 
 func (a *app) packageGetCommand() *cobra.Command {

@@ -43,3 +43,19 @@ func sorted(document []byte) json.RawMessage {
 	}
 	return encode(v)
 }
+
+// document is JSON of the API that is shown with its members in alphabetical
+// order, as the original prints what it has no fields for.
+type document json.RawMessage
+
+func (d *document) UnmarshalJSON(text []byte) error {
+	*d = document(sorted(text))
+	return nil
+}
+
+func (d document) MarshalJSON() ([]byte, error) {
+	if d == nil {
+		return []byte("null"), nil
+	}
+	return d, nil
+}

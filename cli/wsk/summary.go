@@ -2,8 +2,24 @@ package wsk
 
 import (
 	"encoding/json"
+	"fmt"
 	"sort"
+	"strings"
 )
+
+// summary prints what an entity says about itself: its description and the
+// names of its parameters, the bound ones with an asterisk.
+func (a *app) summary(noun, fullName string, annotations, parameters keyValues) {
+	line := a.paint("1", noun) + " " + fullName
+	if text := annotations.value("description"); len(text) > 0 && plain(text) != "" {
+		line += ": " + plain(text)
+	}
+	names := parameterNames(annotations, parameters)
+	if len(names) == 0 {
+		names = []string{"none defined"}
+	}
+	fmt.Fprintf(a.Out, "%s\n   (%s: %s)\n", line, a.paint("1", "parameters"), strings.Join(names, ", "))
+}
 
 // parameterNames answers the names of an entity's parameters, sorted: those its
 // annotation `parameters` describes and those bound to it, which have a *
