@@ -37,7 +37,9 @@ func fill(v reflect.Value, r *rand.Rand) {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i), r)
+			if v.Type().Field(i).Tag.Get("json") != "-" { // what is not stored
+				fill(v.Field(i), r)
+			}
 		}
 	default:
 		panic("a field of kind " + v.Kind().String())
