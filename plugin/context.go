@@ -2,7 +2,11 @@ package plugin
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"math/rand/v2"
+	"time"
 )
 
 // Context is one request on its way through the gateway. The front ends
@@ -28,7 +32,42 @@ type Context struct {
 	exitStatus int
 	exitBody   any
 
-	values map[any]any
+	// Started is when the request's head had been read, Sizes what came and went.
+	Started time.Time
+	Sizes   Sizes
+	// Upstream is what is known of the call to the upstream.
+	Upstream Upstream
+
+	requestID string
+	values    map[any]any
+	extra     map[string]string // variables of plugins
+}
+
+// Sizes are bytes on the client's side: of the request, of the answer, of its body.
+type Sizes struct{ Request, Sent, SentBody int64 }
+
+// Upstream is the call to the upstream as loggers see it. Addr is host:port and
+// Status the status of each attempt, separated by ", "; they are empty if no node
+// was called. The rest is of the last attempt.
+type Upstream struct {
+	Addr, Status                          string
+	IP                                    string
+	Port                                  int
+	Scheme, Host, Target, UnresolvedHost  string
+	ConnectTime, HeaderTime, ResponseTime time.Duration
+	// Headers calls fn for each header of the upstream's answer; nil without one.
+	Headers func(fn func(name, value []byte) bool)
+}
+
+// RequestID is 32 random hex digits that name the request.
+func (c *Context) RequestID() string {
+	if c.requestID == "" {
+		var b [16]byte
+		binary.LittleEndian.PutUint64(b[:8], rand.Uint64())
+		binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
+		c.requestID = hex.EncodeToString(b[:])
+	}
+	return c.requestID
 }
 
 // Matched names the route that a request was matched to, and its parts.
@@ -129,7 +168,8 @@ func (c *Context) SetValue(key, value any) {
 
 // Reset makes the context ready for another request.
 func (c *Context) Reset() {
-	values := c.values
+	values, extra := c.values, c.extra
 	clear(values)
-	*c = Context{values: values}
+	clear(extra)
+	*c = Context{values: values, extra: extra}
 }
