@@ -212,6 +212,58 @@ func TestRulePut(t *testing.T) {
 	}
 }
 
+// Members and items in numbers that only an attacker sends are not read.
+func TestManyMembers(t *testing.T) {
+	m, s := manifest(t), DefaultSystemLimits()
+	for body, want := range map[string]string{
+		`{"a0":0` + numbered(1<<20, `,"a%d":0`) + `}`:                                                "an object has too many members",
+		`{"parameters":[{"key":"a"}` + strings.Repeat(`,{"key":"a"}`, 1<<20) + `]}`:                  "parameters malformed!",
+		`{"parameters":[{}` + strings.Repeat(`,{}`, 1<<20) + `]}`:                                    "parameters malformed!",
+		`{"annotations":[{"key":"a"` + numbered(1<<20, `,"a%d":0`) + `}]}`:                           "annotations malformed!",
+		`{"delAnnotations":[""` + strings.Repeat(`,""`, 1<<20) + `]}`:                                "annotations malformed!",
+		`{"exec":{"kind":"sequence","components":["/_/a"` + strings.Repeat(`,"/_/a"`, 1<<20) + `]}}`: "Too many actions in the sequence.",
+	} {
+		_, err := ParseActionPut([]byte(body), m, &s)
+		if want = "The request content was malformed:\n" + want; message(err) != want {
+			t.Errorf("%.60s…: %q, want %q", body, message(err), want)
+		}
+	}
+	// A body with a few members more than we know is an ordinary one.
+	if _, err := ParseActionPut([]byte(`{"a0":0`+numbered(500, `,"a%d":0`)+`,"ex\u0065c":{"kind":"nodejs:20","code":"x"}}`), m, &s); err != nil {
+		t.Error(err)
+	}
+}
+
+func numbered(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+// What is read member by member is what encoding/json reads.
+func FuzzObject(f *testing.F) {
+	for _, s := range []string{`{"a":1,"b":[{"c":"}"}]}`, ` { "a" : "\u0062" , "a":null } `, `{"\ud800":1,"\\":-1.5e3}`, `{}`, `{"":{}}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if CheckJSON(raw) != nil || !IsObject(raw) {
+			return
+		}
+		got, err := object(raw)
+		var want map[string]json.RawMessage
+		if uerr := json.Unmarshal(raw, &want); uerr != nil || err != nil {
+			return
+		}
+		for key, value := range want {
+			if string(got[key]) != string(value) && !strings.Contains(key, "\uFFFD") {
+				t.Errorf("%q: %q is %q, want %q", raw, key, got[key], value)
+			}
+		}
+	})
+}
+
 func TestParseRuleState(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"status":"active","trigger":null,"action":null}`: "true", `{"status":"inactive"}`: "false",

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
 )
 
 // maxDepth bounds how deep arrays and objects may nest in what clients send, so
@@ -108,14 +110,49 @@ func appendEscaped(b []byte, c byte) []byte {
 	return append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
-// object reads the members of a JSON object.
+// Bounds of what is read into memory member by member: it takes many times the
+// space that it took in the body.
+const (
+	maxMembers = 1 << 10 // of an object whose members we know
+	maxItems   = 1 << 18 // of a list of parameters
+)
+
+// object reads the members of an object in JSON that has been checked. They share
+// memory with raw.
 func object(raw []byte) (map[string]json.RawMessage, error) {
 	if !IsObject(raw) {
 		return nil, errors.New(MsgPayloadNotObject)
 	}
-	var fields map[string]json.RawMessage
-	err := json.Unmarshal(raw, &fields)
-	return fields, err
+	raw = bytes.TrimSpace(raw)
+	fields := map[string]json.RawMessage{}
+	n := 0
+	gjson.ParseBytes(raw).ForEach(func(key, value gjson.Result) bool {
+		fields[key.String()] = raw[value.Index : value.Index+len(value.Raw)]
+		n++
+		return n <= maxMembers
+	})
+	if n > maxMembers {
+		return nil, errors.New("an object has too many members")
+	}
+	return fields, nil
+}
+
+// items reads the items of an array in JSON that has been checked, at most so
+// many. They share memory with raw.
+func items(raw []byte, most int) ([]json.RawMessage, error) {
+	if !IsArray(raw) {
+		return nil, errors.New("not an array")
+	}
+	raw = bytes.TrimSpace(raw)
+	var list []json.RawMessage
+	gjson.ParseBytes(raw).ForEach(func(_, value gjson.Result) bool {
+		list = append(list, raw[value.Index:value.Index+len(value.Raw)])
+		return len(list) <= most
+	})
+	if len(list) > most {
+		return nil, errors.New("too many items")
+	}
+	return list, nil
 }
 
 // text reads a JSON string.

@@ -101,19 +101,20 @@ func (l KeyValues) Size() int64 {
 	return n
 }
 
-// ParseKeyValues reads an array of {"key":…,"value":…}. Of equal keys the last
+// ParseKeyValues reads an array of {"key":…,"value":…} in valid JSON. Of equal keys the last
 // wins; a missing value is null. The error says only that the list is malformed.
 func ParseKeyValues(raw json.RawMessage) (KeyValues, error) {
-	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] != '[' {
-		return nil, errors.New("not an array")
-	}
-	var items []map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &items); err != nil {
+	list, err := items(raw, maxItems)
+	if err != nil {
 		return nil, err
 	}
-	given := make(KeyValues, 0, len(items))
-	for _, item := range items {
-		kv, err := parseKeyValue(item)
+	given := make(KeyValues, 0, len(list))
+	for _, item := range list {
+		fields, err := object(item)
+		if err != nil {
+			return nil, err
+		}
+		kv, err := parseKeyValue(fields)
 		if err != nil {
 			return nil, err
 		}

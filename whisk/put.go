@@ -47,7 +47,7 @@ func ParseActionPut(body []byte, m *Manifest, s *SystemLimits) (*ActionPut, erro
 		return nil, malformed(err)
 	}
 	if raw := fields["delAnnotations"]; !isNull(raw) {
-		if err := json.Unmarshal(raw, &p.DelAnnotations); err != nil {
+		if int64(len(raw)) > s.Parameters || json.Unmarshal(raw, &p.DelAnnotations) != nil {
 			return nil, malformed(detail(MsgAnnotationsMalformed))
 		}
 	}
@@ -198,12 +198,15 @@ func parseSequence(raw json.RawMessage) (*ExecPut, error) {
 	if isNull(raw) {
 		return nil, errors.New("'components' must be defined for sequence kind")
 	}
-	var items []json.RawMessage
-	if !IsArray(raw) || json.Unmarshal(raw, &items) != nil {
+	if !IsArray(raw) {
 		return nil, errors.New("'components' must be an array")
 	}
+	list, err := items(raw, maxMembers)
+	if err != nil {
+		return nil, detail(MsgSequenceTooLong)
+	}
 	e := &ExecPut{Kind: KindSequence}
-	for _, item := range items {
+	for _, item := range list {
 		n, err := parseReference(item)
 		if err != nil {
 			return nil, err

@@ -232,6 +232,7 @@ func TestUnreadableEntitiesAreLeftOut(t *testing.T) {
 	for key, value := range map[string]string{
 		prefix + "guest/broken":  "{",
 		prefix + "guest/future":  `{"type":"schedule","entity":{}}`,
+		prefix + "guest/p/rule":  `{"type":"rule","entity":{}}`,
 		prefix + "guest/a/b/c/d": `{"type":"action","entity":{}}`,
 		prefix + "guest/good":    `{"type":"action","entity":{"version":"0.0.1"}}`,
 	} {

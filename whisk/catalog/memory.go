@@ -80,6 +80,9 @@ func decode(e store.Entry) (ns string, _ *entry, err error) {
 
 // decodeEntity reads what is at a path. Where it is, the key says.
 func decodeEntity(env envelope, ns string, p path, revision int64) (any, error) {
+	if p.pkg != "" && env.Type != actionType {
+		return nil, fmt.Errorf("a %s cannot be in a package", env.Type)
+	}
 	switch env.Type {
 	case actionType:
 		a := new(whisk.Action)
