@@ -87,14 +87,21 @@ func (s *site) victim() (key, activation string) {
 	put("actions/zebra-s", `{"exec":{"kind":"sequence","components":["/_/zebra-a"]}}`)
 	put("triggers/zebra-t", `{`+secret+`}`)
 	put("rules/zebra-r", `{"trigger":"/_/zebra-t","action":"/_/zebra-a"}`)
+	put("actions/shown", `{`+code+`,"annotations":[{"key":"web-export","value":true}]}`)
+	api := strings.Replace(endpoint(s, "/zebra", "/okapi", "GET", "shown", "}"), servertest.GuestKey, key, 1)
+	s.must(s.as(credentials, "POST", s.Functions+"/api/v1/web/whisk.system/apimgmt/createApi?responsetype=json", api))
 	got := s.must(s.as(credentials, "POST", s.Functions+"/api/v1/namespaces/_/actions/zebra-a?blocking=true", "{}"))
 	return key, got.Header.Get("X-Openwhisk-Activation-Id")
 }
 
 // strangerRequest is a request about what is the victim's. ZEBRA in its path and
 // body begins the name of something that exists or that does not, or is a
-// namespace that does or does not; ID is an activation.
+// namespace that does or does not; ID is an activation, UUID that of a key.
 type strangerRequest struct{ method, path, body string }
+
+// known is what a stranger asks with: a name, the id of an activation and the UUID
+// of a key, which are the victim's or nobody's.
+type known struct{ name, activation, uuid string }
 
 // strangerRequests are every method on every kind of path, and the ways in which
 // a stranger's own entities can name the victim's.
@@ -145,8 +152,9 @@ func strangerRequests() []strangerRequest {
 			all = append(all, strangerRequest{"POST", "/namespaces/whisk.system/actions/" + feed + "?blocking=true&result=true", body})
 		}
 	}
-	for _, q := range []string{"getApi?basepath=/ZEBRA", "getApi?spaceguid=0b3cda1c-5c36-4c0f-a0a2-7d9c8a2a7b11", "deleteApi?basepath=/ZEBRA"} {
-		all = append(all, strangerRequest{"GET", "/web/whisk.system/apimgmt/" + strings.Replace(q, "?", ".http?", 1), ""})
+	for _, query := range []string{"?basepath=/ZEBRA", "?spaceguid=UUID", "?spaceguid=UUID&basepath=/ZEBRA"} {
+		all = append(all, strangerRequest{"GET", "/web/whisk.system/apimgmt/getApi.http" + query, ""},
+			strangerRequest{"DELETE", "/web/whisk.system/apimgmt/deleteApi.http" + query, ""})
 	}
 	return all
 }
@@ -164,19 +172,20 @@ func TestStranger(t *testing.T) {
 		s.must(s.as(basic(stranger), "PUT", s.Functions+"/api/v1/namespaces/_/"+path, body))
 	}
 	before := s.inventory(victim)
-	no := strings.Repeat("0", 32)
+	uuid, _, _ := strings.Cut(victim, ":")
+	exists := known{there, activation, uuid}
+	missing := known{missing, strings.Repeat("0", 32), "0b3cda1c-5c36-4c0f-a0a2-7d9c8a2a7b11"}
 	for who, key := range map[string]string{
 		"with a key": stranger, "without a key": "", "with a wrong key": strings.Replace(servertest.GuestKey, "123zO", "xxxxx", 1),
 	} {
 		t.Run(who, func(t *testing.T) {
 			s := &site{s.Site, t}
 			for _, r := range strangerRequests() {
-				exists := s.ask(key, &r, there, activation)
-				not := s.ask(key, &r, missing, no)
-				if diff := cmp.Diff(not, exists); diff != "" {
+				got := s.ask(key, &r, &exists)
+				if diff := cmp.Diff(s.ask(key, &r, &missing), got); diff != "" {
 					t.Errorf("%s %s %s: -missing +existing:\n%s", r.method, r.path, r.body, diff)
 				}
-				if text := fmt.Sprint(exists); strings.Contains(text, private) {
+				if text := fmt.Sprint(got); strings.Contains(text, private) {
 					t.Errorf("%s %s: the answer holds what is another's: %s", r.method, r.path, text)
 				}
 			}
@@ -189,16 +198,16 @@ func TestStranger(t *testing.T) {
 
 // ask sends a request and answers what comes back, without the names of what is
 // asked for.
-func (s *site) ask(key string, r *strangerRequest, name, id string) answer {
+func (s *site) ask(key string, r *strangerRequest, k *known) answer {
 	s.t.Helper()
-	fill := strings.NewReplacer("ZEBRA", name, "ID", id, "KEY", key).Replace
+	fill := strings.NewReplacer("ZEBRA", k.name, "UUID", k.uuid, "ID", k.activation, "KEY", key).Replace
 	credentials := ""
 	if key != "" {
 		credentials = basic(key)
 	}
 	got := s.as(credentials, r.method, s.Functions+"/api/v1"+fill(r.path), fill(r.body))
 	got.Header.Del("X-Openwhisk-Activation-Id") // of calls of the stranger's own
-	got.Body = strings.NewReplacer(there, "ZEBRA", missing, "ZEBRA", id, "ID").Replace(got.Body)
+	got.Body = strings.NewReplacer(there, "ZEBRA", missing, "ZEBRA", k.activation, "ID").Replace(got.Body)
 	return got
 }
 
@@ -211,6 +220,10 @@ func (s *site) inventory(key string) map[string]string {
 		"actions/zebra-a", "actions/zebra-s", "actions/zebra-p/zebra-a", "packages/zebra-p", "triggers/zebra-t", "rules/zebra-r",
 	} {
 		all[path] = s.must(s.as(basic(key), "GET", s.Functions+"/api/v1/namespaces/_/"+path, "")).Body
+	}
+	all["APIs"] = s.must(s.as(basic(key), "GET", s.Functions+"/api/v1/web/whisk.system/apimgmt/getApi.http?basepath=/zebra", "")).Body
+	if !strings.Contains(all["APIs"], "/okapi") {
+		s.t.Errorf("the victim's API: %s", all["APIs"])
 	}
 	if !strings.Contains(all["rules/zebra-r"], `"status":"active"`) {
 		s.t.Errorf("the rule is not active: %s", all["rules/zebra-r"])
