@@ -41,18 +41,24 @@ func openSite(dir string) (*site, error) {
 		return nil, err
 	}
 	blobs := blobmem.New()
-	if _, err := blobs.Put(context.Background(), []byte("mark")); err != nil {
-		return nil, err
+	for _, name := range []string{"mark", "echo"} {
+		if _, err := blobs.Put(context.Background(), []byte(name)); err != nil {
+			return nil, err
+		}
 	}
-	launcher := runtimetest.NewInProcess(functions{"mark": func(args json.RawMessage) (json.RawMessage, error) {
+	launcher := runtimetest.NewInProcess(functions{"echo": echo, "mark": func(args json.RawMessage) (json.RawMessage, error) {
 		if _, err := marks.WriteString(string(args) + "\n"); err != nil {
 			return nil, err
 		}
 		time.Sleep(rand.N(3 * time.Millisecond))
 		return args, nil
 	}})
+	s := &stock{actions: map[string]*whisk.Resolved{}}
+	s.put(action("mark"))
+	s.put(action("echo"))
 	v, err := New(Config{
 		Log: slog.New(slog.DiscardHandler), Launchers: []runtime.Launcher{launcher}, Blobs: blobs, Activations: log, MemoryMB: 1 << 20,
+		Actions: s,
 	})
 	if err != nil {
 		return nil, err
@@ -73,7 +79,8 @@ func openSite(dir string) (*site, error) {
 	}}, nil
 }
 
-// acceptForever accepts calls, some of them several in one write.
+// acceptForever accepts calls, some of them several in one write, some of
+// sequences.
 func acceptForever(dir string, _ int, ack func(string)) {
 	s, err := openSite(dir)
 	if err != nil {
@@ -87,6 +94,9 @@ func acceptForever(dir string, _ int, ack func(string)) {
 				calls := make([]*Call, 1+rand.IntN(3))
 				for i := range calls {
 					calls[i] = call(action("mark"), "")
+					if rand.IntN(3) == 0 {
+						calls[i].Action = sequenceOf("marks", "/guest/echo", "/guest/mark", "/guest/echo")
+					}
 					calls[i].Blocking = false
 					calls[i].Payload = fmt.Appendf(nil, `{"id":"%s"}`, calls[i].ID)
 				}
