@@ -57,6 +57,35 @@ func TestRate(t *testing.T) {
 	})
 }
 
+// Firings have a rate of their own; calls that are accepted together count those
+// before them as in flight.
+func TestFireThrottle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &Invoker{}
+		id := &whisk.Identity{Namespace: "a", Limits: whisk.NamespaceLimits{InvocationsPerMinute: 3, ConcurrentInvocations: 2, FiresPerMinute: 1}}
+		for i, tt := range []struct {
+			admit func() error
+			want  string
+		}{
+			{func() error { return v.AdmitFire(id) }, ""},
+			{func() error { return v.AdmitFire(id) }, "Too many requests in the last minute (count: 2, allowed: 1)."},
+			{func() error { return v.AdmitAlso(id, 1) }, ""},
+			{func() error { return v.AdmitAlso(id, 2) }, "Too many concurrent requests in flight (count: 2, allowed: 2)."},
+			{func() error { return v.AdmitAlso(id, 0) }, ""},
+			{func() error { return v.AdmitAlso(id, 2) }, "Too many requests in the last minute (count: 4, allowed: 3)."},
+		} {
+			var refused *whisk.Error
+			got := ""
+			if errors.As(tt.admit(), &refused) {
+				got = refused.Msg
+			}
+			if got != tt.want {
+				t.Errorf("%d: %q, want %q", i, got, tt.want)
+			}
+		}
+	})
+}
+
 func TestConcurrencyLimit(t *testing.T) {
 	fn, leave := hold()
 	h := newHouse(t, functions{"hold": fn})
