@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -320,4 +322,40 @@ func TestOverlay(t *testing.T) {
 			t.Errorf("%s under %s: %s, want %s", tc.under, tc.over, got, tc.want)
 		}
 	}
+}
+
+// FuzzConductorAnswer: what a conductor answers is read as encoding/json reads it,
+// and laid over another object as maps are.
+func FuzzConductorAnswer(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"action":"a","params":{"x":1},"state":7}`, `{"action":"/_/p/a"}`},
+		{`{"\u0061ction":["/"],"a":{"}":"\""}}`, ` { "a" : 1 , "a" : [ ] } `},
+		{`{}`, `{"":null}`},
+	} {
+		f.Add([]byte(seed[0]), []byte(seed[1]))
+	}
+	f.Fuzz(func(t *testing.T, answer, under []byte) {
+		var over, base map[string]any
+		if json.Unmarshal(answer, &over) != nil || json.Unmarshal(under, &base) != nil || over == nil || base == nil {
+			return
+		}
+		maps.Copy(base, over)
+		var got map[string]any
+		if err := json.Unmarshal(overlay(under, answer), &got); err != nil || !reflect.DeepEqual(got, base) {
+			t.Errorf("%s under %s: %v, %v", under, answer, got, err)
+		}
+		d := readDecision(answer)
+		for name, value := range map[string]json.RawMessage{"action": d.action, "params": d.params, "state": d.state} {
+			_, there := over[name]
+			if there != (value != nil) {
+				t.Errorf("%s of %s: %s", name, answer, value)
+			}
+			if there && !json.Valid(boxed(name, value)) {
+				t.Errorf("boxed: %s", boxed(name, value))
+			}
+		}
+		if d.action != nil {
+			_, _ = parseTarget(d.action, "guest")
+		}
+	})
 }
