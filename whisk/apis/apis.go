@@ -206,6 +206,7 @@ func (a *APIs) apply(key string, r record) {
 	}
 	if old.api != nil && old.api.limit.same(r.api.limit) {
 		r.api.limit = old.api.limit // its counts go on
+		r.api.limit.keepOnly(r.api.clients)
 	}
 	if a.namespaces[r.api.namespace] == nil {
 		a.namespaces[r.api.namespace] = map[string]*api{}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -98,20 +99,22 @@ func (g *Gateway) proxyTo(w http.ResponseWriter, out *http.Request) {
 		}
 	}
 	out.Header.Add("Via", via)
+	from := &body{ReadCloser: out.Body, conn: http.NewResponseController(w), pause: g.pause}
 	if out.Body != nil && out.Body != http.NoBody {
-		out.Body = &body{out.Body, http.NewResponseController(w)}
+		out.Body = from
 	}
 	proxy := httputil.ReverseProxy{
-		Rewrite:       asMade,
-		Transport:     g.proxy,
-		FlushInterval: -1,
-		ModifyResponse: func(res *http.Response) error {
-			for _, name := range wholeOrigin {
-				res.Header.Del(name)
+		Rewrite:        asMade,
+		Transport:      g.proxy,
+		FlushInterval:  -1,
+		ModifyResponse: withoutWholeOrigin,
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if from.slow.Load() { // which has ended the request's context too
+				fail(w, http.StatusRequestTimeout, msgSlowClient)
+				return
 			}
-			return nil
+			g.backendFailed(w, r, err)
 		},
-		ErrorHandler: g.backendFailed,
 	}
 	proxy.ServeHTTP(w, out)
 }
@@ -134,34 +137,46 @@ var wholeOrigin = []string{
 	"Service-Worker-Allowed", "Set-Login", "Strict-Transport-Security",
 }
 
+func withoutWholeOrigin(res *http.Response) error {
+	for _, name := range wholeOrigin {
+		res.Header.Del(name)
+	}
+	return nil
+}
+
 func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err error) {
+	var network net.Error
 	switch {
 	case errors.Is(err, context.Canceled):
-		return
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.As(err, &network) && network.Timeout():
 		fail(w, http.StatusGatewayTimeout, msgSlowBackend)
-		return
+	default:
+		g.apis.cfg.Log.Info("calling the backend of an API", "backend", r.URL.Host, "error", err)
+		fail(w, http.StatusBadGateway, msgNoBackend)
 	}
-	g.apis.cfg.Log.Info("calling the backend of an API", "backend", r.URL.Host, "error", err)
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		fail(w, http.StatusGatewayTimeout, msgSlowBackend)
-		return
-	}
-	fail(w, http.StatusBadGateway, msgNoBackend)
 }
 
 // body is a request's body whose sender must not pause for too long.
 type body struct {
 	io.ReadCloser
-	conn *http.ResponseController
+	conn  *http.ResponseController
+	pause time.Duration
+	slow  atomic.Bool // the sender did pause for too long
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	if err := b.conn.SetReadDeadline(time.Now().Add(bodyPause)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := b.conn.SetReadDeadline(time.Now().Add(b.pause)); err != nil {
 		return 0, err
 	}
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.slow.Store(true)
+	case err != nil:
+		// From here on reading only notices whether the client is still there.
+		_ = b.conn.SetReadDeadline(time.Time{}) // it could be set before
+	}
+	return n, err
 }
 
 // newTransport connects to addresses of the public Internet and to those of

@@ -103,6 +103,7 @@ const (
 	msgUnauthorized = "Error: Unauthorized"
 	msgRateExceeded = "Error: Rate limit exceeded"
 	msgNoBackend    = "Error: The backend does not answer."
+	msgSlowClient   = "Error: The request body comes too slowly."
 	msgSlowBackend  = "Error: The backend does not answer in time."
 	msgLoop         = "Error: The backend of this API leads back to it."
 )

@@ -181,3 +181,13 @@ func (w *window) count(n uint64) uint64 {
 		}
 	}
 }
+
+// keepOnly forgets the counts of clients that are gone.
+func (l *limit) keepOnly(clients map[[sha256.Size]byte]*subscription) {
+	l.windows.Range(func(who, _ any) bool {
+		if digest := who.([sha256.Size]byte); clients[digest] == nil && digest != ([sha256.Size]byte{}) {
+			l.windows.Delete(who)
+		}
+		return true
+	})
+}

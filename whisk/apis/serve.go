@@ -16,12 +16,13 @@ type Gateway struct {
 	// web serves the platform's web actions.
 	web   http.Handler
 	proxy http.RoundTripper
+	pause time.Duration // how long a client may pause while it sends a body elsewhere
 }
 
 // Gateway answers the handler that serves the APIs. Web actions of the platform
 // are called through web, which gets requests for /api/v1/web/….
 func (a *APIs) Gateway(web http.Handler) *Gateway {
-	return &Gateway{apis: a, web: web, proxy: newTransport(a.cfg.Backends)}
+	return &Gateway{apis: a, web: web, proxy: newTransport(a.cfg.Backends), pause: bodyPause}
 }
 
 const servedBelow = "/api/"

@@ -375,3 +375,60 @@ func TestBackendsOfOperations(t *testing.T) {
 		refused(t, a, "guest", "createApi", args{"apidoc": map[string]any{"namespace": "_", "swagger": swaggerOf(target, "", "")}}, msgBadBackend("o"))
 	}
 }
+
+// proxied serves APIs that may call loopback, with little patience for clients.
+func proxied(t *testing.T, target string) string {
+	a := open(t, newStore(t), func(c *Config) { c.Backends = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+	addSwagger(t, a, "guest", swaggerOf(target, "", ""))
+	g := a.Gateway(echo{})
+	g.pause = 20 * time.Millisecond
+	srv := httptest.NewServer(g)
+	t.Cleanup(func() { srv.Close(); g.proxy.(*http.Transport).CloseIdleConnections() })
+	return srv.URL + "/api/" + guestID + "/x/y"
+}
+
+func TestABackendMayTakeLongerThanAClient(t *testing.T) {
+	url := proxied(t, backend(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		time.Sleep(100 * time.Millisecond) // longer than a client may pause
+		io.WriteString(w, "done")
+	}))
+	if res, body := send(t, "POST", url, nil, "body"); res.StatusCode != 200 || body != "done" {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
+func TestAClientThatStopsInItsBody(t *testing.T) {
+	url := proxied(t, backend(t, echo{}.ServeHTTP))
+	r, _ := io.Pipe() // nothing is ever written
+	defer r.Close()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", url, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, _ := io.ReadAll(res.Body); res.StatusCode != 408 || string(text) != `{"status":408,"message":"Error: The request body comes too slowly."}` {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+}
+
+func TestCountsOfClientsThatAreGoneAreForgotten(t *testing.T) {
+	a := open(t, newStore(t))
+	addSwagger(t, a, "guest", swaggerOf(ownTarget, "", `,"x-ibm-rate-limit":[{"units":1,"rate":9}],"securityDefinitions":{"k":{"type":"apiKey","name":"key","in":"header"}}`))
+	url := serve(t, a) + "/" + guestID + "/x/y"
+	for range 3 {
+		sub := must(t, a, "guest", "subscriptions", args{"basepath": "/x"})
+		got(t, "GET", url, http.Header{"Key": {sub["key"].(string)}}, "")
+		must(t, a, "guest", "subscriptions", args{"basepath": "/x", "__ow_method": "delete", "id": sub["id"]})
+	}
+	n := 0
+	a.find("guest", "/x").limit.windows.Range(func(any, any) bool { n++; return true })
+	if n != 0 {
+		t.Errorf("%d counts", n)
+	}
+}
