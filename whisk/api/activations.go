@@ -50,6 +50,9 @@ func (a *API) listActivations(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	// What is older than the namespace was that of another tenant, whose namespace
+	// of this name was deleted.
+	q.Since = max(q.Since, x.caller.Created)
 	if q.count {
 		n, err := a.Activations.Count(r.Context(), x.namespace, q.Query)
 		return answer{body: countDocument("activations", n, 0)}, err // the log has subtracted skip
@@ -77,7 +80,7 @@ func (a *API) record(x *exchange, r *http.Request) (*whisk.Activation, error) {
 		return nil, err
 	}
 	rec, err := a.awaitEnd(r.Context(), x.namespace, x.name)
-	if errors.Is(err, activation.ErrNotFound) {
+	if errors.Is(err, activation.ErrNotFound) || err == nil && rec.Start < x.caller.Created {
 		return nil, whisk.NotFound()
 	}
 	return rec, err

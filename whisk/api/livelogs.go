@@ -138,7 +138,7 @@ func (a *API) follow(x *exchange, r *http.Request) (*logStream, error) {
 		return nil, err
 	}
 	rec, err := a.find(r.Context(), x.namespace, x.name)
-	if errors.Is(err, activation.ErrNotFound) {
+	if errors.Is(err, activation.ErrNotFound) || err == nil && rec.Start < x.caller.Created {
 		err = whisk.NotFound()
 	}
 	if err != nil {

@@ -196,3 +196,20 @@ func TestFollowRefused(t *testing.T) {
 		leave()
 	}
 }
+
+// A namespace does not see what was of a deleted one with its name.
+func TestActivationsOfADeletedNamespace(t *testing.T) {
+	id := identity("guest", GuestKey)
+	id.Created = 1001
+	s := newSystem(t, func(c *Config) { c.Identities = directory(t, id) })
+	s.putCall(nil, false, "line") // it started at 1000
+	path := "…/activations/" + followedID
+	for _, p := range []string{path, path + "/logs", path + "/logs?follow=true", path + "/result"} {
+		s.run([]step{{"GET", p, "", 404, failed(whisk.MsgNotFound)}})
+	}
+	s.run([]step{
+		{"GET", "…/activations", "", 200, "[]"},
+		{"GET", "…/activations?since=5&docs=true", "", 200, "[]"},
+		{"GET", "…/activations?count=true", "", 200, `{"activations":0}`},
+	})
+}

@@ -364,6 +364,34 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	}
 }
 
+// What a namespace had that was deleted is not its successor's of the same name.
+func TestDeadLettersOfADeletedNamespace(t *testing.T) {
+	owner := anyone("guest")
+	h := newHouse(t, functions{"fails": flaky(9)}, func(c *Config) {
+		c.Owner = func(string) *whisk.Identity { return owner }
+	})
+	id := h.accepted(call(annotated("fails", kv("dead-letter", "true")), `{}`))
+	h.ended("guest", id)
+	ctx := context.Background()
+	if _, n, err := h.v.Letters(ctx, "guest", 0, 9); n != 1 || err != nil {
+		t.Fatalf("%d letters, %v", n, err)
+	}
+	next := *owner
+	next.Created = time.Now().Add(time.Minute).UnixMilli()
+	h.stop() // nobody else reads owner
+	owner = &next
+	_, n, err := h.v.Letters(ctx, "guest", 0, 9)
+	_, getErr := h.v.Letter(ctx, "guest", id)
+	_, redriveErr := h.v.Redrive(ctx, owner, id, "tid")
+	if n != 0 || err != nil || status(getErr) != 404 || status(redriveErr) != 404 || status(h.v.DeleteLetter(ctx, "guest", id)) != 404 {
+		t.Errorf("%d letters, %v, %v, %v", n, err, getErr, redriveErr)
+	}
+	h.v.tidyLetters(ctx, "")
+	if _, err := h.log.Letter(ctx, activation.LetterKey{Namespace: "guest", ID: id}); !errors.Is(err, activation.ErrNotFound) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
 func FuzzPolicy(f *testing.F) {
 	for _, value := range []string{`3`, `{"max":3,"backoff":"1s","on":["whisk"]}`, `"https://example.com/"`, `"/_/a"`, `[`, `{"max":1e9}`} {
 		f.Add(value)

@@ -3,6 +3,7 @@ package invoke
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"sync"
@@ -36,6 +37,9 @@ func newGraveyard() *graveyard {
 
 // bury adds the dead letter of a call to change.
 func (v *Invoker) bury(change *activation.Change, r *request, rec *whisk.Activation) {
+	if r.received.UnixMilli() < v.madeAt(r.Caller.Namespace) {
+		return
+	}
 	head := *r.head()
 	head.Attempts, head.Due = 0, 0
 	call, err := encodeHead(&head, r.Payload)
@@ -97,11 +101,11 @@ func (v *Invoker) sweepLetters(ctx context.Context) {
 func (v *Invoker) tidyLetters(ctx context.Context, namespace string) {
 	var kept load
 	var excess []activation.LetterKey
-	oldest := time.Now().Add(-maxLetterAge).UnixMilli()
-	of := ""
+	aged := time.Now().Add(-maxLetterAge).UnixMilli()
+	of, oldest := "", int64(0)
 	err := v.cfg.Activations.Letters(ctx, namespace, func(l *activation.Letter) bool {
 		if l.Namespace != of {
-			of, kept = l.Namespace, load{}
+			of, kept, oldest = l.Namespace, load{}, max(aged, v.madeAt(l.Namespace))
 		}
 		kept.add(1, int(l.Size))
 		if kept.calls > v.graves.most.calls || kept.bytes > v.graves.most.bytes || l.At < oldest {
@@ -123,10 +127,26 @@ func (v *Invoker) tidyLetters(ctx context.Context, namespace string) {
 	}
 }
 
+// madeAt is when the namespace that has this name now was made (ms since 1970).
+// What is older was another tenant's. Nobody's is all of a namespace that is gone.
+func (v *Invoker) madeAt(namespace string) int64 {
+	if v.cfg.Owner == nil {
+		return 0
+	}
+	if owner := v.cfg.Owner(namespace); owner != nil {
+		return owner.Created
+	}
+	return math.MaxInt64
+}
+
 // Letters answers the dead letters of a namespace as JSON objects, newest first:
 // those after the first skip, at most limit; and how many there are in all.
 func (v *Invoker) Letters(ctx context.Context, namespace string, skip, limit int) (page [][]byte, total int, err error) {
+	made := v.madeAt(namespace)
 	err = v.cfg.Activations.Letters(ctx, namespace, func(l *activation.Letter) bool {
+		if l.At < made {
+			return false // they are in order
+		}
 		if total >= skip && len(page) < limit {
 			page = append(page, l.About)
 		}
@@ -152,7 +172,7 @@ func (v *Invoker) Letter(ctx context.Context, namespace, id string) ([]byte, err
 
 func (v *Invoker) letter(ctx context.Context, key activation.LetterKey) (*activation.Letter, *acceptedCall, []byte, error) {
 	l, err := v.cfg.Activations.Letter(ctx, key)
-	if errors.Is(err, activation.ErrNotFound) {
+	if errors.Is(err, activation.ErrNotFound) || err == nil && l.At < v.madeAt(key.Namespace) {
 		return nil, nil, nil, whisk.NotFound()
 	}
 	if err != nil {
@@ -165,7 +185,11 @@ func (v *Invoker) letter(ctx context.Context, key activation.LetterKey) (*activa
 // DeleteLetter removes a dead letter. The error is a *whisk.Error 404, or a
 // failure of our own.
 func (v *Invoker) DeleteLetter(ctx context.Context, namespace, id string) error {
-	err := v.cfg.Activations.Apply(ctx, activation.Change{Exhume: []activation.LetterKey{{Namespace: namespace, ID: id}}})
+	key := activation.LetterKey{Namespace: namespace, ID: id}
+	if _, _, _, err := v.letter(ctx, key); err != nil {
+		return err
+	}
+	err := v.cfg.Activations.Apply(ctx, activation.Change{Exhume: []activation.LetterKey{key}})
 	if errors.Is(err, activation.ErrNotFound) {
 		return whisk.NotFound()
 	}

@@ -158,6 +158,9 @@ func (v *Invoker) tryDelivery(it item) (*delivery, error) {
 	if err != nil {
 		return nil, err
 	}
+	if rec.Start < v.madeAt(it.namespace) {
+		return nil, errors.New("the namespace was deleted")
+	}
 	secret, err := v.webhookSecret(it.namespace)
 	if err != nil {
 		return nil, err
