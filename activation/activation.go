@@ -2,8 +2,8 @@
 // of accepted calls.
 //
 // A record is visible from the moment its call starts, before anything is on
-// disk; the reply to a caller never waits for the disk. Only Accept (the call
-// was answered with 202) is synced before it returns.
+// disk; the reply to a caller never waits for the disk. Only what changes the
+// queue (Accept, Started, Apply) is synced before it returns.
 //
 // Implementations: mem (nothing kept), disk (Pebble). All pass
 // activationtest.Run.
@@ -72,8 +72,8 @@ type Log interface {
 	Started(id string) error
 	// Finish puts the record and forgets the accepted call in one step.
 	Finish(id string, rec *whisk.Activation) error
-	// Pending answers the calls accepted and not finished, oldest first. It is
-	// asked once, after opening.
+	// Pending answers the calls accepted and not finished, oldest first, all at
+	// once: EachPending does it for queues that may be long.
 	Pending(ctx context.Context) ([]Accepted, error)
 
 	// Expire removes, for each namespace, the records that keep does not let stay
