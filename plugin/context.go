@@ -19,8 +19,9 @@ type Context struct {
 
 	// Matched is what the request was matched to.
 	Matched Matched
-	// Consumer is set by authentication plugins.
-	Consumer Consumer
+	// Consumer is set by authentication plugins, who find it among Consumers.
+	Consumer  Consumer
+	Consumers Consumers
 
 	// Upstream overrides, set by plugins; empty means as the route says.
 	UpstreamTarget string // raw request target: path and query
@@ -83,6 +84,7 @@ type Matched struct {
 // Consumer is who an authentication plugin found the caller to be.
 type Consumer struct {
 	Username, GroupID, CredentialID, CustomID string
+	Labels                                    map[string]string
 }
 
 // Conn describes the client's connection.

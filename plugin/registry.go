@@ -37,14 +37,17 @@ type Type struct {
 	Version        string // 0.1 unless the plugin says otherwise
 	Schema         string
 	ConsumerSchema string
+	// ConsumerKey is the attribute of ConsumerSchema that consumers are found by.
+	ConsumerKey    string
 	MetadataSchema string
 	// EncryptFields are the attributes kept encrypted at rest: the
 	// "encrypt_fields" of Schema and of ConsumerSchema.
 	EncryptFields []string
 
-	new        func() any
-	schema     *jsonschema.Schema
-	properties []string // the attributes that Schema names
+	new         func() any
+	newConsumer func() any
+	schema      *jsonschema.Schema
+	properties  []string // the attributes that Schema names
 }
 
 // Option is a part of a plugin that few plugins have.
@@ -52,12 +55,6 @@ type Option func(*Type)
 
 // WithVersion sets a version other than 0.1.
 func WithVersion(version string) Option { return func(t *Type) { t.Version = version } }
-
-// WithConsumerSchema sets the schema of the plugin's configuration in consumers
-// and credentials.
-func WithConsumerSchema(schema string) Option {
-	return func(t *Type) { t.ConsumerSchema = schema }
-}
 
 // WithMetadataSchema sets the schema of the plugin's metadata.
 func WithMetadataSchema(schema string) Option {

@@ -31,7 +31,7 @@ type noPhase struct{}
 func init() {
 	Register[probe]("probe", 10, probeSchema)
 	Register[probe]("probe-low", -10, probeSchema, WithVersion("1.2"),
-		WithConsumerSchema(`{"type":"object","encrypt_fields":["key"]}`), WithMetadataSchema(`{"type":"object"}`))
+		AsAuth[struct{}](`{"type":"object","encrypt_fields":["key"]}`, "key"), WithMetadataSchema(`{"type":"object"}`))
 	Register[probe]("probe-same", 10, probeSchema)
 }
 
@@ -76,7 +76,7 @@ func TestRegisterPanics(t *testing.T) {
 		"duplicate":    {func() { Register[probe]("probe", 1, probeSchema) }, "plugin probe: registered twice"},
 		"not JSON":     {func() { Register[probe]("x", 1, `{`) }, "plugin x: the schema is not JSON"},
 		"bad schema":   {func() { Register[probe]("x", 1, `{"type":"nope"}`) }, "plugin x: "},
-		"bad consumer": {func() { Register[probe]("x", 1, `{}`, WithConsumerSchema(`{"type":5}`)) }, "plugin x: "},
+		"bad consumer": {func() { Register[probe]("x", 1, `{}`, AsAuth[struct{}](`{"type":5}`, "key")) }, "plugin x: "},
 		"no phase":     {func() { Register[noPhase]("x", 1, `{}`) }, "plugin x: *plugin.noPhase implements no phase"},
 	}
 	for name, tc := range cases {
