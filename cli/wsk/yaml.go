@@ -10,11 +10,26 @@ import (
 // yamlToJSON makes JSON of a YAML document. Keys that are no texts, such as the
 // 200 of a response, become texts.
 func yamlToJSON(text []byte) ([]byte, error) {
+	var node yaml.Node
+	if err := yaml.Unmarshal(text, &node); err != nil {
+		return nil, err
+	}
+	datesAreTexts(&node)
 	var v any
-	if err := yaml.Unmarshal(text, &v); err != nil {
+	if err := node.Decode(&v); err != nil {
 		return nil, err
 	}
 	return json.Marshal(withTextKeys(v))
+}
+
+// datesAreTexts keeps a version such as 2026-08-05 from becoming a time.
+func datesAreTexts(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!timestamp" {
+		n.Tag = "!!str"
+	}
+	for _, child := range n.Content {
+		datesAreTexts(child)
+	}
 }
 
 func withTextKeys(v any) any {
