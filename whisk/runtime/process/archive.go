@@ -19,6 +19,10 @@ type archiveError struct{ text string }
 
 func (e *archiveError) Error() string { return e.text }
 
+// maxPath bounds the names of entries, in bytes: deeper folders could neither be
+// used by an interpreter nor be removed without a file descriptor for each.
+const maxPath = 1024
+
 const uncompressing = "There was an error uncompressing the action archive."
 
 func badArchive(format string, args ...any) error {
@@ -62,6 +66,9 @@ type unpacker struct {
 }
 
 func (u *unpacker) zip(data []byte) error {
+	if u.tooManyHeaders(data) {
+		return u.tooManyEntries()
+	}
 	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return badArchive("%v", err)
@@ -72,6 +79,28 @@ func (u *unpacker) zip(data []byte) error {
 		}
 	}
 	return nil
+}
+
+// tooManyHeaders tells whether a zip's directory has more entries than are allowed,
+// before the reader takes ten times their size in memory. It counts what the data
+// holds, since what the archive says of itself may be a lie.
+func (u *unpacker) tooManyHeaders(data []byte) bool {
+	const headerLen = 46 // of one entry without its name
+	if len(data) <= headerLen*u.maxEntries {
+		return false
+	}
+	return bytes.Count(data, []byte("PK\x01\x02")) > u.maxEntries
+}
+
+// another counts one more entry, or a folder that no entry is made for. It tells
+// whether there may be one.
+func (u *unpacker) another() bool {
+	u.entriesLeft--
+	return u.entriesLeft >= 0
+}
+
+func (u *unpacker) tooManyEntries() error {
+	return badArchive("It has more than %d entries", u.maxEntries)
 }
 
 func (u *unpacker) zipEntry(f *zip.File) error {
@@ -128,8 +157,11 @@ func (u *unpacker) tar(data []byte) error {
 // add makes one entry; content is read for a plain file, target is where a link
 // points.
 func (u *unpacker) add(name string, mode fs.FileMode, content io.Reader, target string) error {
-	if u.entriesLeft--; u.entriesLeft < 0 {
-		return badArchive("It has more than %d entries", u.maxEntries)
+	if !u.another() {
+		return u.tooManyEntries()
+	}
+	if len(name) > maxPath {
+		return badArchive("%q… is a longer name than %d bytes", name[:32], maxPath)
 	}
 	clean := path.Clean(name)
 	if clean == "." {
@@ -152,7 +184,7 @@ func (u *unpacker) write(name string, mode fs.FileMode, content io.Reader, targe
 	if mode.IsDir() {
 		return u.mkdir(name)
 	}
-	if err := u.mkdir(path.Dir(name)); err != nil {
+	if err := u.parents(name); err != nil {
 		return err
 	}
 	if mode&fs.ModeSymlink != 0 {
@@ -178,11 +210,23 @@ func (u *unpacker) write(name string, mode fs.FileMode, content io.Reader, targe
 	return err
 }
 
+// parents makes the folders that name is in. One entry can ask for hundreds.
+func (u *unpacker) parents(name string) error {
+	dir := path.Dir(name)
+	if u.dirs[dir] {
+		return nil
+	}
+	if !u.another() {
+		return u.tooManyEntries()
+	}
+	return u.mkdir(dir)
+}
+
 func (u *unpacker) mkdir(name string) error {
 	if u.dirs[name] {
 		return nil
 	}
-	if err := u.mkdir(path.Dir(name)); err != nil {
+	if err := u.parents(name); err != nil {
 		return err
 	}
 	u.dirs[name] = true

@@ -70,6 +70,18 @@ func tarOf(t testing.TB, entries ...entry) []byte {
 	return buf.Bytes()
 }
 
+// zipHeaders is a zip of nothing but its directory, which has n entries and says
+// that it has none.
+func zipHeaders(n int) []byte {
+	data := []byte("PK\x03\x04")
+	for range n {
+		data = append(data, "PK\x01\x02"...)
+		data = append(data, make([]byte, 46-4)...)
+	}
+	data = append(data, "PK\x05\x06"...)
+	return append(data, make([]byte, 22-4)...)
+}
+
 func TestArchives(t *testing.T) {
 	l := newLauncher(t, Config{})
 	returns := func(text string) string { return `exports.main = () => ({a: '` + text + `'})` }
@@ -126,6 +138,9 @@ func TestBadArchives(t *testing.T) {
 		{"absolute link", "nodejs:20", tarOf(t, entry{name: "l", target: "/etc"}), prefix + `the link "l" leads out of it`},
 		{"bomb", "nodejs:20", zipOf(t, entry{name: "b", content: strings.Repeat("\x00", 8<<20)}), prefix + "Its content is larger than 1048576 bytes"},
 		{"many", "nodejs:20", tarOf(t, many...), prefix + "It has more than 50 entries"},
+		{"many folders", "nodejs:20", zipOf(t, entry{name: strings.Repeat("d/", 60) + "x"}), prefix + "It has more than 50 entries"},
+		{"many headers", "nodejs:20", zipHeaders(60), prefix + "It has more than 50 entries"},
+		{"long name", "nodejs:20", tarOf(t, entry{name: strings.Repeat("long", 300)}), prefix + `"longlonglonglonglonglonglonglong"… is a longer name than 1024 bytes`},
 		{"no index.js", "nodejs:20", zipOf(t, entry{name: "x.js"}), "Initialization has failed due to: Zipped actions must contain either package.json or index.js at the root."},
 		{"no main file", "python:3.10", zipOf(t, entry{name: "x.py"}), "The action failed to generate or locate a binary. See logs for details."},
 		{"bad virtualenv", "python:3.10", zipOf(t, entry{name: "__main__.py"}, entry{name: "virtualenv/x"}), "The action failed to generate or locate a binary. See logs for details."},
