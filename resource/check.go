@@ -1,9 +1,7 @@
 package resource
 
 import (
-	"crypto/tls"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,7 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"millrace/plugin"
+	"millrace/internal/expr"
 )
 
 // checkAlternatives words better than the schema what it would find too.
@@ -122,26 +120,6 @@ func checkClientCertID(id any, refs Refs) error {
 	return nil
 }
 
-// checkKeyPair checks a PEM certificate with its key, in the words of OpenSSL.
-func checkKeyPair(cert, key string) error {
-	if cert == "" || isReference(cert) {
-		return nil
-	}
-	if block, _ := pem.Decode([]byte(cert)); block == nil {
-		return Invalid("failed to parse cert: PEM_read_bio_X509_AUX() failed")
-	}
-	if isReference(key) {
-		return nil
-	}
-	if block, _ := pem.Decode([]byte(key)); block == nil {
-		return Invalid("failed to parse key: PEM_read_bio_PrivateKey() failed")
-	}
-	if _, err := tls.X509KeyPair([]byte(cert), []byte(key)); err != nil {
-		return Invalid("failed to parse key: the certificate and the key do not make a pair")
-	}
-	return nil
-}
-
 // hashKeys are the patterns of an upstream's key for each hash_on that has one.
 var hashKeys = map[string]*regexp.Regexp{
 	"vars":   regexp.MustCompile(`^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|host|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$`),
@@ -170,42 +148,6 @@ func checkHashKey(u map[string]any) error {
 	return nil
 }
 
-func checkPlugins(doc map[string]any, w *World) error {
-	plugins, _ := doc["plugins"].(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(plugins)) {
-		if err := checkPlugin(name, plugins[name], w.Plugins); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkPlugin(name string, conf any, known *plugin.Set) error {
-	raw, err := encode(conf)
-	if err != nil {
-		return fmt.Errorf("encoding configuration of plugin %s: %w", name, err)
-	}
-	switch list := conf.(type) {
-	case map[string]any:
-	case []any:
-		if len(list) == 0 {
-			raw = json.RawMessage("{}")
-		}
-	default:
-		return invalidf("invalid plugin conf %s for plugin [%s]", raw, name)
-	}
-	t, ok := known.Lookup(name)
-	if !ok {
-		return invalidf("unknown plugin [%s]", name)
-	}
-	if err := t.Check(raw); err != nil {
-		return invalidf("failed to check the configuration of plugin %s err: %s", name, err)
-	}
-	object, _ := conf.(map[string]any)
-	meta, _ := object["_meta"].(map[string]any)
-	return checkExpression(meta["filter"])
-}
-
 func encode(v any) (json.RawMessage, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -215,3 +157,25 @@ func encode(v any) (json.RawMessage, error) {
 }
 
 func checkVars(doc map[string]any, _ *World) error { return checkExpression(doc["vars"]) }
+
+// checkExpression checks an expression as in vars and _meta.filter; nil is the
+// expression that is not there.
+func checkExpression(v any) error {
+	if v == nil {
+		return nil
+	}
+	raw, err := encode(v)
+	if err != nil {
+		return fmt.Errorf("encoding expression: %w", err)
+	}
+	if _, err := expr.Compile(raw); err != nil {
+		return invalidf("failed to validate the 'vars' expression: %s", err)
+	}
+	return nil
+}
+
+// checkSuperior checks that the stream route which one belongs to exists.
+func checkSuperior(doc map[string]any, w *World) error {
+	protocol, _ := doc["protocol"].(map[string]any)
+	return checkReference("superior_id", "stream_routes", "stream route")(protocol, w)
+}

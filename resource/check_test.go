@@ -149,7 +149,7 @@ func TestReferences(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = routes.Check(doc, World{Refs: refs})
+			err = KindOf("routes").Check(doc, World{Refs: refs})
 			expectError(t, err, tt.want)
 			var invalid Invalid
 			if err != nil && errors.As(err, &invalid) == errors.Is(err, down) {
@@ -161,18 +161,17 @@ func TestReferences(t *testing.T) {
 
 func TestOtherKinds(t *testing.T) {
 	tests := []struct {
-		kind      *Kind
-		doc, want string
+		folder, doc, want string
 	}{
-		{services, `{}`, ``},
-		{services, `{"hosts":[]}`, `invalid configuration: property "hosts" validation failed: expect array to have at least 1 items`},
-		{services, `{"uri":"/a"}`, `invalid configuration: additional properties forbidden, found uri`},
-		{services, `{"upstream":{"type":"chash","nodes":{}}}`, `missing key`},
-		{pluginConfigs, `{"id":"1"}`, `invalid configuration: property "plugins" is required`},
-		{pluginConfigs, `{"id":"1","plugins":{"nope":{}}}`, `unknown plugin [nope]`},
+		{"services", `{}`, ``},
+		{"services", `{"hosts":[]}`, `invalid configuration: property "hosts" validation failed: expect array to have at least 1 items`},
+		{"services", `{"uri":"/a"}`, `invalid configuration: additional properties forbidden, found uri`},
+		{"services", `{"upstream":{"type":"chash","nodes":{}}}`, `missing key`},
+		{"plugin_configs", `{"id":"1"}`, `invalid configuration: property "plugins" is required`},
+		{"plugin_configs", `{"id":"1","plugins":{"nope":{}}}`, `unknown plugin [nope]`},
 	}
 	for _, tt := range tests {
-		expectError(t, checkRaw(tt.kind, []byte(tt.doc)), tt.want)
+		expectError(t, checkRaw(tt.folder, []byte(tt.doc)), tt.want)
 	}
 	expectError(t, CheckService([]byte(`{}}`)), "reading service: text after the value")
 }

@@ -13,7 +13,7 @@ import (
 // elsewhere stay as they are.
 func Encrypt(doc any, ring *fieldcrypt.Keyring) {
 	eachSecret(doc, func(text string) string {
-		if isReference(text) {
+		if isReference(text) || isEncryptedKey(text, ring) {
 			return text
 		}
 		return ring.Encrypt(text)
@@ -50,8 +50,30 @@ func eachSecret(doc any, change func(string) string) {
 			changeField(conf, strings.Split(field, "."), change)
 		}
 	}
+	if text(object, "cert") != "" { // of an ssl; the key of an upstream is no secret
+		changeField(doc, []string{"key"}, change)
+		changeItems(object["keys"], change)
+	}
 	changeField(object["upstream"], []string{"tls", "client_key"}, change)
 	changeField(doc, []string{"tls", "client_key"}, change)
+}
+
+// isEncryptedKey reports whether a text is a private key that comes encrypted, as
+// the Admin API shows it after a write.
+func isEncryptedKey(text string, ring *fieldcrypt.Keyring) bool {
+	return len(text) > minKeyCipher && !isPEM(text) && isPEM(ring.Decrypt(text))
+}
+
+// minKeyCipher is less than the encrypted form of any private key has.
+const minKeyCipher = 64
+
+func changeItems(v any, change func(string) string) {
+	items, _ := v.([]any)
+	for i, item := range items {
+		if text, ok := item.(string); ok {
+			items[i] = change(text)
+		}
+	}
 }
 
 // changeField follows path through objects, and through the items of arrays, to

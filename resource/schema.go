@@ -81,7 +81,8 @@ const serviceSchema = `{"type":"object","additionalProperties":false,"properties
 	"enable_websocket":{"description":"enable websocket for request","type":"boolean"},
 	"hosts":{"type":"array","items":` + hostSchema + `,"minItems":1,"uniqueItems":true}}}`
 
-const pluginConfigSchema = `{"type":"object","additionalProperties":false,"required":["id","plugins"],"properties":{
+// groupSchema is that of plugin configs and of consumer groups.
+const groupSchema = `{"type":"object","additionalProperties":false,"required":["id","plugins"],"properties":{
 	` + nameProperty + `,` + idProperty + `,` + descProperty + `,
 	"plugins":` + pluginsSchema + `,
 	` + labelProperty + `,` + timesProperties + `}}`
