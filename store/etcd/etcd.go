@@ -1,0 +1,231 @@
+// Package etcd is the store.Store that keeps everything in an etcd, as APISIX
+// does: values are what APISIX writes and reads, so both can share one etcd.
+//
+// A key of ours that begins with Config.From is kept under the same key with
+// Config.To in its place: with From /apisix and To /gw, /apisix/routes/1 is
+// /gw/routes/1. Revisions are etcd's own. A time to live is a lease, in whole
+// seconds.
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"millrace/store"
+)
+
+// Config says which etcd is meant.
+type Config struct {
+	// Endpoints are URLs, such as http://127.0.0.1:2379.
+	Endpoints []string
+	// User and Password may be empty; the password is never logged.
+	User, Password string
+	TLS            *tls.Config
+	// From and To are described above; an empty From puts To before every key.
+	From, To string
+	// Timeout bounds one request; 0 is 30 s.
+	Timeout time.Duration
+	// Attempts is how often Open tries to reach it, at least once.
+	Attempts int
+}
+
+// Store is a store.Store in an etcd.
+type Store struct {
+	cfg    Config
+	client *clientv3.Client
+
+	ctx     context.Context // ends with Close
+	stop    context.CancelFunc
+	watches sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open connects and asks one question, so that an etcd which cannot be reached is
+// noticed at once.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 30 * time.Second
+	}
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: cfg.Endpoints, Username: cfg.User, Password: cfg.Password, TLS: cfg.TLS,
+		DialTimeout: min(cfg.Timeout, 5*time.Second), DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
+		Logger: zap.NewNop(), // errors come back to us
+	})
+	if err != nil { // it has asked for a token, if there is a user
+		return nil, openError(cfg, fmt.Errorf("%w: %w", store.ErrUnavailable, err))
+	}
+	s := &Store{cfg: cfg, client: client}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	for attempt := 1; ; attempt++ {
+		if _, _, err = s.List(ctx, cfg.From+"/routes/"); err == nil {
+			return s, nil
+		}
+		if attempt >= cfg.Attempts || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	s.Close()
+	return nil, openError(cfg, err)
+}
+
+func openError(cfg Config, err error) error {
+	return fmt.Errorf("connecting to etcd at %s (deployment.etcd): start it, correct the address or the credentials, or leave deployment.etcd.host out to keep the configuration in the data folder: %w",
+		strings.Join(cfg.Endpoints, ", "), err)
+}
+
+// outer is a key as etcd has it, inner as we have it.
+func (s *Store) outer(key string) string { return s.cfg.To + strings.TrimPrefix(key, s.cfg.From) }
+func (s *Store) inner(key string) string { return s.cfg.From + strings.TrimPrefix(key, s.cfg.To) }
+
+// bounded gives a request its time.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if s.ctx.Err() != nil {
+		return nil, nil, store.ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	return ctx, cancel, nil
+}
+
+// failure makes an error of the client one of ours.
+func (s *Store) failure(ctx context.Context, err error) error {
+	code := status.Code(err)
+	switch {
+	case err == nil:
+		return nil
+	case s.ctx.Err() != nil, errors.Is(err, clientv3.ErrNoAvailableEndpoints):
+		return store.ErrUnavailable
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return store.ErrCompacted
+	case code == codes.Unavailable, code == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
+			return cause
+		}
+		return fmt.Errorf("%w: has no healthy etcd endpoint available: %w", store.ErrUnavailable, err)
+	}
+	return fmt.Errorf("asking etcd: %w", err)
+}
+
+// Get answers the entry of a key.
+func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
+	ctx, cancel, err := s.bounded(ctx)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	defer cancel()
+	r, err := s.client.Get(ctx, s.outer(key))
+	if err != nil {
+		return store.Entry{}, s.failure(ctx, err)
+	}
+	if len(r.Kvs) == 0 {
+		return store.Entry{}, store.ErrNotFound
+	}
+	return s.entry(r.Kvs[0]), nil
+}
+
+// List answers the entries under a prefix.
+func (s *Store) List(ctx context.Context, prefix string) ([]store.Entry, int64, error) {
+	ctx, cancel, err := s.bounded(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer cancel()
+	r, err := s.client.Get(ctx, s.outer(prefix), clientv3.WithPrefix())
+	if err != nil {
+		return nil, 0, s.failure(ctx, err)
+	}
+	entries := make([]store.Entry, len(r.Kvs))
+	for i, kv := range r.Kvs {
+		entries[i] = s.entry(kv)
+	}
+	return entries, r.Header.Revision, nil
+}
+
+// Put writes a value.
+func (s *Store) Put(ctx context.Context, key string, value []byte, o store.PutOptions) (store.Entry, error) {
+	ctx, cancel, err := s.bounded(ctx)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	defer cancel()
+	outer := s.outer(key)
+	var options []clientv3.OpOption
+	if o.TTL > 0 {
+		lease, err := s.client.Grant(ctx, int64((o.TTL+time.Second-1)/time.Second))
+		if err != nil {
+			return store.Entry{}, s.failure(ctx, err)
+		}
+		options = append(options, clientv3.WithLease(lease.ID))
+	}
+	txn := s.client.Txn(ctx)
+	if o.If != store.Any {
+		txn = txn.If(expectation(outer, o.If))
+	}
+	r, err := txn.Then(clientv3.OpPut(outer, string(value), options...), clientv3.OpGet(outer)).Commit()
+	switch {
+	case err != nil:
+		return store.Entry{}, s.failure(ctx, err)
+	case !r.Succeeded:
+		return store.Entry{}, store.ErrConflict
+	}
+	return s.entry(r.Responses[1].GetResponseRange().Kvs[0]), nil
+}
+
+// expectation is what must hold of a key.
+func expectation(key string, expect int64) clientv3.Cmp {
+	if expect == store.Absent {
+		return clientv3.Compare(clientv3.CreateRevision(key), "=", 0)
+	}
+	return clientv3.Compare(clientv3.ModRevision(key), "=", expect)
+}
+
+// Delete removes a key.
+func (s *Store) Delete(ctx context.Context, key string, expect int64) (int64, error) {
+	ctx, cancel, err := s.bounded(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer cancel()
+	outer := s.outer(key)
+	there := clientv3.Compare(clientv3.CreateRevision(outer), ">", 0)
+	condition := []clientv3.Cmp{there}
+	if expect != store.Any {
+		condition = append(condition, expectation(outer, expect))
+	}
+	r, err := s.client.Txn(ctx).If(condition...).Then(clientv3.OpDelete(outer)).Else(clientv3.OpGet(outer, clientv3.WithCountOnly())).Commit()
+	switch {
+	case err != nil:
+		return 0, s.failure(ctx, err)
+	case r.Succeeded:
+		return r.Header.Revision, nil
+	case r.Responses[0].GetResponseRange().Count == 0:
+		return 0, store.ErrNotFound
+	}
+	return 0, store.ErrConflict
+}
+
+// Close ends the watches and the connection.
+func (s *Store) Close() error {
+	s.stop()
+	s.watches.Wait()
+	err := s.client.Close()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

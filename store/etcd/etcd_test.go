@@ -1,0 +1,185 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
+
+	"millrace/store"
+	"millrace/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// server is a real etcd with a folder of its own.
+type server struct {
+	t        testing.TB
+	url, dir string
+	peer     string
+	cmd      *exec.Cmd
+}
+
+func startServer(t testing.TB) *server {
+	t.Helper()
+	if _, err := exec.LookPath("etcd"); err != nil {
+		t.Skip("etcd is not installed; scripts/install.sh test brings it")
+	}
+	s := &server{t: t, url: "http://" + freeAddress(t), peer: "http://" + freeAddress(t), dir: t.TempDir()}
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+func freeAddress(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	s.cmd = exec.Command("etcd", "--data-dir", filepath.Join(s.dir, "data"), "--listen-client-urls", s.url, "--advertise-client-urls", s.url,
+		"--listen-peer-urls", s.peer, "--initial-advertise-peer-urls", s.peer, "--initial-cluster", "default="+s.peer, "--unsafe-no-fsync")
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) stop() {
+	if s.cmd != nil {
+		s.cmd.Process.Kill()
+		s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+func (s *server) open(prefix string) *Store {
+	s.t.Helper()
+	st, err := Open(s.t.Context(), Config{Endpoints: []string{s.url}, To: prefix, Timeout: 5 * time.Second, Attempts: 10})
+	if err != nil {
+		text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+		s.t.Fatalf("%v\n%s", err, text)
+	}
+	return st
+}
+
+// compacting can drop its history, as storetest asks engines that do not do it by
+// themselves.
+type compacting struct{ *Store }
+
+func (c compacting) Compact(ctx context.Context) error {
+	r, err := c.client.Get(ctx, "any")
+	if err != nil {
+		return err
+	}
+	_, err = c.client.Compact(ctx, r.Header.Revision)
+	return err
+}
+
+func TestStore(t *testing.T) {
+	s := startServer(t)
+	var n atomic.Int64
+	storetest.Run(t, func(t *testing.T) store.Store {
+		return compacting{s.open(fmt.Sprintf("/test%d", n.Add(1)))}
+	})
+}
+
+// What another tool writes into APISIX's key layout is seen, and the reverse.
+func TestSharedWithOthers(t *testing.T) {
+	s := startServer(t)
+	s.open("").Close() // it is up
+	other, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	st, err := Open(t.Context(), Config{Endpoints: []string{s.url}, From: "/apisix", To: "/gw"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if _, err := other.Put(t.Context(), "/gw/routes/1", `{"uri":"/a"}`); err != nil {
+		t.Fatal(err)
+	}
+	e, err := st.Get(t.Context(), "/apisix/routes/1")
+	if err != nil || e.Key != "/apisix/routes/1" || string(e.Value) != `{"uri":"/a"}` {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if _, err := st.Put(t.Context(), "/apisix/upstreams/1", []byte(`{}`), store.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := other.Get(t.Context(), "/gw/upstreams/1")
+	if err != nil || len(r.Kvs) != 1 || string(r.Kvs[0].Value) != "{}" {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
+// While etcd is away, writes fail at once and say why; watches go on afterwards
+// without a gap.
+func TestServerAway(t *testing.T) {
+	s := startServer(t)
+	st := s.open("")
+	defer st.Close()
+	before, err := st.Put(t.Context(), "/a", []byte("1"), store.PutOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, err := st.Watch(t.Context(), "/", before.ModRevision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	if _, err := st.Put(t.Context(), "/a", []byte("lost"), store.PutOptions{}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Put while etcd is away: %v", err)
+	}
+	if _, _, err := st.List(t.Context(), "/"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("List while etcd is away: %v", err)
+	}
+	s.start()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		if _, err = st.Put(t.Context(), "/a", []byte("2"), store.PutOptions{}); err == nil || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatalf("Put after etcd is back: %v", err)
+	}
+	select {
+	case events, ok := <-changes:
+		if !ok || string(events[len(events)-1].Value) != "2" {
+			t.Errorf("events %v, open %t", events, ok)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("no event came after etcd was back")
+	}
+}
+
+func TestOpenSaysWhatToDo(t *testing.T) {
+	_, err := Open(t.Context(), Config{Endpoints: []string{"http://" + freeAddress(t)}, Timeout: time.Second, User: "root", Password: "hidden"})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
