@@ -1,0 +1,164 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"millrace/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const example = `routes:
+  - id: 1
+    uri: /hello
+    upstream_id: 1
+  - uri: ${{PATH_OF_IT:=/x}}
+upstreams:
+  - id: 1
+    nodes: {"127.0.0.1:${{PORT}}": 1}
+    type: roundrobin
+consumers:
+  - username: jack
+    plugins: {key-auth: {key: k}}
+  - id: jack/credentials/c1
+    plugins: {key-auth: {key: k2}}
+plugin_metadata:
+  - id: http-logger
+    log_format: {host: $host}
+plugins: [{name: key-auth}]
+#END
+`
+
+var environment = func(name string) (string, bool) { return "1980", name == "PORT" }
+
+func contents(t *testing.T, s *Store) map[string]string {
+	t.Helper()
+	entries, _, err := s.List(t.Context(), "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, e := range entries {
+		out[e.Key] = string(e.Value)
+	}
+	return out
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// A time of its own, whatever the clock of the file system can tell apart.
+	when := time.Now().Add(time.Duration(len(text)) * time.Second)
+	if err := os.Chtimes(path, when, when); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, name, text string, check func(string, []byte) error) (*Store, string, error) {
+	path := filepath.Join(t.TempDir(), name)
+	write(t, path, text)
+	s, err := Open(t.Context(), Config{Log: slog.New(slog.DiscardHandler), Path: path, Lookup: environment, Check: check})
+	if err == nil {
+		t.Cleanup(func() { s.Close() })
+	}
+	return s, path, err
+}
+
+func TestContent(t *testing.T) {
+	want := map[string]string{
+		"/apisix/routes/1":                      `{"id":1,"upstream_id":1,"uri":"/hello"}`,
+		"/apisix/routes/arr_2":                  `{"id":"arr_2","uri":"/x"}`,
+		"/apisix/upstreams/1":                   `{"id":1,"nodes":{"127.0.0.1:1980":1},"type":"roundrobin"}`,
+		"/apisix/consumers/jack":                `{"plugins":{"key-auth":{"key":"k"}},"username":"jack"}`,
+		"/apisix/consumers/jack/credentials/c1": `{"id":"jack/credentials/c1","plugins":{"key-auth":{"key":"k2"}}}`,
+		"/apisix/plugin_metadata/http-logger":   `{"id":"http-logger","log_format":{"host":"$host"}}`,
+		"/apisix/plugins":                       `[{"name":"key-auth"}]`,
+	}
+	s, _, err := open(t, "apisix.yaml", example, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, contents(t, s)); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := s.Put(t.Context(), "/apisix/routes/9", nil, store.PutOptions{}); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("Put: %v", err)
+	}
+	if _, err := s.Delete(t.Context(), "/apisix/routes/1", store.Any); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("Delete: %v", err)
+	}
+	j, _, err := open(t, "apisix.json", `{"routes":[{"id":"a","uri":"/j"}]}`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"/apisix/routes/a": `{"id":"a","uri":"/j"}`}, contents(t, j)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for name, text := range map[string]string{
+		"no #END": "routes: []\n", "#END in between": "routes: []\n#END\nservices: []\n", "no list": "routes: {}\n#END\n",
+		"no mapping": "routes: [1]\n#END\n", "twice": "routes: [{id: 1}, {id: \"1\"}]\n#END\n", "no YAML": "routes: [\n#END\n",
+		"no variable": "routes: [{uri: ${{NOBODY}}}]\n#END\n",
+	} {
+		if _, _, err := open(t, "apisix.yaml", text, nil); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "none.yaml")}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+// What changes in the file changes in the store; what is wrong leaves it alone.
+func TestFollowing(t *testing.T) {
+	refuse := func(key string, value []byte) error {
+		if string(value) == `{"id":2,"uri":"bad"}` {
+			return errors.New("bad")
+		}
+		return nil
+	}
+	s, path, err := open(t, "apisix.yaml", "routes: [{id: 1, uri: /a}, {id: 2, uri: /b}]\n#END", refuse)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		text string
+		want map[string]string
+	}{
+		{"routes: [{id: 1, uri: /changed}, {id: 2, uri: bad}]\n#END\n", map[string]string{
+			"/apisix/routes/1": `{"id":1,"uri":"/changed"}`, "/apisix/routes/2": `{"id":2,"uri":"/b"}`}},
+		{"routes: [{id: 1, uri: /half", map[string]string{
+			"/apisix/routes/1": `{"id":1,"uri":"/changed"}`, "/apisix/routes/2": `{"id":2,"uri":"/b"}`}},
+		{"routes: [{id: 3, uri: /new}]\n\n#END\n\n", map[string]string{"/apisix/routes/3": `{"id":3,"uri":"/new"}`}},
+		{"{}\n#END\n", map[string]string{}},
+	} {
+		write(t, path, step.text)
+		if _, err := s.load(context.Background()); err != nil && len(step.want) < 2 {
+			t.Errorf("%q: %v", step.text, err)
+		}
+		if diff := cmp.Diff(step.want, contents(t, s)); diff != "" {
+			t.Errorf("%q: %s", step.text, diff)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(example))
+	f.Add([]byte("routes: [{1: {2: x}}]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		_, _ = parse(text, slog.New(slog.DiscardHandler))
+	})
+}
