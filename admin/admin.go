@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"millrace/internal/cjson"
@@ -58,6 +59,10 @@ type Config struct {
 	// InsecureWellKnownKeys takes a well-known key whatever the Host and Origin
 	// of a request.
 	InsecureWellKnownKeys bool
+	// Stream says that stream routes are served; without it they are refused.
+	Stream bool
+	// ReloadPlugins, unless nil, reads the list of plugins again.
+	ReloadPlugins func(context.Context) error
 }
 
 // Applied is told to by whoever serves what is stored.
@@ -74,7 +79,10 @@ type api struct {
 	Config
 	access    access
 	resources map[string]*collection
-	now       func() time.Time
+	index     *index
+	// claimed is held from the check to the write of what only one may have.
+	claimed sync.Mutex
+	now     func() time.Time
 }
 
 // New makes the Admin API. Its paths begin with /apisix/admin, whatever the
@@ -84,7 +92,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{Config: cfg, access: acc, resources: map[string]*collection{}, now: time.Now}
+	a := &api{Config: cfg, access: acc, resources: map[string]*collection{}, index: newIndex(cfg.Store, cfg.Keyring), now: time.Now}
 	for _, k := range resource.Kinds() {
 		a.resources[k.Folder] = newCollection(a, k)
 	}
@@ -96,13 +104,16 @@ type call struct {
 	ctx    context.Context
 	method string
 	// id and sub are the path after the resource's name: its next segment, and
-	// the rest joined by slashes.
-	id, sub string
+	// the rest joined by slashes. owner is the consumer of credentials or the
+	// manager of secrets, which stands before the id.
+	owner, id, sub string
 	args    url.Values
 	// body is the decoded body, with json.Number; hasBody is false if it was empty.
 	body    any
 	hasBody bool
 	ttl     time.Duration
+	// revision is that of the newest write of the call, 0 for none.
+	revision int64
 }
 
 // ServeHTTP answers one request.
@@ -174,13 +185,11 @@ func split(path string) []string {
 
 // dispatch finds the handler, reads what it needs and calls it.
 func (a *api) dispatch(w http.ResponseWriter, r *http.Request, segments []string) answer {
-	handler, refused := a.handler(r.Method, segments)
+	c := &call{ctx: r.Context(), method: r.Method, args: r.URL.Query()}
+	name := c.address(segments)
+	handler, refused := a.handler(r.Method, name, segments)
 	if refused != nil {
 		return *refused
-	}
-	c := &call{ctx: r.Context(), method: r.Method, args: r.URL.Query()}
-	if len(segments) > 1 {
-		c.id, c.sub = segments[1], strings.Join(segments[2:], "/")
 	}
 	if refused := readBody(w, r, c); refused != nil {
 		return *refused
@@ -191,31 +200,52 @@ func (a *api) dispatch(w http.ResponseWriter, r *http.Request, segments []string
 	return handler(c)
 }
 
+// address notes what a path leads to and answers the name of its resources.
+func (c *call) address(segments []string) (name string) {
+	name, rest := segments[0], segments[1:]
+	switch {
+	case name == "consumers" && len(rest) > 1 && rest[1] == "credentials":
+		name, c.owner, rest = "credentials", rest[0], rest[2:]
+	case name == "credentials":
+		name = "" // only below a consumer
+	case name == "secrets" && len(rest) > 0:
+		c.owner, rest = rest[0], rest[1:]
+	}
+	if len(rest) > 0 {
+		c.id, c.sub = rest[0], strings.Join(rest[1:], "/")
+	}
+	return name
+}
+
 // handler finds what serves a path; the second result is the answer if nothing does.
-func (a *api) handler(method string, segments []string) (func(*call) answer, *answer) {
-	switch name := segments[0]; {
+func (a *api) handler(method, name string, segments []string) (func(*call) answer, *answer) {
+	switch {
 	case name == "schema" || name == "plugins" || name == "configs":
 		if h := a.helper(method, segments); h != nil {
 			return h, nil
 		}
 		return nil, fail(http.StatusNotFound, msgNotFound)
-	case name == "stream_routes":
+	case name == "stream_routes" && !a.Stream:
 		return nil, fail(http.StatusBadRequest, msgStreamDisabled)
 	case a.resources[name] != nil:
 		if h := a.resources[name].handler(method); h != nil {
-			return handled(h), nil
+			return a.handled(h), nil
 		}
 		return nil, fail(http.StatusNotFound, msgNotFound)
 	default:
-		return nil, fail(http.StatusNotFound, msgUnsupportedResource+name)
+		return nil, fail(http.StatusNotFound, msgUnsupportedResource+segments[0])
 	}
 }
 
-// handled marks the answers of a resource handler.
-func handled(h func(*call) answer) func(*call) answer {
+// handled marks the answers of a resource handler, and has them wait until what
+// was written is served.
+func (a *api) handled(h func(*call) answer) func(*call) answer {
 	return func(c *call) answer {
 		answer := h(c)
 		answer.handled = true
+		if c.revision > 0 {
+			a.applied(c.ctx, c.revision)
+		}
 		return answer
 	}
 }

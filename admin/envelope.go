@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"millrace/resource"
@@ -45,11 +46,19 @@ func (c *collection) deleted(key string) answer {
 }
 
 // listedV2 is the answer of v2 with all resources of a kind, as they are stored.
-func (c *collection) listedV2(nodes []node) answer {
+func (c *collection) listedV2(entries []store.Entry) answer {
 	type dir struct {
 		Key   string `json:"key"`
 		Dir   bool   `json:"dir"`
 		Nodes []node `json:"nodes"`
+	}
+	nodes := make([]node, len(entries))
+	for i, e := range entries {
+		value, err := c.withoutHidden(e.Value)
+		if err != nil {
+			return c.failed(fmt.Errorf("encoding %s: %w", e.Key, err))
+		}
+		nodes[i] = indexedNode(e, value)
 	}
 	return answer{status: http.StatusOK, body: map[string]any{
 		"action": "get", "node": dir{resource.Prefix + c.Folder, true, nodes},

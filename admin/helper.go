@@ -26,13 +26,13 @@ func (a *api) helper(method string, segments []string) func(*call) answer {
 	case method != http.MethodGet:
 		return nil
 	case segments[0] == "schema" && second == "plugins" && len(segments) > 2:
-		return handled(func(c *call) answer { return a.pluginSchema(segments[2], c) })
+		return a.handled(func(c *call) answer { return a.pluginSchema(segments[2], c) })
 	case segments[0] == "schema":
-		return handled(kindSchema)
+		return a.handled(kindSchema)
 	case second == "list":
 		return a.listPlugins
 	default:
-		return handled(func(c *call) answer { return a.pluginSchema(c.id, c) })
+		return a.handled(func(c *call) answer { return a.pluginSchema(c.id, c) })
 	}
 }
 

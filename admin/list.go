@@ -1,78 +1,89 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"sort"
 	"strconv"
-	"strings"
 
 	"millrace/internal/pcre"
 	"millrace/resource"
+	"millrace/store"
 )
 
 // list answers all resources of a kind that the arguments ask for.
 func (c *collection) list(req *call) answer {
-	entries, _, err := c.Store.List(req.ctx, c.key(""))
+	entries, _, err := c.Store.List(req.ctx, c.key(req, ""))
 	if err != nil {
 		return c.failed(err)
 	}
 	v2 := c.version() == "v2"
-	keep := c.filter(req.args)
-	nodes := []node{}
-	for _, e := range entries {
-		doc := object(e.Value)
-		if doc == nil || strings.HasSuffix(e.Key, "/") {
-			continue // a placeholder, or nothing of ours
-		}
-		if v2 {
-			nodes = append(nodes, indexedNode(e, e.Value))
-			continue
-		}
-		if !keep(doc) {
-			continue
-		}
-		resource.Decrypt(doc, c.Keyring)
-		value, err := encode(doc)
-		if err != nil {
-			return c.failed(fmt.Errorf("encoding %s: %w", e.Key, err))
-		}
-		nodes = append(nodes, indexedNode(e, value))
+	entries = slices.DeleteFunc(entries, func(e store.Entry) bool { return !c.isListed(e, v2) })
+	if c.Folder == "credentials" && len(entries) == 0 {
+		return keyNotFound()
 	}
 	if v2 {
-		return c.listedV2(nodes)
+		return c.listedV2(entries)
 	}
-	return paged(nodes, req.args)
-}
-
-// paged answers the page that the arguments name, or all.
-func paged(nodes []node, args url.Values) answer {
-	body := map[string]any{"total": len(nodes), "list": nodes}
-	page, errPage := strconv.ParseFloat(args.Get("page"), 64)
-	size, errSize := strconv.ParseFloat(args.Get("page_size"), 64)
-	if errPage != nil || errSize != nil {
-		return answer{status: http.StatusOK, body: body}
+	if keep := c.filter(req.args); keep != nil {
+		entries = slices.DeleteFunc(entries, func(e store.Entry) bool { return !keep(object(e.Value)) })
 	}
-	if !(size >= 10 && size <= 500) {
-		return answer{status: http.StatusBadRequest, body: msgPageSize}
+	total := len(entries)
+	entries, isPage, refused := paged(entries, req.args)
+	if refused != nil {
+		return *refused
 	}
-	sort.SliceStable(nodes, func(i, j int) bool { return nodes[i].CreatedIndex < nodes[j].CreatedIndex })
-	n := int(size)
-	last := len(nodes)/n + 1
-	from := (int(min(max(page, 1), float64(last+1))) - 1) * n
-	if from >= len(nodes) {
-		body["list"] = struct{}{} // an empty list of APISIX is an object here
-	} else {
-		body["list"] = nodes[from:min(from+n, len(nodes))]
+	nodes := make([]node, len(entries))
+	for i, e := range entries {
+		value, err := c.shown(e)
+		if err != nil {
+			return c.failed(err)
+		}
+		nodes[i] = indexedNode(e, value)
+	}
+	body := map[string]any{"total": total, "list": nodes}
+	if len(nodes) == 0 && isPage {
+		body["list"] = struct{}{} // an empty page of APISIX is an object
 	}
 	return answer{status: http.StatusOK, body: body}
 }
 
+// isListed tells whether an entry is a resource of the kind: neither a placeholder
+// nor something below one of its resources, which only v2 shows.
+func (c *collection) isListed(e store.Entry, v2 bool) bool {
+	folder, _, ok := resource.SplitKey(e.Key)
+	if !ok || folder != c.Folder && !(v2 && c.Folder == "consumers") {
+		return false
+	}
+	value := bytes.TrimSpace(e.Value)
+	return len(value) > 0 && value[0] == '{' && json.Valid(value)
+}
+
+// paged answers the page that the arguments name, or all.
+func paged(entries []store.Entry, args url.Values) (page []store.Entry, isPage bool, refused *answer) {
+	number, errPage := strconv.ParseFloat(args.Get("page"), 64)
+	size, errSize := strconv.ParseFloat(args.Get("page_size"), 64)
+	if errPage != nil || errSize != nil {
+		return entries, false, nil
+	}
+	if !(size >= 10 && size <= 500) {
+		return nil, true, &answer{status: http.StatusBadRequest, body: msgPageSize}
+	}
+	slices.SortStableFunc(entries, func(a, b store.Entry) int { return cmp.Compare(a.CreateRevision, b.CreateRevision) })
+	n := int(size)
+	last := len(entries)/n + 1
+	from := (int(min(max(number, 1), float64(last+1))) - 1) * n
+	if from >= len(entries) {
+		return nil, true, nil
+	}
+	return entries[from:min(from+n, len(entries))], true, nil
+}
+
 // filter makes the condition that the arguments of a list say, all of them
-// joined by AND.
+// joined by AND; nil if they say none.
 func (c *collection) filter(args url.Values) func(doc map[string]any) bool {
 	var conditions []func(map[string]any) bool
 	if args.Has("name") {
@@ -99,6 +110,9 @@ func (c *collection) filter(args url.Values) func(doc map[string]any) bool {
 			value := wanted.Get(field)
 			conditions = append(conditions, func(doc map[string]any) bool { return textOf(doc[field]) == value })
 		}
+	}
+	if conditions == nil {
+		return nil
 	}
 	return func(doc map[string]any) bool {
 		return !slices.ContainsFunc(conditions, func(holds func(map[string]any) bool) bool { return !holds(doc) })

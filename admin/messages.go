@@ -29,6 +29,9 @@ const (
 	msgPluginNotFound      = "plugin not found in subsystem "
 	msgUnsupportedSystem   = "unsupported subsystem: "
 	msgSchemaNotFound      = "not found schema: "
+	msgNoConsumer          = "consumer not found"
+	msgNoPluginName        = "missing plugin name"
+	msgNoSecretID          = "no secret id"
 	msgWellKnownKey        = "the well-known admin key is in force, so only requests to a loopback Host and from a loopback Origin are served: " +
 		"set deployment.admin.admin_key to a key of your own to serve others"
 	msgNoKey = "no admin key is required, so clients on this machine are served with a loopback Host and from a loopback Origin only: " +
@@ -47,6 +50,17 @@ func unsupportedMethod(method, word string) string {
 	return fmt.Sprintf("not supported `%s` method for %s", method, word)
 }
 
-func stillUsed(word, by, id string) string {
-	return fmt.Sprintf("can not delete this %s, %s [%s] is still using it now", word, by, id)
+// stillUsed is the text of a guard: what is to be deleted, by its word, and who
+// uses it.
+func stillUsed(word string, u *user) string {
+	by := fmt.Sprintf("%s [%s]", u.word, u.id)
+	switch {
+	case word == "stream route":
+		return fmt.Sprintf("can not delete this stream route directly, %s is still using it as superior_id", by)
+	case word == "service":
+		word = "service directly"
+	case word != "proto" && u.byPlugin:
+		by = "plugin in " + by
+	}
+	return fmt.Sprintf("can not delete this %s, %s is still using it now", word, by)
 }

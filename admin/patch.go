@@ -11,6 +11,8 @@ import (
 // sub-path, by putting the body in the place that it addresses.
 func (c *collection) patch(req *call) answer {
 	switch _, isObject := req.body.(map[string]any); {
+	case req.id == "" && c.Folder == "secrets":
+		return *fail(http.StatusBadRequest, msgNoSecretID)
 	case req.id == "":
 		return *fail(http.StatusBadRequest, missingID(c.Word))
 	case !req.hasBody:
@@ -18,7 +20,7 @@ func (c *collection) patch(req *call) answer {
 	case req.sub == "" && !isObject:
 		return *fail(http.StatusBadRequest, msgInvalidConf)
 	}
-	old, err := c.Store.Get(req.ctx, c.key(req.id))
+	old, err := c.Store.Get(req.ctx, c.key(req, req.id))
 	if err != nil {
 		return c.failed(err)
 	}
@@ -30,10 +32,10 @@ func (c *collection) patch(req *call) answer {
 	if refused := c.change(req, doc); refused != nil {
 		return *refused
 	}
-	if _, refused := c.identify(req.id, doc, true); refused != nil {
+	if _, refused := c.identify(req, doc, true); refused != nil {
 		return *refused
 	}
-	if refused := c.check(req.ctx, doc); refused != nil {
+	if refused := c.check(req, old.Key, doc); refused != nil {
 		return *refused
 	}
 	answer, err := c.write(req, old.Key, doc, writing{http.StatusOK, "compareAndSwap", old.ModRevision})

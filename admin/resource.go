@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,65 +20,108 @@ type collection struct {
 
 // traits are where a kind differs from most.
 type traits struct {
-	// noPOST: ids are chosen by the client alone.
-	noPOST bool
+	// noPOST: ids are chosen by the client alone. noPATCH: only whole resources are
+	// written.
+	noPOST, noPATCH bool
 	// filters are the fields that ?filter= of a list may compare.
 	filters []string
 	// users are who may hold a reference that keeps a resource from being deleted.
-	users []user
+	users []userWord
+	// claims: there is something that only one of them may have.
+	claims bool
+	// hidden are fields that clients can write and never read.
+	hidden []string
 }
 
-// user is a field of another kind of resource that holds ids of this one.
-type user struct{ folder, word, field string }
+// userWord is a kind of resource and its name in the message of a guard.
+type userWord struct{ folder, word string }
 
-var kindTraits = map[string]traits{
-	"routes":   {filters: []string{"service_id", "upstream_id"}},
-	"services": {users: []user{{"routes", "route", "service_id"}}},
-	"upstreams": {users: []user{
-		{"routes", "route", "upstream_id"}, {"services", "service", "upstream_id"},
-	}},
-	"plugin_configs": {noPOST: true, users: []user{{"routes", "route", "plugin_config_id"}}},
-}
+var (
+	// The kinds whose plugins may mention an upstream or a proto.
+	pluginUsers = []userWord{
+		{"routes", "route"}, {"services", "service"}, {"plugin_configs", "plugin_config"}, {"consumers", "consumer"},
+		{"consumer_groups", "consumer_group"}, {"global_rules", "global_rules"}, {"stream_routes", "stream_route"},
+	}
+	byUpstreamAndService = []string{"service_id", "upstream_id"}
+
+	kindTraits = map[string]traits{
+		"routes":          {filters: byUpstreamAndService},
+		"services":        {users: []userWord{{"routes", "route"}, {"stream_routes", "stream_route"}}},
+		"upstreams":       {users: pluginUsers},
+		"consumers":       {noPOST: true, noPATCH: true, claims: true},
+		"credentials":     {noPOST: true, noPATCH: true, claims: true},
+		"consumer_groups": {noPOST: true, users: []userWord{{"consumers", "consumer"}}},
+		"ssls":            {hidden: []string{"key", "keys"}},
+		"global_rules":    {noPOST: true, claims: true},
+		"plugin_configs":  {noPOST: true, users: []userWord{{"routes", "route"}}},
+		"plugin_metadata": {noPOST: true, noPATCH: true},
+		"stream_routes":   {noPATCH: true, filters: byUpstreamAndService, users: []userWord{{"stream_routes", "stream route"}}},
+		"protos":          {noPATCH: true, users: pluginUsers},
+		"secrets":         {noPOST: true},
+	}
+)
 
 func newCollection(a *api, k *resource.Kind) *collection {
 	return &collection{a, k, kindTraits[k.Folder]}
 }
 
+// handler finds what serves a method, nil if nothing does.
 func (c *collection) handler(method string) func(*call) answer {
-	switch method {
-	case http.MethodGet:
+	switch {
+	case method == http.MethodPost && c.noPOST, method == http.MethodPatch && c.noPATCH:
+		return func(*call) answer {
+			return *fail(http.StatusMethodNotAllowed, unsupportedMethod(method, c.Word))
+		}
+	case method == http.MethodGet:
 		return c.get
-	case http.MethodPut:
-		return c.put
-	case http.MethodPost:
+	case method == http.MethodPut:
+		return c.claiming(c.put)
+	case method == http.MethodPost:
 		return c.post
-	case http.MethodPatch:
-		return c.patch
-	case http.MethodDelete:
+	case method == http.MethodPatch:
+		return c.claiming(c.patch)
+	case method == http.MethodDelete:
 		return c.delete
 	}
 	return nil
 }
 
-// key is the store key of a resource.
-func (c *collection) key(id string) string { return resource.Prefix + c.Folder + "/" + id }
+// claiming makes writes of what only one resource may have come one after the
+// other, so that two of them cannot both find it free.
+func (c *collection) claiming(h func(*call) answer) func(*call) answer {
+	if !c.claims {
+		return h
+	}
+	return func(req *call) answer {
+		c.claimed.Lock()
+		defer c.claimed.Unlock()
+		return h(req)
+	}
+}
+
+// key is the store key of the resource with an id, as the path of a request has
+// it; the resources of a consumer or a secret manager have it as their owner.
+func (c *collection) key(req *call, id string) string {
+	switch {
+	case c.Folder == "credentials":
+		return resource.Prefix + "consumers/" + req.owner + "/credentials/" + id
+	case req.owner != "":
+		return resource.Prefix + c.Folder + "/" + req.owner + "/" + id
+	}
+	return resource.Prefix + c.Folder + "/" + id
+}
 
 func (c *collection) get(req *call) answer {
 	if req.id == "" {
 		return c.list(req)
 	}
-	e, err := c.Store.Get(req.ctx, c.key(req.id))
+	e, err := c.Store.Get(req.ctx, c.key(req, req.id))
 	if err != nil {
 		return c.failed(err)
 	}
-	return c.shown(e)
-}
-
-// shown is the answer with one stored resource.
-func (c *collection) shown(e store.Entry) answer {
-	value, err := resource.DecryptJSON(e.Value, c.Keyring)
+	value, err := c.shown(e)
 	if err != nil {
-		return c.failed(fmt.Errorf("reading %s: %w", e.Key, err))
+		return c.failed(err)
 	}
 	if c.version() == "v2" {
 		return answer{status: http.StatusOK, body: actionNode{"get", node{Key: e.Key, Value: value}}}
@@ -87,9 +129,33 @@ func (c *collection) shown(e store.Entry) answer {
 	return answer{status: http.StatusOK, body: indexedNode(e, value)}
 }
 
+// shown is the form in which clients read a stored resource: in the clear, save
+// for what is hidden.
+func (c *collection) shown(e store.Entry) (json.RawMessage, error) {
+	value, err := resource.DecryptJSON(e.Value, c.Keyring)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", e.Key, err)
+	}
+	return c.withoutHidden(value)
+}
+
+func (c *collection) withoutHidden(value json.RawMessage) (json.RawMessage, error) {
+	if c.hidden == nil {
+		return value, nil
+	}
+	doc := object(value)
+	for _, name := range c.hidden {
+		delete(doc, name)
+	}
+	return encode(doc)
+}
+
 func (c *collection) put(req *call) answer {
 	doc, id, refused := c.prepare(req, true)
 	if refused != nil {
+		return *refused
+	}
+	if refused := c.checkOwner(req); refused != nil {
 		return *refused
 	}
 	// Another client may write between our reading and writing. Each time that
@@ -106,27 +172,43 @@ func (c *collection) put(req *call) answer {
 	}
 }
 
+// checkOwner refuses credentials of nobody.
+func (c *collection) checkOwner(req *call) *answer {
+	if c.Folder != "credentials" {
+		return nil
+	}
+	_, err := c.Store.Get(req.ctx, resource.Key("consumers", req.owner))
+	if errors.Is(err, store.ErrNotFound) {
+		return fail(http.StatusNotFound, msgNoConsumer)
+	}
+	if err != nil {
+		refused := c.failed(err)
+		return &refused
+	}
+	return nil
+}
+
 // replace writes doc if the resource is still as it is read here.
 func (c *collection) replace(req *call, id string, doc map[string]any) (answer, error) {
 	status, expect := http.StatusCreated, store.Absent
 	now := c.timestamp()
-	doc["create_time"], doc["update_time"] = now, now
-	switch old, err := c.Store.Get(req.ctx, c.key(id)); {
+	created := now
+	switch old, err := c.Store.Get(req.ctx, c.key(req, id)); {
 	case err == nil:
 		status, expect = http.StatusOK, old.ModRevision
-		if created := createTime(old.Value); created != "" {
-			doc["create_time"] = created
+		if before := createTime(old.Value); before != "" {
+			created = before
 		}
 	case !errors.Is(err, store.ErrNotFound):
 		return answer{}, err
 	}
-	return c.write(req, c.key(id), doc, writing{status, "set", expect})
+	if !c.Untimed {
+		doc["create_time"], doc["update_time"] = created, now
+	}
+	return c.write(req, c.key(req, id), doc, writing{status, "set", expect})
 }
 
 func (c *collection) post(req *call) answer {
-	if c.noPOST {
-		return *fail(http.StatusMethodNotAllowed, unsupportedMethod(req.method, c.Word))
-	}
 	doc, _, refused := c.prepare(req, false)
 	if refused != nil {
 		return *refused
@@ -139,7 +221,7 @@ func (c *collection) post(req *call) answer {
 	id := fmt.Sprintf("%020d", taken.ModRevision)
 	now := c.timestamp()
 	doc["id"], doc["create_time"], doc["update_time"] = id, now, now
-	answer, err := c.write(req, c.key(id), doc, writing{http.StatusCreated, "create", store.Absent})
+	answer, err := c.write(req, c.key(req, id), doc, writing{http.StatusCreated, "create", store.Absent})
 	if err != nil {
 		return c.failed(err)
 	}
@@ -150,38 +232,56 @@ func (c *collection) delete(req *call) answer {
 	if req.id == "" {
 		return *fail(http.StatusBadRequest, missingID(c.Word))
 	}
+	key := c.key(req, req.id)
 	if req.args.Get("force") != "true" {
-		if refused := c.checkUsers(req); refused != nil {
+		if refused := c.checkUsers(req, key); refused != nil {
 			return *refused
 		}
 	}
-	revision, err := c.Store.Delete(req.ctx, c.key(req.id), store.Any)
+	if c.Folder == "consumers" {
+		if err := c.deleteCredentials(req, key); err != nil {
+			return c.failed(err)
+		}
+	}
+	revision, err := c.Store.Delete(req.ctx, key, store.Any)
 	if err != nil {
 		return c.failed(err)
 	}
-	c.applied(req.ctx, revision)
-	return c.deleted(c.key(req.id))
+	c.wrote(req, revision)
+	return c.deleted(key)
+}
+
+// deleteCredentials deletes the credentials of a consumer, before the consumer:
+// without it they prove nothing.
+func (c *collection) deleteCredentials(req *call, consumer string) error {
+	entries, _, err := c.Store.List(req.ctx, consumer+"/credentials/")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		revision, err := c.Store.Delete(req.ctx, e.Key, store.Any)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		c.wrote(req, revision)
+	}
+	return nil
 }
 
 // checkUsers refuses to delete what another resource refers to.
-func (c *collection) checkUsers(req *call) *answer {
-	for _, u := range c.users {
-		entries, _, err := c.Store.List(req.ctx, resource.Prefix+u.folder+"/")
-		if err != nil {
-			refused := c.failed(err)
-			return &refused
-		}
-		for _, e := range entries {
-			if doc := object(e.Value); doc[u.field] != nil && fmt.Sprint(doc[u.field]) == req.id {
-				word := c.Word
-				if word == "service" {
-					word = "service directly"
-				}
-				return fail(http.StatusBadRequest, stillUsed(word, u.word, fmt.Sprint(doc["id"])))
-			}
-		}
+func (c *collection) checkUsers(req *call, key string) *answer {
+	if c.users == nil {
+		return nil
 	}
-	return nil
+	u, err := c.index.firstUser(req.ctx, c.Folder, req.id, key, c.users)
+	if err != nil {
+		refused := c.failed(err)
+		return &refused
+	}
+	if u == nil {
+		return nil
+	}
+	return fail(http.StatusBadRequest, stillUsed(c.Word, u))
 }
 
 // prepare checks the body of a PUT (needID) or POST and answers it with its id.
@@ -193,14 +293,14 @@ func (c *collection) prepare(req *call, needID bool) (doc map[string]any, id str
 	if refused != nil {
 		return nil, "", refused
 	}
-	id, refused = c.identify(req.id, doc, needID)
+	id, refused = c.identify(req, doc, needID)
 	if refused != nil {
 		return nil, "", refused
 	}
 	if name := forbidden(doc); name != "" {
 		return nil, "", fail(http.StatusBadRequest, msgForbiddenProperty+name)
 	}
-	return doc, id, c.check(req.ctx, doc)
+	return doc, id, c.check(req, c.key(req, id), doc)
 }
 
 // objectOf answers the body as an object, which an empty array is too.
@@ -213,16 +313,32 @@ func (c *collection) objectOf(req *call) (map[string]any, *answer) {
 			return map[string]any{}, nil
 		}
 	}
-	return nil, c.check(req.ctx, req.body)
+	if refused := c.check(req, "", req.body); refused != nil {
+		return nil, refused
+	}
+	return nil, fail(http.StatusBadRequest, msgInvalidConf)
 }
 
 // identify finds the id of a resource in its path or its document, and puts it
 // into the latter.
-func (c *collection) identify(pathID string, doc map[string]any, need bool) (string, *answer) {
+func (c *collection) identify(req *call, doc map[string]any, need bool) (string, *answer) {
+	switch c.Folder {
+	case "consumers":
+		return textOf(doc["username"]), nil // the check says what is wrong with it
+	case "plugin_metadata":
+		if doc["id"] = req.id; req.id == "" {
+			return "", fail(http.StatusBadRequest, msgNoPluginName)
+		}
+		return req.id, nil
+	}
 	own, has := doc["id"]
-	id := pathID
-	if id == "" && has {
+	id := req.id
+	if id == "" && has && c.Folder != "secrets" {
 		id = fmt.Sprint(own)
+	}
+	full := id
+	if c.Folder == "secrets" {
+		full = req.owner + "/" + id
 	}
 	switch {
 	case !need && id != "":
@@ -231,10 +347,10 @@ func (c *collection) identify(pathID string, doc map[string]any, need bool) (str
 		return "", nil
 	case id == "":
 		return "", fail(http.StatusBadRequest, missingID(c.Word))
-	case has && fmt.Sprint(own) != id:
+	case has && fmt.Sprint(own) != full:
 		return "", fail(http.StatusBadRequest, wrongID(c.Word))
 	case !has:
-		doc["id"] = id
+		doc["id"] = full
 	}
 	return id, nil
 }
@@ -255,16 +371,20 @@ func forbidden(doc map[string]any) string {
 	return ""
 }
 
-// check answers what is wrong with a document, nil for nothing.
-func (c *collection) check(ctx context.Context, doc any) *answer {
-	refs := func(folder, id string) ([]byte, error) {
-		e, err := c.Store.Get(ctx, resource.Prefix+folder+"/"+id)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil, nil
-		}
-		return e.Value, err
-	}
-	err := c.Kind.Check(doc, resource.World{Refs: refs, Plugins: c.Plugins})
+// check answers what is wrong with a document that is to have a store key, nil
+// for nothing.
+func (c *collection) check(req *call, key string, doc any) *answer {
+	err := c.Kind.Check(doc, resource.World{
+		Plugins: c.Plugins, Keyring: c.Keyring, Key: key, PathID: req.id,
+		Refs: func(folder, id string) ([]byte, error) {
+			e, err := c.Store.Get(req.ctx, resource.Key(folder, id))
+			if errors.Is(err, store.ErrNotFound) {
+				return nil, nil
+			}
+			return e.Value, err
+		},
+		Holders: func(claim resource.Claim) ([]string, error) { return c.index.holdersOf(req.ctx, claim) },
+	})
 	if err == nil {
 		return nil
 	}
@@ -295,8 +415,19 @@ func (c *collection) write(req *call, key string, doc map[string]any, how writin
 	if err != nil {
 		return answer{}, err
 	}
-	c.applied(req.ctx, e.ModRevision)
+	c.wrote(req, e.ModRevision)
+	if c.Keyring == nil { // else they are not in the clear
+		if value, err = c.withoutHidden(value); err != nil {
+			return answer{}, fmt.Errorf("encoding %s: %w", key, err)
+		}
+	}
 	return c.written(key, value, how), nil
+}
+
+// wrote notes a write of a request: its answer waits for it to be served.
+func (c *collection) wrote(req *call, revision int64) {
+	req.revision = max(req.revision, revision)
+	c.index.wrote(revision)
 }
 
 // failed turns an error of the store into an answer.

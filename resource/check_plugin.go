@@ -36,6 +36,13 @@ func checkConsumerPlugins(doc map[string]any, w *World) error {
 	return err
 }
 
+func checkUsername(doc map[string]any, w *World) error {
+	if w.PathID != "" && w.PathID != text(doc, "username") {
+		return Invalid("wrong username")
+	}
+	return nil
+}
+
 // checkOnlyAuth refuses plugins that prove nothing.
 func checkOnlyAuth(doc map[string]any, w *World) error {
 	return eachPlugin(doc, func(name string, _ any) error {

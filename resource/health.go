@@ -94,3 +94,29 @@ func (c *Checks) UnmarshalJSON(data []byte) error {
 }
 
 var _ json.Unmarshaler = (*Checks)(nil)
+
+// Checker is the state of the health checks of one upstream, as the gateway tells
+// it to the Control API.
+type Checker struct {
+	Name  string        `json:"name"` // the store key of the route, service, upstream or stream route
+	Type  string        `json:"type"` // of its active checks
+	Nodes []CheckedNode `json:"nodes"`
+}
+
+// CheckedNode is one node and how it does. Status is healthy, mostly_healthy,
+// mostly_unhealthy or unhealthy.
+type CheckedNode struct {
+	IP       string       `json:"ip"`
+	Port     int          `json:"port"`
+	Hostname string       `json:"hostname"`
+	Status   string       `json:"status"`
+	Counter  CheckCounter `json:"counter"`
+}
+
+// CheckCounter counts what has been seen of a node since its status last changed.
+type CheckCounter struct {
+	Success        int `json:"success"`
+	HTTPFailure    int `json:"http_failure"`
+	TCPFailure     int `json:"tcp_failure"`
+	TimeoutFailure int `json:"timeout_failure"`
+}

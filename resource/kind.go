@@ -58,14 +58,15 @@ type World struct {
 	Holders Holders
 	// Key is the store key that the resource is to have, for Holders.
 	Key string
+	// PathID is the id that the client gave beside the resource, if any.
+	PathID string
 	// Plugins are those that it may use.
 	Plugins *plugin.Set
 	// Keyring decrypts what comes encrypted; nil if nothing is.
 	Keyring *fieldcrypt.Keyring
 }
 
-// Kinds answers all kinds of resources that the store keeps. The last ones are
-// those that others may refer to least: an order to show them in.
+// Kinds answers all kinds of resources that the store keeps.
 func Kinds() []*Kind { return kinds }
 
 var kinds = []*Kind{
@@ -78,7 +79,7 @@ var kinds = []*Kind{
 	}}),
 	newKind(Kind{Folder: "upstreams", Name: "upstream", Word: "upstream", Schema: upstreamSchema, checks: []check{checkUpstream, checkTypes[Upstream]}}),
 	newKind(Kind{Folder: "consumers", Name: "consumer", Word: "consumer", Schema: consumerSchema, IDField: "username", checks: []check{
-		checkConsumerPlugins, checkCredentialClaims, checkReference("group_id", "consumer_groups", "consumer group"), checkTypes[Consumer],
+		checkUsername, checkConsumerPlugins, checkCredentialClaims, checkReference("group_id", "consumer_groups", "consumer group"), checkTypes[Consumer],
 	}}),
 	newKind(Kind{Folder: "credentials", Name: "credential", Word: "credential", Schema: credentialSchema, checks: []check{
 		checkConsumerPlugins, checkOnlyAuth, checkCredentialClaims, checkTypes[Credential],

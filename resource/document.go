@@ -1,0 +1,54 @@
+package resource
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// ItemKey answers the store key of an item in a document of lists of resources,
+// {"routes":[…],"consumers":[…],…}, as apisix.yaml is one: by its id or, if it has
+// none, by its place in the list, from 0. Credentials are items of consumers with
+// an id such as jack/credentials/c1; kind is then theirs.
+func ItemKey(folder string, item map[string]any, place int) (kind *Kind, key string) {
+	kind = KindOf(folder)
+	id := idText(item["id"])
+	if folder == "consumers" {
+		if _, _, ok := SplitCredentialID(id); ok {
+			return KindOf("credentials"), Key("credentials", id)
+		}
+		id = text(item, "username")
+	}
+	if id == "" {
+		id = fmt.Sprintf("arr_%d", place+1)
+	}
+	return kind, Key(folder, id)
+}
+
+func idText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
+
+// ForStore makes of such an item what the store keeps under its key: with its
+// id, and without what only documents have.
+func ForStore(item map[string]any, key string) map[string]any {
+	folder, id, _ := SplitKey(key)
+	doc := without(item, "modifiedIndex")
+	switch folder {
+	case "consumers":
+	case "credentials":
+		_, own, _ := SplitCredentialID(id)
+		doc["id"] = own
+	default:
+		if idText(doc["id"]) == "" {
+			doc["id"] = strings.TrimPrefix(id, "/")
+		}
+	}
+	return doc
+}
