@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	guestKey = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP"
-	adminKey = "edd1c9f034335f136f87ad84b625c8f1"
+	guestUUID = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502"
+	guestKey  = guestUUID + ":123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP"
+	adminKey  = "edd1c9f034335f136f87ad84b625c8f1"
 )
 
 var real = flag.Bool("real", false, "build the binary and drive it with real clients")
@@ -54,6 +55,7 @@ type site struct {
 	cmd                  *exec.Cmd
 	config, data         string
 	gateway, admin, rest string
+	apigw                string
 	log                  *bytes.Buffer
 	exited               chan error
 }
@@ -71,22 +73,35 @@ func startIn(t *testing.T, dir string, more ...string) *site {
 	t.Helper()
 	s := &site{t: t, config: filepath.Join(dir, "config.yaml"), data: filepath.Join(dir, "data"), log: new(bytes.Buffer), exited: make(chan error, 1)}
 	gateway, admin, control, rest, apigw, operator, console := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
-	s.gateway, s.admin, s.rest = url(gateway), url(admin), url(rest)
+	s.gateway, s.admin, s.rest, s.apigw = url(gateway), url(admin), url(rest), url(apigw)
+	// Actions find the npm packages of the tests, as those of OpenWhisk's images find some.
+	modules, err := filepath.Abs("npm/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
 	conf := fmt.Sprintf(`apisix:
   node_listen: [{ip: 127.0.0.1, port: %d}]
   control: {port: %d}
   ssl: {enable: false}
 deployment:
   admin: {admin_listen: {ip: 127.0.0.1, port: %d}}
-functions: {listen: "127.0.0.1:%d", api_gateway_listen: "127.0.0.1:%d"}
+functions: {listen: "127.0.0.1:%d", api_gateway_listen: "127.0.0.1:%d", node_modules: %q}
 operator: {listen: "127.0.0.1:%d"}
 console: {listen: "127.0.0.1:%d"}
-`, gateway, control, admin, rest, apigw, operator, console)
+`, gateway, control, admin, rest, apigw, modules, operator, console)
 	if err := os.WriteFile(s.config, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.serve(more...)
 	return s
+}
+
+// node runs a script of the folder npm.
+func (s *site) node(args ...string) {
+	s.t.Helper()
+	if out, err := exec.Command("node", args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("node %s: %v\n%s", args[0], err, out)
+	}
 }
 
 // serve starts the binary on the site's configuration and data.

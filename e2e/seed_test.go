@@ -43,30 +43,13 @@ func TestSeedScenario(t *testing.T) {
 // The same by the npm package openwhisk, for all its resources that exist.
 func TestSeedScenarioWithTheNpmClient(t *testing.T) {
 	s := start(t)
-	cmd := exec.Command("node", "npm/seed.js", s.rest, s.admin, s.gateway, guestKey, adminKey)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("node npm/seed.js: %v\n%s", err, out)
-	}
+	s.node("npm/seed.js", s.rest, s.admin, s.gateway, guestKey, adminKey)
 }
 
 // An action that calls its own platform with the npm package, as those of
 // OpenWhisk's images can.
 func TestActionUsesTheNpmClient(t *testing.T) {
-	modules, err := filepath.Abs("npm/node_modules")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := start(t)
-	s.stop(syscall.SIGTERM)
-	config, err := os.ReadFile(s.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	with := strings.Replace(string(config), "functions: {", "functions: {node_modules: "+modules+", ", 1)
-	if err := os.WriteFile(s.config, []byte(with), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.serve()
 	s.bash(`$MILLRACE wsk property set --apihost "$API" --auth "$AUTH"
 $MILLRACE wsk action update names <(echo 'function main() {
   return require("openwhisk")().actions.list().then(l => ({names: l.map(a => a.name)})) }') --kind nodejs:20 --annotation provide-api-key true`)

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"os/exec"
 	"strings"
 	"testing"
 )
@@ -37,8 +36,5 @@ curl -s -o /dev/null -w '%{http_code}\n' -H 'X-Require-Whisk-Auth: s3cret' "$API
 // Web actions made with the npm package openwhisk, visited with fetch.
 func TestWebActionsByFetch(t *testing.T) {
 	s := start(t)
-	cmd := exec.Command("node", "npm/web.js", s.rest, guestKey)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("node npm/web.js: %v\n%s", err, out)
-	}
+	s.node("npm/web.js", s.rest, guestKey)
 }

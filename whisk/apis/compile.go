@@ -121,13 +121,22 @@ func (a *APIs) compileAction(p *api, o *operation, steps []step) (*action, error
 	}
 	text, cut := strings.CutSuffix(text, requestPath)
 	act.path = act.path || cut
-	u, err := url.Parse(text)
+	u, err := url.Parse(oneScheme(text))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "" || u.User != nil {
 		return nil, refusal(msgBadBackend(o.id()))
 	}
 	act.target, act.local = u, a.isLocal(u, p.doc.Host)
 	act.headers, err = compileHeaders(steps)
 	return act, err
+}
+
+// oneScheme undoes what the Serverless plugin does to an API host that is
+// written with its scheme: it puts https:// in front.
+func oneScheme(target string) string {
+	if inner, ok := strings.CutPrefix(target, "https://"); ok && (strings.HasPrefix(inner, "http://") || strings.HasPrefix(inner, "https://")) {
+		return inner
+	}
+	return target
 }
 
 // webActions is where the platform serves them.

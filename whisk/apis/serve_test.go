@@ -137,6 +137,15 @@ func swaggerOf(target, cors, more string) string {
 
 const ownTarget = "http://localhost:3233/api/v1/web/_/default/hello.json"
 
+// The Serverless plugin writes https:// in front of whatever its API host is.
+func TestTargetWithTwoSchemes(t *testing.T) {
+	a := open(t, newStore(t))
+	addSwagger(t, a, "guest", swaggerOf("https://"+ownTarget, "", ""))
+	if seen := got(t, "GET", serve(t, a)+"/"+guestID+"/x/y", nil, ""); seen["path"] != "/api/v1/web/guest/default/hello.json" {
+		t.Errorf("the action's path: %v", seen["path"])
+	}
+}
+
 func TestCORS(t *testing.T) {
 	cases := []struct{ cors, allowed string }{
 		{"", "https://backend.example"},
