@@ -36,6 +36,9 @@ type Query struct {
 	Since, Upto int64
 	// Skip passes over so many newest matches; Limit ends the list (0: no limit).
 	Skip, Limit int
+	// Brief lets records come without their logs and results, which may be
+	// megabytes each.
+	Brief bool
 }
 
 // Retention bounds the records that a namespace keeps. 0 is no bound.

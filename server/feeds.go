@@ -40,6 +40,7 @@ func (s *Server) openFeeds(ctx context.Context, entities *catalog.Catalog, url s
 		URL:        url,
 		MaxPayload: limits.MaxPayload,
 		CronFields: limits.CronFields,
+		Meter:      s.meter,
 	})
 	return f, err
 }

@@ -15,6 +15,7 @@ import (
 	"millrace/whisk/api"
 	"millrace/whisk/catalog"
 	"millrace/whisk/invoke"
+	"millrace/whisk/request"
 	"millrace/whisk/runtime"
 	"millrace/whisk/runtime/builtin"
 	"millrace/whisk/runtime/process"
@@ -29,6 +30,7 @@ type functions struct {
 
 func (s *Server) openFunctions(ctx context.Context) error {
 	cfg := &s.cfg.Functions
+	s.meter = request.NewMeter()
 	listeners, err := s.listen("the functions API", "functions.listen", cfg.Listen...)
 	if err != nil {
 		return err
@@ -95,6 +97,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		Limits:      limits,
 		Identities:  s.tenants,
 		Web:         webActions,
+		Meter:       s.meter,
 		WellKnown:   len(s.cfg.WellKnownUsers()) > 0 && !s.cfg.InsecureWellKnownKeys,
 		Build:       s.opt.Built.UTC().Format(time.RFC3339),
 		Buildno:     s.opt.Version,

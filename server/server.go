@@ -16,6 +16,7 @@ import (
 	"millrace/config"
 	"millrace/console"
 	"millrace/internal/sealed"
+	"millrace/whisk/request"
 	"millrace/whisk/tenant"
 )
 
@@ -39,6 +40,7 @@ type Server struct {
 	sealer    *sealed.Sealer   // of secrets in the store; nil without the role functions
 	tenants   *tenant.Registry // likewise
 	functions *functions       // likewise
+	meter     *request.Meter   // likewise
 	gateway   *gatewayRole
 	status    console.Status
 

@@ -19,6 +19,8 @@ const (
 	MsgTransportLimit        = "The request is larger than the server is willing or able to process."
 	MsgBodyMissing           = "Request entity expected but not supplied"
 	MsgBodyTooSlow           = "The request body did not arrive in time."
+	MsgTooMuchAtOnce         = "Too many large requests or answers of this namespace are under way at once. Try again later."
+	MsgBusy                  = "Too many large requests or answers are under way at once. Try again later."
 	MsgURITooLong            = "URI length exceeds the configured limit of 8192 characters"
 
 	MsgExecUndefined        = "exec undefined"

@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) activation.Log) {
 	}{
 		{"put and get", testPutGet},
 		{"list and count", testQueries},
+		{"brief list", testBrief},
 		{"order of equal starts", testEqualStarts},
 		{"a running record is replaced", testRunning},
 		{"a record is replaced", testReplaced},
@@ -232,6 +233,34 @@ func testQueries(t *testing.T, l log) {
 			t.Errorf("Count(%+v) = %d, want %d", tt.q, got, tt.n)
 		}
 	}
+}
+
+// A brief list has all but logs and results.
+func testBrief(t *testing.T, l log) {
+	for n := 1; n <= 3; n++ {
+		l.Put(Record("guest", n, int64(n)*1000))
+	}
+	l.settle(t)
+	for _, name := range []string{"", Record("guest", 1, 1000).Name} {
+		whole, err := l.List(t.Context(), "guest", activation.Query{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		brief, err := l.List(t.Context(), "guest", activation.Query{Name: name, Brief: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "brief list", withoutLarge(brief), withoutLarge(whole))
+	}
+}
+
+func withoutLarge(recs []*whisk.Activation) []whisk.Activation {
+	out := make([]whisk.Activation, len(recs))
+	for i, rec := range recs {
+		out[i] = *rec
+		out[i].Logs, out[i].Response.Result = nil, nil
+	}
+	return out
 }
 
 func testEqualStarts(t *testing.T, l log) {

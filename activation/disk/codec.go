@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strings"
+	"unsafe"
 
 	"millrace/activation"
 	"millrace/whisk"
@@ -75,8 +77,28 @@ func appendText(b []byte, s string) []byte {
 }
 
 // decodeRecord reads a record. It keeps nothing of b.
-func decodeRecord(b []byte) (*whisk.Activation, error) {
-	d := newDecoder(b)
+func decodeRecord(b []byte) (*whisk.Activation, error) { return newDecoder(b).record() }
+
+// decodeBrief reads a record without its result and logs. It keeps nothing of b
+// and copies only what it answers.
+func decodeBrief(b []byte) (*whisk.Activation, error) {
+	d := decoder{rest: b, all: unsafe.String(unsafe.SliceData(b), len(b)), brief: true}
+	rec, err := d.record()
+	if err != nil {
+		return nil, err
+	}
+	rec.Response.Result, rec.Logs = nil, nil
+	for _, s := range []*string{&rec.Namespace, &rec.Name, &rec.Version, &rec.Subject, &rec.ID, &rec.Cause} {
+		*s = strings.Clone(*s)
+	}
+	for i := range rec.Annotations {
+		kv := &rec.Annotations[i]
+		kv.Key, kv.Value, kv.Encryption = strings.Clone(kv.Key), bytes.Clone(kv.Value), strings.Clone(kv.Encryption)
+	}
+	return rec, nil
+}
+
+func (d *decoder) record() (*whisk.Activation, error) {
 	version := d.byte()
 	if version != recordVersion && version != durationMissing {
 		return nil, errDamaged
@@ -100,12 +122,7 @@ func decodeRecord(b []byte) (*whisk.Activation, error) {
 		size := int(d.varint())
 		rec.Response.Size = &size
 	}
-	if n, isNil := d.count(); !isNil {
-		rec.Logs = make([]string, n)
-		for i := range rec.Logs {
-			rec.Logs[i] = d.text()
-		}
-	}
+	rec.Logs = d.lines()
 	if n, isNil := d.count(); !isNil {
 		rec.Annotations = make(whisk.KeyValues, n)
 		for i := range rec.Annotations {
@@ -116,6 +133,24 @@ func decodeRecord(b []byte) (*whisk.Activation, error) {
 		return nil, errDamaged
 	}
 	return rec, nil
+}
+
+func (d *decoder) lines() []string {
+	n, isNil := d.count()
+	if isNil {
+		return nil
+	}
+	if d.brief {
+		for range n {
+			d.text()
+		}
+		return nil
+	}
+	lines := make([]string, n)
+	for i := range lines {
+		lines[i] = d.text()
+	}
+	return lines
 }
 
 func encodeCall(c *activation.Accepted) []byte {
@@ -138,6 +173,8 @@ type decoder struct {
 	rest []byte
 	all  string // the same bytes, of which rest is the end
 	bad  bool
+	// brief: log lines are passed over.
+	brief bool
 }
 
 // newDecoder copies b twice, so that no field needs an allocation of its own.

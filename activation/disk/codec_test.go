@@ -118,6 +118,11 @@ func FuzzDecodeRecord(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(again, rec) {
 			t.Errorf("%+v comes back as %+v, %v", rec, again, err)
 		}
+		brief, err := decodeBrief(b)
+		rec.Logs, rec.Response.Result = nil, nil
+		if err != nil || !reflect.DeepEqual(brief, rec) {
+			t.Errorf("%+v is in brief %+v, %v", rec, brief, err)
+		}
 	})
 }
 

@@ -51,7 +51,7 @@ func stored(r pebble.Reader, namespace, id string) (*whisk.Activation, error) {
 	if len(value) != 8 {
 		return nil, errDamaged
 	}
-	rec, err := body(r, bodyKey(nil, namespace, int64(binary.BigEndian.Uint64(value)), id))
+	rec, err := body(r, bodyKey(nil, namespace, int64(binary.BigEndian.Uint64(value)), id), decodeRecord)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil // it expired in between
 	}
@@ -59,13 +59,13 @@ func stored(r pebble.Reader, namespace, id string) (*whisk.Activation, error) {
 }
 
 // body answers the record under a key that must be there.
-func body(r pebble.Reader, key []byte) (*whisk.Activation, error) {
+func body(r pebble.Reader, key []byte, decode func([]byte) (*whisk.Activation, error)) (*whisk.Activation, error) {
 	value, closer, err := r.Get(key)
 	if err != nil {
 		return nil, err
 	}
 	defer closer.Close()
-	return decodeRecord(value)
+	return decode(value)
 }
 
 // view is the state at one moment: what is in memory and what is on disk. A
@@ -162,6 +162,7 @@ type cursor struct {
 	view      *view
 	namespace string
 	name      string
+	decode    func([]byte) (*whisk.Activation, error)
 	prefix    int              // length of what comes before the time in a key
 	at        whisk.Activation // ID and Start of where it stands
 }
@@ -173,7 +174,10 @@ func (v *view) cursor(namespace string, q activation.Query) (*cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cursor{Iterator: it, view: v, namespace: namespace, name: q.Name, prefix: len(prefix)}
+	c := &cursor{Iterator: it, view: v, namespace: namespace, name: q.Name, decode: decodeRecord, prefix: len(prefix)}
+	if q.Brief {
+		c.decode = decodeBrief
+	}
 	it.First()
 	c.locate()
 	return c, nil
@@ -194,13 +198,13 @@ func (c *cursor) locate() {
 // load reads the record where the cursor stands.
 func (c *cursor) load() (*whisk.Activation, error) {
 	if c.name != "" {
-		return body(c.view.snapshot, bodyKey(nil, c.namespace, c.at.Start, c.at.ID))
+		return body(c.view.snapshot, bodyKey(nil, c.namespace, c.at.Start, c.at.ID), c.decode)
 	}
 	value, err := c.ValueAndErr()
 	if err != nil {
 		return nil, err
 	}
-	return decodeRecord(value)
+	return c.decode(value)
 }
 
 // Count answers how many records q selects, from counters.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"net/url"
 	"time"
@@ -57,6 +58,7 @@ func (a *API) listActivations(x *exchange, r *http.Request) (answer, error) {
 		n, err := a.Activations.Count(r.Context(), x.namespace, q.Query)
 		return answer{body: countDocument("activations", n, 0)}, err // the log has subtracted skip
 	}
+	q.Brief = true
 	records, err := a.Activations.List(r.Context(), x.namespace, q.Query)
 	if err != nil {
 		return answer{}, err
@@ -64,7 +66,59 @@ func (a *API) listActivations(x *exchange, r *http.Request) (answer, error) {
 	if !q.docs {
 		return answer{body: appendList(nil, records, appendActivationSummary)}, nil
 	}
-	return answer{body: appendList(nil, records, appendActivationWithLogs)}, nil
+	return a.wholeRecords(r.Context(), x, records)
+}
+
+// wholeBytes is how large a list of whole records becomes in memory before it is
+// sent; what comes after that is sent record by record.
+const wholeBytes = 1 << 20
+
+// recordBytes is what sending record by record may take, roughly: the largest
+// records have some 10 MB of logs.
+const recordBytes = 32 << 20
+
+// wholeRecords answers the list of some records with logs and results.
+func (a *API) wholeRecords(ctx context.Context, x *exchange, listed []*whisk.Activation) (answer, error) {
+	b := []byte{'['}
+	for i, rec := range listed {
+		if len(b) > wholeBytes {
+			return answer{body: b, more: a.recordAfterRecord(ctx, listed[i:])}, x.measure(a.Meter, recordBytes)
+		}
+		var err error
+		if b, err = a.appendRecord(ctx, b, rec); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{body: append(b, ']')}, nil
+}
+
+// recordAfterRecord answers the rest of a list of whole records, in pieces.
+func (a *API) recordAfterRecord(ctx context.Context, listed []*whisk.Activation) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for _, rec := range listed {
+			b, err := a.appendRecord(ctx, nil, rec)
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+		yield([]byte{']'}, nil)
+	}
+}
+
+// appendRecord appends the whole of a record that was listed, unless it has expired
+// since, as one more item of a list.
+func (a *API) appendRecord(ctx context.Context, b []byte, listed *whisk.Activation) ([]byte, error) {
+	rec, err := a.Activations.Get(ctx, listed.Namespace, listed.ID)
+	if errors.Is(err, activation.ErrNotFound) {
+		return b, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(b) != 1 { // the bracket that opens the list
+		b = append(b, ',')
+	}
+	return appendActivationWithLogs(b, rec), nil
 }
 
 func appendActivationSummary(b []byte, rec *whisk.Activation) []byte { return rec.AppendSummary(b) }
@@ -83,7 +137,19 @@ func (a *API) record(x *exchange, r *http.Request) (*whisk.Activation, error) {
 	if errors.Is(err, activation.ErrNotFound) || err == nil && rec.Start < x.caller.Created {
 		return nil, whisk.NotFound()
 	}
+	if err == nil {
+		err = x.measure(a.Meter, bytesOf(rec))
+	}
 	return rec, err
+}
+
+// bytesOf is what a finished record has of results and logs.
+func bytesOf(rec *whisk.Activation) int64 {
+	n := len(rec.Response.Result)
+	for _, line := range rec.Logs {
+		n += len(line)
+	}
+	return int64(n)
 }
 
 // checkRecord checks who asks for an activation, and its id.

@@ -66,6 +66,8 @@ type Config struct {
 	Queue Queue
 	// Web serves web actions, below /api/v1/web/; nil: there are none.
 	Web http.Handler
+	// Meter bounds what clients have in memory at once; nil: nothing does.
+	Meter *request.Meter
 	// WellKnown: a key that everybody knows is in force (see WellKnown), so
 	// requests whose Host or Origin is not loopback are refused.
 	WellKnown bool
@@ -108,6 +110,7 @@ func New(c Config) (*API, error) {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, tid: request.TransactionID(r.Header.Get("X-Request-Id"))}
 	a.serve(x, r)
+	x.letGo()
 	if x.refused {
 		request.Discard(w, r)
 	}

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"iter"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
+	"time"
 
 	"millrace/whisk"
 	"millrace/whisk/request"
@@ -17,6 +20,9 @@ type exchange struct {
 	caller *whisk.Identity
 
 	refused bool // an error was answered
+	// done gives back the memory that the body is measured to take; may be nil.
+	done  func()
+	taken int64 // memory that the answer is measured to take
 
 	// What the path names, checked. namespace is concrete, never "_".
 	namespace, pkg, name string
@@ -27,7 +33,29 @@ type answer struct {
 	status       int // 0 is 200
 	body         []byte
 	text         bool
+	more         iter.Seq2[[]byte, error] // what follows body, in pieces; may be nil
 	activationID string
+}
+
+// letGo says that the body is no longer needed, or is part of a call: the calls of
+// a namespace are bounded themselves.
+func (x *exchange) letGo() {
+	if x.done != nil {
+		x.done()
+	}
+}
+
+// measure takes memory for the answer, until that is sent. The error is a
+// *whisk.Error.
+func (x *exchange) measure(m *request.Meter, n int64) error {
+	if n <= request.Small || x.caller == nil {
+		return nil
+	}
+	if err := m.Take(x.caller.Namespace, n); err != nil {
+		return err
+	}
+	x.taken += n
+	return nil
 }
 
 // versioned sets the headers of every answer under /api/v1.
@@ -71,8 +99,14 @@ func checkPath(namespace, pkg, name string) error {
 
 // write sends the answer, or the error in its place.
 func (a *API) write(x *exchange, out answer, err error) {
+	if err == nil {
+		err = x.measure(a.Meter, int64(len(out.body)))
+	}
 	if err != nil {
 		out = a.failure(x.tid, err)
+	}
+	if x.taken > 0 {
+		defer func() { a.Meter.Give(x.caller.Namespace, x.taken); x.taken = 0 }()
 	}
 	h := x.Header()
 	if out.status == http.StatusNoContent {
@@ -83,15 +117,47 @@ func (a *API) write(x *exchange, out answer, err error) {
 	if out.text {
 		h.Set("Content-Type", "text/plain; charset=UTF-8")
 	}
-	h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	if out.more == nil {
+		h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	}
 	if out.activationID != "" {
 		h.Set("X-Openwhisk-Activation-Id", out.activationID)
 	}
 	if out.status != 0 {
 		x.WriteHeader(out.status)
 	}
-	_, _ = x.Write(out.body) // a client that went away needs no answer
 	x.refused = err != nil
+	if len(out.body) <= request.Small {
+		_, _ = x.Write(out.body) // a client that went away needs no answer
+		return
+	}
+	x.send(&out)
+}
+
+// answerPause is how long a client may take to read a piece of a large answer.
+const answerPause = 30 * time.Second
+
+// send sends a large body, and gives up a client that does not read it.
+func (x *exchange) send(out *answer) {
+	conn := http.NewResponseController(x.ResponseWriter)
+	defer func() { _ = conn.SetWriteDeadline(time.Time{}) }() // the connection may serve others
+	piece := func(b []byte) bool {
+		for part := range slices.Chunk(b, request.Small) {
+			_ = conn.SetWriteDeadline(time.Now().Add(answerPause)) // without one it takes as long as it takes
+			if _, err := x.Write(part); err != nil {
+				return false
+			}
+		}
+		return true
+	}
+	if !piece(out.body) || out.more == nil {
+		return
+	}
+	for b, err := range out.more {
+		if err != nil || !piece(b) {
+			panic(http.ErrAbortHandler) // the client must not take what it has for all
+		}
+	}
 }
 
 // failure makes the answer for an error.
@@ -119,6 +185,7 @@ func checkJSONBody(r *http.Request) error {
 
 // readBody reads a body of at most limit bytes; see request.Body.
 func (a *API) readBody(x *exchange, r *http.Request, limit int64, tooLarge func(size int64) error) ([]byte, error) {
+	x.done = a.Meter.Metered(r, x.caller.Namespace)
 	return request.Body(x.ResponseWriter, r, limit, a.bodyPause, tooLarge)
 }
 

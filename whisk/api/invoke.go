@@ -56,6 +56,7 @@ func (a *API) invokeAction(x *exchange, r *http.Request) (answer, error) {
 func (a *API) payload(x *exchange, r *http.Request) ([]byte, error) {
 	limit := x.caller.SystemLimits(&a.Limits).Payload
 	body, err := a.readBody(x, r, limit, payloadTooLarge(limit))
+	x.letGo()
 	if err == nil && len(body) > 0 {
 		err = checkJSONBody(r)
 	}

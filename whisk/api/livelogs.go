@@ -257,9 +257,22 @@ func (s *logStream) event(name, data string) {
 	}
 }
 
+var errRevoked = errors.New("the key is no longer valid")
+
+// stillMay tells whether the key of a request is what it was when the request
+// came: it may have been revoked, or its namespace deleted and made anew.
+func (a *API) stillMay(caller *whisk.Identity, r *http.Request) bool {
+	now, err := a.authenticate(r)
+	return err == nil && now.Namespace == caller.Namespace && now.Created == caller.Created
+}
+
 // flush sends what was written. A client that does not read is given up.
 func (s *logStream) flush() {
 	if s.fail != nil {
+		return
+	}
+	if len(s.buf) > 0 && !s.a.stillMay(s.x.caller, s.r) {
+		s.fail = errRevoked
 		return
 	}
 	s.fail = s.conn.SetWriteDeadline(time.Now().Add(followerPause))

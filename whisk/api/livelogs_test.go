@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,4 +213,31 @@ func TestActivationsOfADeletedNamespace(t *testing.T) {
 		{"GET", "…/activations?since=5&docs=true", "", 200, "[]"},
 		{"GET", "…/activations?count=true", "", 200, `{"activations":0}`},
 	})
+}
+
+// revocable identities are those of a Directory until they are revoked.
+type revocable struct {
+	Identities
+	revoked atomic.Bool
+}
+
+func (r *revocable) Authenticate(key string) (*whisk.Identity, error) {
+	if r.revoked.Load() {
+		return nil, &whisk.Error{Status: 401, Msg: whisk.MsgAuthenticationInvalid}
+	}
+	return r.Identities.Authenticate(key)
+}
+
+// A stream shows nothing more to who had the right to it.
+func TestFollowRevoked(t *testing.T) {
+	ids := &revocable{}
+	s := newSystem(t, func(c *Config) { ids.Identities, c.Identities = c.Identities, ids })
+	tail := &tailOf{}
+	tail.add(false, "one")
+	s.putCall(tail, false)
+	e := s.follow(t)
+	e.expect(logEvent("one"))
+	ids.revoked.Store(true)
+	tail.add(false, "two")
+	e.end()
 }

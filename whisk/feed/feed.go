@@ -32,6 +32,7 @@ import (
 
 	"millrace/store"
 	"millrace/whisk"
+	"millrace/whisk/request"
 )
 
 // prefix is what the keys begin with.
@@ -50,6 +51,8 @@ type Config struct {
 	URL string
 	// MaxPayload bounds what a trigger is fired with, in bytes.
 	MaxPayload int64
+	// Meter bounds what clients have in memory at once; nil: nothing does.
+	Meter *request.Meter
 	// CronFields is how many fields a cron pattern may have: 6 allows seconds.
 	CronFields int
 }

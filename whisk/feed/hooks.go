@@ -65,6 +65,7 @@ func (w *webhook) receive(rw http.ResponseWriter, r *http.Request, s *Subscripti
 		return 0, nil, whisk.NotFound()
 	}
 	limit := w.feeds.cfg.MaxPayload
+	defer w.feeds.cfg.Meter.Metered(r, s.Namespace)()
 	body, err := request.Body(rw, r, limit, request.Pause, func(size int64) error {
 		return &whisk.Error{Status: http.StatusRequestEntityTooLarge, Msg: whisk.MsgTooLarge("Request", size, limit)}
 	})

@@ -43,15 +43,14 @@ func Body(w http.ResponseWriter, r *http.Request, limit int64, pause time.Durati
 		return nil, tooLarge(r.ContentLength)
 	}
 	from := reader{from: io.LimitReader(r.Body, limit+1), conn: http.NewResponseController(w), pause: pause}
-	// A client gets memory for what it has sent, not for what it announces.
-	const ahead = 64 << 10
-	var b bytes.Buffer
-	b.Grow(int(min(max(r.ContentLength, 0)+bytes.MinRead, ahead)))
-	_, err := b.ReadFrom(&from)
+	b, err := readGrowing(&from, r.ContentLength)
 	if err == nil {
 		err = from.conn.SetReadDeadline(time.Time{}) // whether the client is still there is noticed by reading
 	}
-	switch n := int64(b.Len()); {
+	var refused *whisk.Error
+	switch n := int64(len(b)); {
+	case errors.As(err, &refused):
+		return nil, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &whisk.Error{Status: http.StatusRequestTimeout, Msg: whisk.MsgBodyTooSlow, Err: err}
 	case err != nil:
@@ -59,7 +58,31 @@ func Body(w http.ResponseWriter, r *http.Request, limit int64, pause time.Durati
 	case n > limit:
 		return nil, tooLarge(n)
 	}
-	return b.Bytes(), nil
+	return b, nil
+}
+
+// readGrowing reads all there is. A client gets memory for what it has sent, not
+// for what it announces, and not more in the end than that.
+func readGrowing(from io.Reader, announced int64) ([]byte, error) {
+	const ahead = 64 << 10
+	b := make([]byte, 0, min(max(announced, 0)+bytes.MinRead, ahead))
+	for {
+		if len(b) == cap(b) {
+			size := 2 * len(b)
+			if announced >= int64(len(b)) {
+				size = min(size, int(announced)+bytes.MinRead)
+			}
+			b = append(make([]byte, 0, size), b...)
+		}
+		n, err := from.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
 }
 
 // discardTime is how long the rest of an unwanted body may take.

@@ -20,6 +20,7 @@ import (
 // checked and copied, never encoded anew.
 func (h *Handler) arguments(x *exchange, to *address) ([]byte, error) {
 	limit := h.payloadLimit(x)
+	defer h.Meter.Metered(x.Request, x.owner.Namespace)()
 	body, err := request.Body(x.w, x.Request, limit, h.pause, func(size int64) error { return tooLarge(size, limit) })
 	if err != nil {
 		return nil, err

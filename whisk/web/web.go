@@ -48,7 +48,7 @@ type Invoker interface {
 	Invoke(ctx context.Context, call *invoke.Call) (*whisk.Activation, error)
 }
 
-// Config is what New needs. All fields must be set, except for Sandbox.
+// Config is what New needs. All fields must be set, except for the last two.
 type Config struct {
 	Log        *slog.Logger
 	Identities Identities
@@ -56,6 +56,8 @@ type Config struct {
 	Invoker    Invoker
 	// Limits are those of namespaces that have none of their own.
 	Limits *whisk.SystemLimits
+	// Meter bounds what clients have in memory at once; nil: nothing does.
+	Meter *request.Meter
 	// Sandbox has browsers give what actions answer an origin of its own.
 	Sandbox bool
 }
