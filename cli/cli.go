@@ -58,17 +58,22 @@ func run(e *env, program string, args []string) int {
 	return 0
 }
 
-// joinPairs prepares the arguments of wsk, also where a shell asks how to
+// joinPairs prepares the arguments of wsk and deploy, also where a shell asks how to
 // complete them; half a pair is then nothing wrong.
 func joinPairs(program string, args []string) ([]string, error) {
 	words, completing := args, len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
 	if completing {
 		words = args[1:]
 	}
-	if program != "wsk" && (len(words) == 0 || words[0] != "wsk") {
+	join := wsk.JoinPairs
+	switch {
+	case program == "wsk" || len(words) > 0 && words[0] == "wsk":
+	case len(words) > 0 && words[0] == "deploy":
+		join = wsk.JoinProjectPairs
+	default:
 		return args, nil
 	}
-	joined, err := wsk.JoinPairs(args)
+	joined, err := join(args)
 	if err != nil && completing {
 		return args, nil
 	}
@@ -84,7 +89,7 @@ func newRoot(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	commands := []func(*env) *cobra.Command{newServe, newWaitready, newNamespace, newImport, newWsk, newVersion}
+	commands := []func(*env) *cobra.Command{newServe, newWaitready, newNamespace, newImport, newDeploy, newWsk, newVersion}
 	for _, command := range commands {
 		root.AddCommand(command(e))
 	}

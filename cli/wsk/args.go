@@ -15,24 +15,51 @@ const pairSeparator = "\x00"
 // take, so that flag parsers, which know flags with one value only, can read
 // them. Everything else stays as it is.
 func JoinPairs(args []string) ([]string, error) {
+	if isProject(args) {
+		return JoinProjectPairs(args)
+	}
+	return joinPairs(args, wskPairs)
+}
+
+// pairing says what a flag is followed by.
+type pairing int
+
+const (
+	alone pairing = iota // nothing that has to be looked at here
+	pair                 // KEY VALUE
+	file                 // a name, which may look like a flag
+)
+
+func wskPairs(flag string) pairing {
+	switch flag {
+	case "-p", "--param", "-a", "--annotation", "-F", "--feed-param", "-T", "--trigger-param":
+		return pair
+	case "-P", "--param-file", "-A", "--annotation-file":
+		return file
+	}
+	return alone
+}
+
+func joinPairs(args []string, of func(flag string) pairing) ([]string, error) {
 	out := make([]string, 0, len(args))
 	for i := 0; i < len(args); i++ {
-		switch args[i] {
-		case "--":
+		if args[i] == "--" {
 			return append(out, args[i:]...), nil
-		case "-p", "--param", "-a", "--annotation", "-F", "--feed-param", "-T", "--trigger-param":
+		}
+		switch of(args[i]) {
+		case pair:
 			if i+2 >= len(args) {
 				return nil, usageError("Arguments for '%s' must be a key/value pair", args[i])
 			}
 			out = append(out, args[i], args[i+1]+pairSeparator+args[i+2])
 			i += 2
-		case "-P", "--param-file", "-A", "--annotation-file":
+		case file:
 			if i+1 >= len(args) {
 				return nil, usageError("An argument must be provided for '%s'", args[i])
 			}
 			out = append(out, args[i], args[i+1])
 			i++
-		default:
+		case alone:
 			out = append(out, args[i])
 		}
 	}

@@ -61,7 +61,7 @@ func New(env Env) *cobra.Command {
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "verbose output")
 	f.BoolVarP(&a.flags.debug, "debug", "d", false, "debug level output")
 	cmd.AddCommand(a.actionCommand(), a.activationCommand(), a.packageCommand(), a.triggerCommand(), a.ruleCommand(),
-		a.apiCommand(), a.sdkCommand(), a.deadLetterCommand(), a.namespaceCommand(), a.listCommand(), a.propertyCommand())
+		a.apiCommand(), a.sdkCommand(), a.deadLetterCommand(), a.namespaceCommand(), a.listCommand(), a.projectCommand(), a.propertyCommand())
 	return cmd
 }
 

@@ -1,0 +1,238 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"millrace/cli/deploy/plan"
+	"millrace/cli/remote"
+	"millrace/server/servertest"
+	"millrace/whisk"
+	"millrace/whisk/runtime/process"
+)
+
+func TestMain(m *testing.M) {
+	process.Main()
+	os.Exit(m.Run())
+}
+
+// site is a running platform and what a test does with it.
+type site struct {
+	*servertest.Site
+	t      *testing.T
+	client *remote.Client
+	env    map[string]string
+}
+
+func serve(t *testing.T) *site {
+	s := servertest.Start(t)
+	client, err := remote.New(remote.Config{APIHost: s.Functions, Key: servertest.GuestKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return &site{s, t, client, map[string]string{"COUNT": "7"}}
+}
+
+// options deploy a folder of testdata.
+func (s *site) options(folder string) (Options, *bytes.Buffer) {
+	out := new(bytes.Buffer)
+	return Options{
+		Folder:   folder,
+		Settings: func() (string, string, error) { return s.Functions, servertest.GuestKey, nil },
+		Lookup: func(name string) (string, bool) {
+			v, ok := s.env[name]
+			return v, ok
+		},
+		Out: out,
+	}, out
+}
+
+// must runs a command that must go well and answers what it printed.
+func must(t *testing.T, run func(Options) error, o Options, out *bytes.Buffer) string {
+	t.Helper()
+	if err := run(o); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return out.String()
+}
+
+func deploying(t *testing.T) func(Options) error {
+	return func(o Options) error { return Deploy(t.Context(), o) }
+}
+
+func undeploying(t *testing.T) func(Options) error {
+	return func(o Options) error { return Undeploy(t.Context(), o) }
+}
+
+// deploy deploys a folder of testdata.
+func (s *site) deploy(folder string) string {
+	s.t.Helper()
+	o, out := s.options(filepath.Join("testdata", folder))
+	return must(s.t, deploying(s.t), o, out)
+}
+
+// invoke calls an action and answers its result.
+func (s *site) invoke(action, parameters string) string {
+	s.t.Helper()
+	path := remote.Path(append([]string{"namespaces", "_", "actions"}, strings.Split(action, "/")...)...)
+	var result json.RawMessage
+	query := url.Values{"blocking": {"true"}, "result": {"true"}}
+	if err := s.client.Do(s.t.Context(), http.MethodPost, path, query, json.RawMessage(parameters), &result); err != nil {
+		s.t.Errorf("invoking %s: %v", action, err)
+	}
+	return string(result)
+}
+
+// get answers a document of the namespace.
+func (s *site) get(path string) map[string]json.RawMessage {
+	s.t.Helper()
+	var doc map[string]json.RawMessage
+	if err := s.client.Do(s.t.Context(), http.MethodGet, "/namespaces/_/"+path, nil, nil, &doc); err != nil {
+		s.t.Errorf("%s: %v", path, err)
+	}
+	return doc
+}
+
+// left are the names of all that the namespace holds.
+func (s *site) left() []string {
+	s.t.Helper()
+	var names []string
+	for _, collection := range []string{"packages", "actions", "triggers", "rules"} {
+		docs, err := s.client.List(s.t.Context(), "/namespaces/_/"+collection)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, doc := range docs {
+			var l listed
+			if err := json.Unmarshal(doc, &l); err != nil {
+				s.t.Fatal(err)
+			}
+			names = append(names, collection+"/"+l.path())
+		}
+	}
+	return names
+}
+
+// call sends a request to the API gateway.
+func (s *site) call(method, path string) (int, string) {
+	s.t.Helper()
+	uuid, _, _ := strings.Cut(servertest.GuestKey, ":")
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.APIs+"/api/"+uuid+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, strings.TrimSpace(string(body))
+}
+
+func annotation(doc map[string]json.RawMessage, key string) string {
+	list, err := whisk.ParseKeyValues(doc["annotations"])
+	if err != nil {
+		return err.Error()
+	}
+	return string(list.Find(key))
+}
+
+func TestManifest(t *testing.T) {
+	s := serve(t)
+	out := s.deploy("hello")
+	if !strings.HasSuffix(out, "Success: Deployment completed successfully.\n") || !strings.Contains(out, "Info: action [hello/greet] has been successfully deployed.\n") {
+		t.Errorf("output:\n%s", out)
+	}
+	check := func() {
+		t.Helper()
+		for _, test := range []struct{ action, parameters, want string }{
+			{"hello/greet", `{}`, `{"text":"Hello, Ada of Paris 7 $5"}`},
+			{"hello/inline", `{"text":"x"}`, `{"text":"x!"}`},
+			{"hello/packed", `{}`, `{"files":["index.js","lib","package.json","shared"],"three":3,"two":2}`},
+			{"hello/both", `{"name":"Eve"}`, `{"text":"Hello, Eve of Paris 7 $5!"}`},
+			{"alone", `{}`, `{"alone":true}`},
+			{"tools/split", `{"payload":"a,b"}`, `{"lines":["a","b"],"payload":"a,b"}`},
+		} {
+			if diff := cmp.Diff(decode(t, test.want), decode(t, s.invoke(test.action, test.parameters))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.action, diff)
+			}
+		}
+		for _, test := range []struct {
+			method, path string
+			status       int
+			body         string
+		}{
+			{"GET", "/greetings/page", 200, "<h1>Hello</h1>"},
+			{"POST", "/greetings/items/12", 200, "/greetings/items/12"},
+		} {
+			if status, body := s.call(test.method, test.path); status != test.status || body != test.body {
+				t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
+			}
+		}
+	}
+	check()
+	greet := s.get("actions/hello/greet?code=false")
+	if got := string(greet["limits"]); !strings.Contains(got, `"timeout":5000`) || !strings.Contains(got, `"memory":128`) {
+		t.Errorf("limits: %s", got)
+	}
+	if got := annotation(greet, "kind"); got != `"friendly"` {
+		t.Errorf("annotation: %s", got)
+	}
+	if pkg := s.get("packages/hello"); string(pkg["version"]) != `"1.0.1"` || string(pkg["publish"]) != "true" {
+		t.Errorf("package: %s", pkg)
+	}
+	if got := annotation(s.get("triggers/tick"), "feed"); got != `"/whisk.system/alarms/alarm"` {
+		t.Errorf("feed: %s", got)
+	}
+	if rule := s.get("rules/on-arrived"); string(rule["status"]) != `"active"` {
+		t.Errorf("rule: %s", rule)
+	}
+	s.deploy("hello") // again
+	check()
+
+	o, printed := s.options("testdata/hello")
+	if out := must(t, undeploying(t), o, printed); !strings.HasSuffix(out, "Success: Undeployment completed successfully.\n") {
+		t.Errorf("undeploying:\n%s", out)
+	}
+	if left := s.left(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	if status, body := s.call("GET", "/greetings/page"); status != http.StatusNotFound {
+		t.Errorf("the API is left: %d %s", status, body)
+	}
+	must(t, undeploying(t), o, printed) // nothing is there
+}
+
+func decode(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Errorf("%q: %v", text, err)
+	}
+	return v
+}
+
+// problems are the lines of an error.
+func problems(t *testing.T, err error) []string {
+	t.Helper()
+	var all plan.Problems
+	if !errors.As(err, &all) {
+		t.Fatalf("not a list of problems: %v", err)
+	}
+	return strings.Split(all.Error(), "\n")
+}

@@ -1,0 +1,2 @@
+def main(args):
+    return {"body": args["__ow_path"]}

@@ -1,0 +1,1 @@
+function main(p) { return {body: `<h1>${p.greeting}</h1>`} }
