@@ -11,30 +11,20 @@ import (
 // global rule), ready to run: sorted by priority and split by phase. It is
 // immutable and serves many requests at once. The zero Chain is empty.
 type Chain struct {
+	instances    []*instance
 	rewrite      []step[Rewriter]
 	access       []step[Accesser]
 	beforeProxy  []step[BeforeProxier]
-	headerFilter []HeaderFilter
-	bodyFilter   []BodyFilter
-	log          []Logger
-	closers      []Closer
-	size         int
+	headerFilter []step[HeaderFilter]
+	body         []*instance
+	log          []step[Logger]
+	running      int // how many instances are not disabled
 }
 
-// step is a plugin in a phase that can answer the request.
+// step is a plugin in a phase.
 type step[P any] struct {
 	plugin P
-	name   string
-	// errorResponse, unless nil, is the body of answers from 400 on.
-	errorResponse []byte
-}
-
-// instance is a plugin that has been loaded, and its place in the chain.
-type instance struct {
-	plugin        any
-	name          string
-	priority      int
-	errorResponse []byte
+	in     *instance
 }
 
 // Compile makes the chain of the plugins in confs: attributes left out get their
@@ -42,89 +32,110 @@ type instance struct {
 // does not list is passed over. One that it lists and nobody registered is an
 // error: a request must not pass because its authentication is unknown.
 func Compile(confs map[string]json.RawMessage, env *Env) (*Chain, error) {
-	instances := make([]instance, 0, len(confs))
+	return Recompile(confs, env, nil)
+}
+
+// Recompile is Compile for what was old before, unless that is nil: an instance
+// whose configuration is the same is taken over. old must not be closed yet.
+func Recompile(confs map[string]json.RawMessage, env *Env, old *Chain) (*Chain, error) {
+	instances := make([]*instance, 0, len(confs))
 	for name, conf := range confs {
 		if !env.Plugins.Has(name) {
 			env.Log.Warn("passing over a plugin that the list of plugins does not name", "plugin", name)
 			continue
 		}
-		t, ok := Lookup(name)
-		if !ok {
-			return nil, fmt.Errorf("unknown plugin [%s]", name)
-		}
-		p, m, err := t.load(conf)
+		in, err := old.take(name, conf, env)
 		if err != nil {
-			return nil, fmt.Errorf("configuration of plugin %s: %w", name, err)
-		}
-		if m.Disable {
-			continue
-		}
-		in := instance{plugin: p, name: name, priority: t.Priority}
-		if m.Priority != nil {
-			in.priority = *m.Priority
-		}
-		if in.errorResponse, err = errorBody(m.ErrorResponse); err != nil {
-			return nil, fmt.Errorf("configuration of plugin %s: %w", name, err)
+			(&Chain{instances: instances}).Close()
+			return nil, err
 		}
 		instances = append(instances, in)
 	}
-	slices.SortFunc(instances, func(a, b instance) int {
+	return newChain(instances), nil
+}
+
+// take answers the instance for a configuration, a new one if the chain has none.
+func (ch *Chain) take(name string, conf json.RawMessage, env *Env) (*instance, error) {
+	if ch != nil {
+		for _, in := range ch.instances {
+			if in.same(name, conf) {
+				return in.retain(), nil
+			}
+		}
+	}
+	t, ok := Lookup(name)
+	if !ok {
+		return nil, fmt.Errorf("unknown plugin [%s]", name)
+	}
+	return newInstance(t, conf, env)
+}
+
+// newChain sorts instances, which become the chain's, and enters them in their
+// phases.
+func newChain(instances []*instance) *Chain {
+	slices.SortFunc(instances, func(a, b *instance) int {
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.name, b.name))
 	})
-	chain := &Chain{size: len(instances)}
+	ch := &Chain{instances: instances}
 	for _, in := range instances {
-		if err := chain.add(in, env); err != nil {
-			chain.Close()
-			return nil, fmt.Errorf("initialising plugin %s: %w", in.name, err)
+		if in.plugin == nil {
+			continue
+		}
+		ch.running++
+		ch.rewrite = addStep(ch.rewrite, in)
+		ch.access = addStep(ch.access, in)
+		ch.beforeProxy = addStep(ch.beforeProxy, in)
+		ch.headerFilter = addStep(ch.headerFilter, in)
+		ch.log = addStep(ch.log, in)
+		switch in.plugin.(type) {
+		case BodyFilter, BodyStreamer, BodyWatcher:
+			ch.body = append(ch.body, in)
 		}
 	}
-	return chain, nil
+	return ch
 }
 
-// errorBody makes the body that _meta.error_response asks for: a text as it is,
-// an object as JSON with a line feed.
-func errorBody(conf json.RawMessage) ([]byte, error) {
-	if conf == nil {
-		return nil, nil
-	}
-	if conf[0] != '"' {
-		return append(slices.Clone(conf), '\n'), nil
-	}
-	text := ""
-	err := json.Unmarshal(conf, &text)
-	return []byte(text), err
-}
-
-// add initialises a plugin and enters it in its phases.
-func (ch *Chain) add(in instance, env *Env) error {
-	if i, ok := in.plugin.(Initer); ok {
-		if err := i.Init(env); err != nil {
-			return err
-		}
-	}
-	if c, ok := in.plugin.(Closer); ok {
-		ch.closers = append(ch.closers, c)
-	}
-	ch.rewrite = addStep(ch.rewrite, in)
-	ch.access = addStep(ch.access, in)
-	ch.beforeProxy = addStep(ch.beforeProxy, in)
-	if p, ok := in.plugin.(HeaderFilter); ok {
-		ch.headerFilter = append(ch.headerFilter, p)
-	}
-	if p, ok := in.plugin.(BodyFilter); ok {
-		ch.bodyFilter = append(ch.bodyFilter, p)
-	}
-	if p, ok := in.plugin.(Logger); ok {
-		ch.log = append(ch.log, p)
-	}
-	return nil
-}
-
-func addStep[P any](steps []step[P], in instance) []step[P] {
+func addStep[P any](steps []step[P], in *instance) []step[P] {
 	if p, ok := in.plugin.(P); ok {
-		return append(steps, step[P]{p, in.name, in.errorResponse})
+		return append(steps, step[P]{p, in})
 	}
 	return steps
+}
+
+// Merge answers the chain of several objects, of which each replaces plugins of
+// those before it; nil ones are passed over. The instances are shared with the
+// chains, which must be open and may be closed before the merged one.
+func Merge(chains ...*Chain) *Chain {
+	var instances []*instance
+	for _, ch := range chains {
+		if ch == nil {
+			continue
+		}
+		for _, in := range ch.instances {
+			same := func(other *instance) bool { return other.name == in.name }
+			if i := slices.IndexFunc(instances, same); i >= 0 {
+				instances[i] = in
+			} else {
+				instances = append(instances, in)
+			}
+		}
+	}
+	for _, in := range instances {
+		in.retain()
+	}
+	return newChain(instances)
+}
+
+// Extend is Merge for a request whose rewrite phase has already run with base: in
+// that of the new chain only the plugins run that base has not.
+func Extend(base *Chain, chains ...*Chain) *Chain {
+	ch := Merge(append([]*Chain{base}, chains...)...)
+	ch.rewrite = slices.DeleteFunc(ch.rewrite, func(s step[Rewriter]) bool { return base.has(s.in.name) })
+	return ch
+}
+
+func (ch *Chain) has(name string) bool {
+	return slices.ContainsFunc(ch.instances, func(in *instance) bool { return in.name == name })
 }
 
 // Rewrite runs the rewrite phase up to the first plugin that answers the request
@@ -132,8 +143,11 @@ func addStep[P any](steps []step[P], in instance) []step[P] {
 func (ch *Chain) Rewrite(c *Context) error {
 	for i := range ch.rewrite {
 		s := &ch.rewrite[i]
+		if !s.in.runs(c) {
+			continue
+		}
 		if err := s.plugin.Rewrite(c); err != nil {
-			return s.outcome(c, err)
+			return s.in.outcome(c, err)
 		}
 	}
 	return nil
@@ -143,8 +157,11 @@ func (ch *Chain) Rewrite(c *Context) error {
 func (ch *Chain) Access(c *Context) error {
 	for i := range ch.access {
 		s := &ch.access[i]
+		if !s.in.runs(c) {
+			continue
+		}
 		if err := s.plugin.Access(c); err != nil {
-			return s.outcome(c, err)
+			return s.in.outcome(c, err)
 		}
 	}
 	return nil
@@ -154,59 +171,58 @@ func (ch *Chain) Access(c *Context) error {
 func (ch *Chain) BeforeProxy(c *Context) error {
 	for i := range ch.beforeProxy {
 		s := &ch.beforeProxy[i]
+		if !s.in.runs(c) {
+			continue
+		}
 		if err := s.plugin.BeforeProxy(c); err != nil {
-			return s.outcome(c, err)
+			return s.in.outcome(c, err)
 		}
 	}
 	return nil
 }
 
-// outcome settles what a phase ends with after a plugin returned err.
-func (s *step[P]) outcome(c *Context, err error) error {
+// outcome settles what a phase ends with after the plugin returned err.
+func (in *instance) outcome(c *Context, err error) error {
 	switch err {
 	case ErrExit:
-		if status, _, _ := c.Exited(); status >= 400 && s.errorResponse != nil {
-			return c.Exit(status, s.errorResponse)
+		if status, _, _ := c.Exited(); status >= 400 && in.errorResponse != nil {
+			return c.Exit(status, in.errorResponse)
 		}
 		return ErrExit
 	case ErrDrop:
 		return ErrDrop
 	}
-	return fmt.Errorf("plugin %s: %w", s.name, err)
+	return fmt.Errorf("plugin %s: %w", in.name, err)
 }
 
 // FilterHeader runs the header filters.
 func (ch *Chain) FilterHeader(c *Context) {
-	for _, p := range ch.headerFilter {
-		p.FilterHeader(c)
+	for i := range ch.headerFilter {
+		if s := &ch.headerFilter[i]; s.in.runs(c) {
+			s.plugin.FilterHeader(c)
+		}
 	}
-}
-
-// HasBodyFilter tells whether FilterBody would do anything: only then need the
-// answer's body be held back as a whole.
-func (ch *Chain) HasBodyFilter() bool { return len(ch.bodyFilter) > 0 }
-
-// FilterBody passes the whole body through the body filters.
-func (ch *Chain) FilterBody(c *Context, body []byte) []byte {
-	for _, p := range ch.bodyFilter {
-		body = p.FilterBody(c, body)
-	}
-	return body
 }
 
 // Log runs the log phase.
 func (ch *Chain) Log(c *Context) {
-	for _, p := range ch.log {
-		p.Log(c)
+	for i := range ch.log {
+		if s := &ch.log[i]; s.in.runs(c) {
+			s.plugin.Log(c)
+		}
 	}
 }
 
 // Empty tells whether no plugin runs.
-func (ch *Chain) Empty() bool { return ch.size == 0 }
+func (ch *Chain) Empty() bool { return ch.running == 0 }
 
-// Close releases what the plugins hold; call it once no request uses the chain.
+// Len is the number of plugins, with those that are disabled.
+func (ch *Chain) Len() int { return len(ch.instances) }
+
+// Close lets go of the instances, of which those that no other chain holds are
+// closed; call it once no request uses the chain.
 func (ch *Chain) Close() {
-	for _, c := range ch.closers {
-		c.Close()
+	for _, in := range ch.instances {
+		in.release()
 	}
 }

@@ -118,15 +118,21 @@ func TestPhasesRunByPriority(t *testing.T) {
 		if diff := cmp.Diff(tc.want, notes); diff != "" {
 			t.Errorf("%s: %s", tc.confs, diff)
 		}
-		if chain.Empty() != (tc.want == nil) || chain.HasBodyFilter() == (tc.want == nil) {
-			t.Errorf("%s: Empty %t, HasBodyFilter %t", tc.confs, chain.Empty(), chain.HasBodyFilter())
+		if chain.Empty() != (tc.want == nil) || bodyPlan(chain).Whole() == (tc.want == nil) {
+			t.Errorf("%s: Empty %t, whole body %t", tc.confs, chain.Empty(), bodyPlan(chain).Whole())
 		}
 	}
 }
 
+func bodyPlan(chain *Chain) *BodyPlan {
+	plan := &BodyPlan{}
+	chain.PlanBody(&Context{}, plan)
+	return plan
+}
+
 func TestBodyFiltersRunOneAfterTheOther(t *testing.T) {
 	chain := mustCompile(t, `{"probe-low":{"name":"2"},"probe":{"name":"1"}}`)
-	if got := string(chain.FilterBody(&Context{}, []byte("body"))); got != "body12" {
+	if got := string(bodyPlan(chain).Run(&Context{}, []byte("body"), true)); got != "body12" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -166,7 +172,7 @@ func TestCompileErrors(t *testing.T) {
 	cases := []struct{ confs, want string }{
 		{`{"nope":{}}`, "unknown plugin [nope]"},
 		{`{"probe":{}}`, `configuration of plugin probe: property "name" is required`},
-		{`{"probe":{"name":"p","_meta":{"filter":[]}}}`, "configuration of plugin probe: _meta.filter is not supported"},
+		{`{"probe":{"name":"p","_meta":{"filter":[["a","=","b"]]}}}`, "configuration of plugin probe: failed to validate the 'vars' expression: invalid operator '='"},
 		{`{"probe":{"name":"p","_meta":{"pre_function":""}}}`, "configuration of plugin probe: _meta.pre_function is not supported"},
 		{`{"probe":{"name":"init fails"}}`, "initialising plugin probe: no luck"},
 	}
@@ -184,8 +190,8 @@ func TestPluginsThatAreNotListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if chain.size != 1 {
-		t.Errorf("%d plugins run, want the listed one", chain.size)
+	if chain.Len() != 1 {
+		t.Errorf("%d plugins run, want the listed one", chain.Len())
 	}
 	if _, err := Compile(map[string]json.RawMessage{"missing": []byte(`{}`)}, env); err == nil {
 		t.Error("a listed plugin that does not exist is passed over")
@@ -209,7 +215,7 @@ func TestDefaultsInitAndClose(t *testing.T) {
 
 func TestWalkAllocatesNothing(t *testing.T) {
 	c := &Context{}
-	body := []byte("body")
+	body, plan := []byte("body"), &BodyPlan{}
 	for name, confs := range map[string]string{"empty": `{}`, "plain": `{"probe":{"name":"quiet"},"probe-low":{"name":"quiet"}}`} {
 		chain := mustCompile(t, confs)
 		allocs := testing.AllocsPerRun(100, func() {
@@ -217,7 +223,9 @@ func TestWalkAllocatesNothing(t *testing.T) {
 				t.Error("the walk ended early")
 			}
 			chain.FilterHeader(c)
-			chain.FilterBody(c, body)
+			plan.Reset()
+			chain.PlanBody(c, plan)
+			plan.Run(c, body, true)
 			chain.Log(c)
 		})
 		if allocs != 0 {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"millrace/internal/expr"
 )
 
 // Context is one request on its way through the gateway. The front ends
@@ -22,11 +24,14 @@ type Context struct {
 	// Consumer is set by authentication plugins, who find it among Consumers.
 	Consumer  Consumer
 	Consumers Consumers
+	// Metadata is that of all plugins; see MetadataOf.
+	Metadata Metadata
 
 	// Upstream overrides, set by plugins; empty means as the route says.
 	UpstreamTarget string // raw request target: path and query
 	UpstreamHost   string
 	UpstreamMethod string
+	upstream       UpstreamHandle
 
 	// exited and its answer are set by Exit.
 	exited     bool
@@ -42,6 +47,7 @@ type Context struct {
 	requestID string
 	values    map[any]any
 	extra     map[string]string // variables of plugins
+	lookup    expr.Lookup       // Var, made once
 }
 
 // Sizes are bytes on the client's side: of the request, of the answer, of its body.
@@ -173,5 +179,13 @@ func (c *Context) Reset() {
 	values, extra := c.values, c.extra
 	clear(values)
 	clear(extra)
-	*c = Context{values: values, extra: extra}
+	*c = Context{values: values, extra: extra, lookup: c.lookup}
+}
+
+// Lookup is Var as a function.
+func (c *Context) Lookup() expr.Lookup {
+	if c.lookup == nil {
+		c.lookup = c.Var
+	}
+	return c.lookup
 }

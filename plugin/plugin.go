@@ -13,6 +13,33 @@
 //	var _ plugin.Accesser = (*echo)(nil)
 //
 //	func (p *echo) Access(c *plugin.Context) error { return c.Exit(200, p.Body) }
+//
+// # What runs when
+//
+// A request meets, phase by phase, first the plugins of the global rules (which are
+// instances of their own, and run even if no route matched), then the chain of its
+// route. That chain is merged: a plugin's configuration on the route replaces that of
+// its plugin config, which replaces that of its service. Instances belong to the object
+// whose configuration they have, so the routes of one service share its plugins'
+// instances and what they count; an instance outlives all changes but of its own
+// configuration.
+//
+// When the rewrite phase has found a consumer (Context.Authenticated), the plugins of
+// its consumer group and its own replace those of the route. What they add runs its
+// rewrite then; authentication plugins among them are data and never run.
+//
+// The engine does _meta for all plugins: disable, priority, filter and error_response.
+//
+// # What a plugin finds
+//
+//	c.Request, c.Response, c.Conn, c.Matched      the request, its answer, its route
+//	c.Var("name"), CompileTemplate                variables and templates
+//	c.Consumers, c.Authenticated, AsAuth          who calls
+//	AsMetadata, MetadataOf                        what instances have in common
+//	Service[UpstreamCompiler](env), c.SetUpstream another upstream than the route's
+//	Service[GatewayStatus](env)                   connections and requests
+//	RegisterPublicAPI, FindPublicAPI              endpoints for public-api to show
+//	c.Started, c.Sizes, c.Upstream                for loggers and log formats
 package plugin
 
 import (
@@ -37,13 +64,28 @@ type (
 	// for answers of the gateway itself too.
 	HeaderFilter interface{ FilterHeader(c *Context) }
 	// BodyFilter sees the whole answer body and returns what is to be sent. It
-	// must not write into the body, which may belong to a record.
+	// must not write into the body, which may belong to a record. The client gets
+	// the answer only when all of it is there: see BodyStreamer and BodyChooser.
 	BodyFilter interface {
 		FilterBody(c *Context, body []byte) []byte
 	}
+	// BodyStreamer filters the body in parts, as they come; last comes once, with
+	// the last part or with an empty one. It returns what is to be sent now, which
+	// may be nothing, and must neither write into part nor keep it.
+	BodyStreamer interface {
+		StreamBody(c *Context, part []byte, last bool) []byte
+	}
+	// BodyWatcher sees the parts of the body that the client is sent and changes
+	// nothing. It must not keep part.
+	BodyWatcher interface{ WatchBody(c *Context, part []byte) }
 	// Logger runs when the answer has been sent.
 	Logger interface{ Log(c *Context) }
 )
+
+// BodyChooser is implemented by a BodyFilter, BodyStreamer or BodyWatcher that is
+// not for every answer. It is asked after the header filters; an answer whose body
+// nobody wants passes as it comes, with its Content-Length.
+type BodyChooser interface{ WantsBody(c *Context) bool }
 
 // Initer is implemented by plugins that prepare something when their
 // configuration is compiled; an error makes the configuration invalid.
@@ -77,6 +119,13 @@ func Service[T any](env *Env) (service T, ok bool) {
 	}
 	return service, false
 }
+
+// GatewayStatus is a service of the gateway: what it is doing.
+type GatewayStatus interface{ Connections() Connections }
+
+// Connections counts clients' connections and requests. Accepted and Requests are
+// since the start; Reading, Writing and Waiting add up to Active.
+type Connections struct{ Active, Accepted, Requests, Reading, Writing, Waiting int64 }
 
 // ErrExit is what Context.Exit returns: the answer is made, skip what follows.
 var ErrExit = errors.New("plugin: request answered")

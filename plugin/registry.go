@@ -14,6 +14,7 @@ import (
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 
+	"millrace/internal/expr"
 	"millrace/internal/jsonschema"
 )
 
@@ -44,10 +45,12 @@ type Type struct {
 	// "encrypt_fields" of Schema and of ConsumerSchema.
 	EncryptFields []string
 
-	new         func() any
-	newConsumer func() any
-	schema      *jsonschema.Schema
-	properties  []string // the attributes that Schema names
+	new            func() any
+	newConsumer    func() any
+	newMetadata    func() any
+	presetMetadata any // a *M of AsMetadata[M]: what holds while none is kept
+	schema         *jsonschema.Schema
+	properties     []string // the attributes that Schema names
 }
 
 // Option is a part of a plugin that few plugins have.
@@ -56,7 +59,8 @@ type Option func(*Type)
 // WithVersion sets a version other than 0.1.
 func WithVersion(version string) Option { return func(t *Type) { t.Version = version } }
 
-// WithMetadataSchema sets the schema of the plugin's metadata.
+// WithMetadataSchema sets the schema of metadata that the plugin itself does not
+// read; see AsMetadata.
 func WithMetadataSchema(schema string) Option {
 	return func(t *Type) { t.MetadataSchema = schema }
 }
@@ -124,6 +128,9 @@ func (t *Type) prepare() error {
 	for name := range gjson.Get(t.Schema, "properties").Map() {
 		t.properties = append(t.properties, name)
 	}
+	if err := t.prepareMetadata(); err != nil {
+		return err
+	}
 	return t.compileSchema()
 }
 
@@ -144,7 +151,7 @@ func (t *Type) compileSchema() (err error) {
 
 func hasPhase(p any) bool {
 	switch p.(type) {
-	case Rewriter, Accesser, BeforeProxier, HeaderFilter, BodyFilter, Logger:
+	case Rewriter, Accesser, BeforeProxier, HeaderFilter, BodyFilter, BodyStreamer, BodyWatcher, Logger:
 		return true
 	}
 	return false
@@ -164,6 +171,8 @@ type meta struct {
 	Priority      *int            `json:"priority"`
 	Filter        json.RawMessage `json:"filter"`
 	PreFunction   *string         `json:"pre_function"`
+
+	filter *expr.Expr
 }
 
 // load checks conf and makes an instance of it that is not yet initialised.
@@ -185,8 +194,8 @@ func (t *Type) load(conf json.RawMessage) (any, meta, error) {
 		return nil, meta{}, err
 	}
 	// Ignoring one of these would run a plugin where it must not run.
-	if m.Meta.Filter != nil {
-		return nil, meta{}, errors.New("_meta.filter is not supported")
+	if m.Meta.filter, err = expr.Compile(m.Meta.Filter); err != nil {
+		return nil, meta{}, fmt.Errorf("failed to validate the 'vars' expression: %w", err)
 	}
 	if m.Meta.PreFunction != nil {
 		return nil, meta{}, errors.New("_meta.pre_function is not supported")

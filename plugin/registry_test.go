@@ -109,7 +109,8 @@ func TestCheck(t *testing.T) {
 		{`5`, `wrong type: expected object, got number`},
 		{`{"name":"a","_meta":{"disable":1}}`, `property "_meta" validation failed: property "disable" validation failed: wrong type: expected boolean, got number`},
 		{`{"name":"a","_meta":{"other":1}}`, `property "_meta" validation failed: additional properties forbidden, found other`},
-		{`{"name":"a","_meta":{"filter":[["arg_a","==","1"]]}}`, `_meta.filter is not supported`},
+		{`{"name":"a","_meta":{"filter":[["arg_a","==","1"]]}}`, ""},
+		{`{"name":"a","_meta":{"filter":["arg_a","==","1"]}}`, `failed to validate the 'vars' expression: rule should be wrapped inside brackets`},
 		{`{"name":"a","_meta":{"pre_function":"return 1"}}`, `_meta.pre_function is not supported`},
 		{`{"name":"a","fail":"refused by the plugin"}`, "refused by the plugin"},
 	}

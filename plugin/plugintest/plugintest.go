@@ -74,8 +74,9 @@ func RunContext(chain *plugin.Chain, c *plugin.Context) Result {
 		res.Body, res.Page = render(status, body)
 	}
 	chain.FilterHeader(c)
-	if chain.HasBodyFilter() {
-		res.Body = chain.FilterBody(c, res.Body)
+	plan := &plugin.BodyPlan{}
+	if chain.PlanBody(c, plan); !plan.Empty() {
+		res.Body = plan.Run(c, res.Body, true)
 	}
 	chain.Log(c)
 	res.Status, res.Header = response.status, response.header
