@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,11 +93,15 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newAPI(cfg, acc), nil
+}
+
+func newAPI(cfg Config, acc access) *api {
 	a := &api{Config: cfg, access: acc, resources: map[string]*collection{}, index: newIndex(cfg.Store, cfg.Keyring), now: time.Now}
 	for _, k := range resource.Kinds() {
 		a.resources[k.Folder] = newCollection(a, k)
 	}
-	return a, nil
+	return a
 }
 
 // call is one request, as far as the handlers need it.
@@ -107,7 +112,7 @@ type call struct {
 	// the rest joined by slashes. owner is the consumer of credentials or the
 	// manager of secrets, which stands before the id.
 	owner, id, sub string
-	args    url.Values
+	args           url.Values
 	// body is the decoded body, with json.Number; hasBody is false if it was empty.
 	body    any
 	hasBody bool
@@ -147,35 +152,36 @@ func (a *api) setHeaders(h http.Header) {
 
 // serve is the way of a request to its handler.
 func (a *api) serve(w http.ResponseWriter, r *http.Request) answer {
-	if refused := a.access.checkClient(r); refused != nil {
-		return *refused
-	}
-	path, ok := strings.CutPrefix(r.URL.Path, root)
-	if !ok || path != "" && path[0] != '/' {
-		return page(http.StatusNotFound)
-	}
-	segments := split(path)
-	switch r.Method {
-	case http.MethodOptions:
-		w.Header()["Access-Control-Allow-Methods"] = []string{"POST, GET, PUT, OPTIONS, DELETE, PATCH"}
-		w.Header()["Access-Control-Allow-Headers"] = []string{"*"}
-		return answer{status: http.StatusOK}
-	case http.MethodHead:
-		if len(segments) == 0 {
-			return answer{status: http.StatusOK}
-		}
-		return page(http.StatusNotFound)
-	case http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodPatch:
-	default:
-		return page(http.StatusNotFound)
-	}
-	if len(segments) == 0 {
-		return page(http.StatusNotFound)
-	}
-	if refused := a.access.checkKey(r); refused != nil {
+	segments, refused := a.admit(w, r, http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodPatch)
+	if refused != nil {
 		return *refused
 	}
 	return a.dispatch(w, r, segments)
+}
+
+// admit answers the segments of a request's path below the root, or what it is
+// answered with if it is not to reach a handler: those take some methods.
+func (a *api) admit(w http.ResponseWriter, r *http.Request, methods ...string) ([]string, *answer) {
+	notFound := page(http.StatusNotFound)
+	if refused := a.access.checkClient(r); refused != nil {
+		return nil, refused
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, root)
+	if !ok || path != "" && path[0] != '/' {
+		return nil, &notFound
+	}
+	segments := split(path)
+	switch {
+	case r.Method == http.MethodOptions:
+		w.Header()["Access-Control-Allow-Methods"] = []string{"POST, GET, PUT, OPTIONS, DELETE, PATCH"}
+		w.Header()["Access-Control-Allow-Headers"] = []string{"*"}
+		return nil, &answer{status: http.StatusOK}
+	case r.Method == http.MethodHead && len(segments) == 0:
+		return nil, &answer{status: http.StatusOK}
+	case len(segments) == 0 || !slices.Contains(methods, r.Method):
+		return nil, &notFound
+	}
+	return segments, a.access.checkKey(r)
 }
 
 // split answers the segments of a path, without empty ones.
@@ -251,30 +257,42 @@ func (a *api) handled(h func(*call) answer) func(*call) answer {
 }
 
 // readBody reads and decodes the body, if there is one.
-func readBody(w http.ResponseWriter, r *http.Request, c *call) *answer {
-	if r.ContentLength > maxBody {
-		return fail(http.StatusBadRequest, tooLarge(r.ContentLength))
+func readBody(w http.ResponseWriter, r *http.Request, c *call) (refused *answer) {
+	raw, refused := readLimited(w, r, maxBody)
+	if refused != nil || len(raw) == 0 {
+		return refused
 	}
-	raw, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
-	if err != nil {
-		var limit *http.MaxBytesError
-		if errors.As(err, &limit) {
-			return fail(http.StatusBadRequest, tooLarge(maxBody+1))
-		}
-		return fail(http.StatusBadRequest, msgInvalidBody+"the body could not be read")
+	c.hasBody = true
+	c.body, refused = decodeBody(raw)
+	return refused
+}
+
+// readLimited reads a body of at most some bytes.
+func readLimited(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *answer) {
+	if r.ContentLength > most {
+		return nil, fail(http.StatusBadRequest, tooLarge(r.ContentLength, most))
 	}
-	if len(raw) == 0 {
-		return nil
-	}
-	normal, err := cjson.Normalize(raw)
+	raw, err := readAll(http.MaxBytesReader(w, r.Body, most), r.ContentLength)
 	if err == nil {
-		c.hasBody = true
-		c.body, err = decode(normal)
+		return raw, nil
+	}
+	var limit *http.MaxBytesError
+	if errors.As(err, &limit) {
+		return nil, fail(http.StatusBadRequest, tooLarge(most+1, most))
+	}
+	return nil, fail(http.StatusBadRequest, msgInvalidBody+"the body could not be read")
+}
+
+func decodeBody(raw []byte) (any, *answer) {
+	normal, err := cjson.Normalize(raw)
+	var v any
+	if err == nil {
+		v, err = decode(normal)
 	}
 	if err != nil {
-		return &answer{status: http.StatusBadRequest, body: map[string]string{"error_msg": msgInvalidBody + err.Error(), "req_body": string(raw)}}
+		return nil, &answer{status: http.StatusBadRequest, body: map[string]string{"error_msg": msgInvalidBody + err.Error(), "req_body": string(raw)}}
 	}
-	return nil
+	return v, nil
 }
 
 // readTTL reads ?ttl=, in seconds.

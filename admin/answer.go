@@ -9,13 +9,19 @@ import (
 )
 
 // answer is what a request is answered with. The body is JSON, save for nil
-// (nothing below 300, else an error page) and string (as it is).
+// (nothing below 300, else an error page), string and rawBody (as they are).
 type answer struct {
 	status int
 	body   any
 	// handled is true for the answers of resource handlers, which carry the
 	// version of the API.
 	handled bool
+}
+
+// rawBody is a body that is sent as it is.
+type rawBody struct {
+	contentType string
+	bytes       []byte
 }
 
 // fail makes the answer of an error.
@@ -51,6 +57,8 @@ func (a answer) render() (contentType string, body []byte, err error) {
 		}
 		title := fmt.Sprintf("%d %s", a.status, reason(a.status))
 		return "text/html; charset=utf-8", []byte("<!DOCTYPE html>\n<title>" + title + "</title>\n<h1>" + title + "</h1>\n"), nil
+	case rawBody:
+		return b.contentType, b.bytes, nil
 	case string:
 		return "text/plain; charset=utf-8", []byte(b), nil
 	}

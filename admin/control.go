@@ -2,13 +2,14 @@ package admin
 
 import (
 	"cmp"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"millrace/internal/fieldcrypt"
 	"millrace/internal/jsonschema"
@@ -26,28 +27,58 @@ type ControlConfig struct {
 	Plugins *plugin.Set
 	// Version is this program's own, for the Server header.
 	Version string
+	// Health, unless nil, tells how nodes do.
+	Health Health
+	// Discovery, unless nil, tells which nodes services have.
+	Discovery Discovery
+	// ReloadPlugins, unless nil, reads the list of plugins again.
+	ReloadPlugins func(context.Context) error
+	// ServerInfo, unless nil, is what the plugin server-info tells.
+	ServerInfo func() any
+}
+
+// Health tells how the nodes of upstreams do.
+type Health interface {
+	// Checkers answers the health checks that are running, in the order of their
+	// names, each of which is the store key of a route, service, upstream or stream
+	// route.
+	Checkers() []resource.Checker
+}
+
+// Discovery tells which nodes services have.
+type Discovery interface {
+	// Dump answers what a type of discovery (dns, consul …) knows, as a value for
+	// encoding/json; ok is false if that type is not configured.
+	Dump(kind string) (dump any, ok bool)
 }
 
 // control is the Control API: resources as they are in force, with defaults
 // filled in and secrets in the clear.
 type control struct {
 	ControlConfig
-	plugins map[string]*jsonschema.Schema
+	// plugins and metadata are the schemas of the plugins and of their metadata.
+	plugins, metadata map[string]*jsonschema.Schema
 }
 
 // NewControl makes the Control API, whose paths begin with /v1. It asks for no
 // key, so its listener must be one that only trusted clients reach.
 func NewControl(cfg ControlConfig) (http.Handler, error) {
-	c := &control{cfg, map[string]*jsonschema.Schema{}}
+	c := &control{cfg, map[string]*jsonschema.Schema{}, map[string]*jsonschema.Schema{}}
 	for _, name := range cfg.Plugins.Names() {
 		t, _ := plugin.Lookup(name)
-		schema, err := jsonschema.Compile(t.Schema)
-		if err != nil {
-			return nil, fmt.Errorf("compiling schema of plugin %s: %w", name, err)
+		if err := errors.Join(compileInto(c.plugins, name, t.Schema), compileInto(c.metadata, name, t.MetadataSchema)); err != nil {
+			return nil, fmt.Errorf("compiling schemas of plugin %s: %w", name, err)
 		}
-		c.plugins[name] = schema
 	}
 	return c, nil
+}
+
+// compileInto compiles a schema, if there is one.
+func compileInto(schemas map[string]*jsonschema.Schema, name, text string) (err error) {
+	if text != "" {
+		schemas[name], err = jsonschema.Compile(text)
+	}
+	return err
 }
 
 // ServeHTTP answers one request.
@@ -63,21 +94,56 @@ func (c *control) serve(r *http.Request) answer {
 		return page(http.StatusForbidden)
 	}
 	segments := split(r.URL.Path)
-	if r.Method != http.MethodGet || len(segments) < 2 || len(segments) > 3 || segments[0] != "v1" {
+	if len(segments) < 2 || segments[0] != "v1" {
 		return page(http.StatusNotFound)
 	}
-	if segments[1] == "schema" && len(segments) == 2 {
-		return c.schemas()
+	h := c.handler(r.Method+" "+segments[1], len(segments))
+	if h == nil {
+		return page(http.StatusNotFound)
 	}
-	for _, k := range resource.Kinds() {
-		switch {
-		case segments[1] == k.Folder && len(segments) == 2:
-			return c.list(r, k)
-		case segments[1] == k.Name && len(segments) == 3:
-			return c.one(r, k, segments[2])
+	return h(r, segments[2:])
+}
+
+// handler finds what serves a path of some segments by its first word, nil if
+// nothing does. What it finds gets the segments after that.
+func (c *control) handler(what string, segments int) func(r *http.Request, rest []string) answer {
+	type handler = func(*http.Request, []string) answer
+	exact := func(n int, h handler) handler {
+		if segments != n {
+			return nil
+		}
+		return h
+	}
+	switch what {
+	case "GET schema":
+		return exact(2, func(*http.Request, []string) answer { return c.schemas() })
+	case "GET healthcheck":
+		return c.healthcheck
+	case "POST gc":
+		return exact(2, collectGarbage)
+	case "PUT plugins":
+		return exact(3, c.reloadPlugins)
+	case "GET plugin":
+		return exact(4, c.example)
+	case "GET server_info":
+		return exact(2, c.serverInfo)
+	case "GET discovery":
+		return exact(4, c.discovered)
+	}
+	for _, folder := range []string{"routes", "services", "upstreams", "plugin_metadata"} {
+		k := resource.KindOf(folder)
+		plural := folder
+		if folder == "plugin_metadata" {
+			plural = "plugin_metadatas"
+		}
+		switch what {
+		case "GET " + plural:
+			return exact(2, func(r *http.Request, _ []string) answer { return c.list(r, k) })
+		case "GET " + k.Name:
+			return exact(3, func(r *http.Request, rest []string) answer { return c.one(r, k, rest[0]) })
 		}
 	}
-	return page(http.StatusNotFound)
+	return nil
 }
 
 // isRebound reports whether a client on this machine calls us by a name that is
@@ -87,12 +153,8 @@ func isRebound(r *http.Request) bool {
 }
 
 func (c *control) schemas() answer {
-	kinds := map[string]json.RawMessage{}
-	for _, k := range resource.Kinds() {
-		kinds[k.Name] = json.RawMessage(k.Schema)
-	}
 	return answer{status: http.StatusOK, body: map[string]any{
-		"main": kinds, "plugins": allPlugins("http", c.Plugins), "stream_plugins": allPlugins("stream", c.Plugins),
+		"main": kindSchemas(), "plugins": allPlugins("http", c.Plugins), "stream_plugins": allPlugins("stream", c.Plugins),
 	}}
 }
 
@@ -111,14 +173,19 @@ func (c *control) list(r *http.Request, k *resource.Kind) answer {
 	if err != nil {
 		return c.failed(err)
 	}
-	var items []item
+	var items []any
 	for _, e := range entries {
-		if i, ok := c.item(k, e); ok {
+		if i := c.inForce(k, e); i != nil {
 			items = append(items, i)
 		}
 	}
-	if items == nil {
-		return answer{status: http.StatusOK, body: struct{}{}} // an empty list of APISIX is an object here
+	return listed(items)
+}
+
+// listed is the answer with a list; an empty one of APISIX is an object here.
+func listed[T any](items []T) answer {
+	if len(items) == 0 {
+		return answer{status: http.StatusOK, body: struct{}{}}
 	}
 	return answer{status: http.StatusOK, body: items}
 }
@@ -128,9 +195,9 @@ func (c *control) one(r *http.Request, k *resource.Kind, id string) answer {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return c.failed(err)
 	}
-	i, ok := c.item(k, e)
-	if !ok {
-		return *fail(http.StatusNotFound, fmt.Sprintf("%s[%s] not found", k.Name, id))
+	i := c.inForce(k, e)
+	if i == nil {
+		return *fail(http.StatusNotFound, notFound(strings.ReplaceAll(k.Name, "_", " "), id))
 	}
 	return answer{status: http.StatusOK, body: i}
 }
@@ -140,16 +207,22 @@ func (c *control) failed(err error) answer {
 	return *fail(http.StatusServiceUnavailable, msgStore)
 }
 
-// item makes the form of a stored resource that is in force; ok is false if it is
-// not valid and therefore not in force.
-func (c *control) item(k *resource.Kind, e store.Entry) (i item, ok bool) {
+// inForce makes the form of a stored resource that is in force; nil if it is not
+// valid and therefore not in force.
+func (c *control) inForce(k *resource.Kind, e store.Entry) any {
 	doc := object(e.Value)
 	if doc == nil {
-		return item{}, false
+		return nil
 	}
 	resource.Decrypt(doc, c.Keyring)
-	if k.Check(doc, resource.World{}) != nil {
-		return item{}, false
+	if k.Check(doc, resource.World{Plugins: c.Plugins, Keyring: c.Keyring}) != nil {
+		return nil
+	}
+	if k.Folder == "plugin_metadata" {
+		if schema := c.metadata[textOf(doc["id"])]; schema != nil {
+			schema.SetDefaults(doc)
+		}
+		return doc
 	}
 	k.SetDefaults(doc)
 	plugins, _ := doc["plugins"].(map[string]any)
@@ -160,12 +233,12 @@ func (c *control) item(k *resource.Kind, e store.Entry) (i item, ok bool) {
 	if k.Name == "upstream" {
 		upstream = doc
 	}
-	i = item{e.Key, doc, e.CreateRevision, e.ModRevision, e.ModRevision, false}
+	i := item{e.Key, doc, e.CreateRevision, e.ModRevision, e.ModRevision, false}
 	if upstream != nil {
 		upstream["resource_key"], upstream["resource_id"], upstream["resource_version"] = e.Key, doc["id"], e.ModRevision
 		i.HasDomain = listNodes(upstream)
 	}
-	return i, true
+	return i
 }
 
 func (c *control) setPluginDefaults(name string, conf any) {

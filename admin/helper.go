@@ -23,6 +23,8 @@ func (a *api) helper(method string, segments []string) func(*call) answer {
 		return nil
 	case method == http.MethodPost && segments[0] == "schema" && second == "validate" && len(segments) == 3:
 		return validateSchema
+	case segments[0] == "plugins" && second == "reload":
+		return a.reloadPlugins
 	case method != http.MethodGet:
 		return nil
 	case segments[0] == "schema" && second == "plugins" && len(segments) > 2:
@@ -45,6 +47,20 @@ func (a *api) listPlugins(c *call) answer {
 		return answer{status: http.StatusOK, body: []string{}}
 	}
 	return answer{status: http.StatusBadRequest, body: msgInvalidSubsystem}
+}
+
+// reloadPlugins has the list of plugins read again.
+func (a *api) reloadPlugins(c *call) answer {
+	if c.method != http.MethodPut {
+		return *fail(http.StatusMethodNotAllowed, usePUT(c.method))
+	}
+	if a.ReloadPlugins != nil {
+		if err := a.ReloadPlugins(c.ctx); err != nil {
+			a.Log.Error("reloading the list of plugins", "error", err)
+			return page(http.StatusInternalServerError)
+		}
+	}
+	return answer{status: http.StatusOK, body: msgReloaded}
 }
 
 // pluginSchema answers a schema of the plugin with a name, or with ?all=true and
@@ -84,6 +100,7 @@ func (a *api) pluginSchema(name string, c *call) answer {
 type pluginFacts struct {
 	Version        json.Number     `json:"version"`
 	Priority       int             `json:"priority"`
+	Type           string          `json:"type,omitempty"`
 	Schema         json.RawMessage `json:"schema"`
 	ConsumerSchema json.RawMessage `json:"consumer_schema,omitempty"`
 	MetadataSchema json.RawMessage `json:"metadata_schema,omitempty"`
@@ -96,34 +113,49 @@ func allPlugins(subsystem string, known *plugin.Set) map[string]pluginFacts {
 	}
 	for _, name := range known.Names() {
 		t, _ := plugin.Lookup(name)
-		all[name] = pluginFacts{json.Number(t.Version), t.Priority, json.RawMessage(t.Schema), json.RawMessage(t.ConsumerSchema), json.RawMessage(t.MetadataSchema)}
+		facts := pluginFacts{
+			Version: json.Number(t.Version), Priority: t.Priority, Schema: json.RawMessage(t.Schema),
+			ConsumerSchema: json.RawMessage(t.ConsumerSchema), MetadataSchema: json.RawMessage(t.MetadataSchema),
+		}
+		if t.IsAuth() {
+			facts.Type = "auth"
+		}
+		all[name] = facts
+	}
+	return all
+}
+
+// kindSchemas are the schemas of the kinds that have one, by their singular names,
+// and that of the list of plugins.
+func kindSchemas() map[string]json.RawMessage {
+	all := map[string]json.RawMessage{"plugins": json.RawMessage(resource.PluginListSchema)}
+	for _, k := range resource.Kinds() {
+		if !k.OwnSchemas {
+			all[k.Name] = json.RawMessage(k.Schema)
+		}
 	}
 	return all
 }
 
 // kindSchema answers the schema of a kind of resource by its singular name.
 func kindSchema(c *call) answer {
-	for _, k := range resource.Kinds() {
-		if k.Name == c.id {
-			return answer{status: http.StatusOK, body: json.RawMessage(k.Schema)}
-		}
+	if schema, ok := kindSchemas()[c.id]; ok {
+		return answer{status: http.StatusOK, body: schema}
 	}
 	return *fail(http.StatusBadRequest, msgSchemaNotFound+c.id)
 }
 
 // validateSchema checks a body against the schema of a kind by its plural name.
 func validateSchema(c *call) answer {
-	for _, k := range resource.Kinds() {
-		if k.Folder != c.sub {
-			continue
-		}
-		if !c.hasBody {
-			return *fail(http.StatusBadRequest, msgMissingConf)
-		}
-		if err := k.CheckSchema(c.body); err != nil {
-			return *fail(http.StatusBadRequest, err.Error())
-		}
-		return answer{status: http.StatusOK}
+	k := resource.KindOf(c.sub)
+	if k == nil {
+		return *fail(http.StatusNotFound, msgUnsupportedResource+c.sub)
 	}
-	return *fail(http.StatusBadRequest, msgSchemaNotFound+c.sub)
+	if !c.hasBody {
+		return *fail(http.StatusBadRequest, "wrong type: expected object, got nil")
+	}
+	if err := k.CheckSchema(c.body); err != nil {
+		return *fail(http.StatusBadRequest, err.Error())
+	}
+	return answer{status: http.StatusOK}
 }

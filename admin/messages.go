@@ -31,6 +31,10 @@ const (
 	msgSchemaNotFound      = "not found schema: "
 	msgNoConsumer          = "consumer not found"
 	msgNoPluginName        = "missing plugin name"
+	msgReloaded            = "done"
+	msgMissingDigest       = "missing digest header"
+	msgInvalidYAML         = "invalid yaml request body"
+	msgEmptyBody           = "empty request body"
 	msgNoSecretID          = "no secret id"
 	msgWellKnownKey        = "the well-known admin key is in force, so only requests to a loopback Host and from a loopback Origin are served: " +
 		"set deployment.admin.admin_key to a key of your own to serve others"
@@ -38,8 +42,8 @@ const (
 		"set deployment.admin.admin_key_required to serve others"
 )
 
-func tooLarge(size int64) string {
-	return fmt.Sprintf("%srequest size %d is greater than the maximum size %d allowed", msgInvalidBody, size, maxBody)
+func tooLarge(size, most int64) string {
+	return fmt.Sprintf("%srequest size %d is greater than the maximum size %d allowed", msgInvalidBody, size, most)
 }
 
 func missingID(word string) string   { return "missing " + word + " id" }
@@ -48,6 +52,25 @@ func idNotNeeded(word string) string { return wrongID(word) + ", do not need it"
 
 func unsupportedMethod(method, word string) string {
 	return fmt.Sprintf("not supported `%s` method for %s", method, word)
+}
+
+func notFound(what, id string) string    { return what + "[" + id + "] not found" }
+func badSource(kind string) string       { return "invalid src type " + kind }
+func missingSource(kind string) string   { return "missing src id for src type " + kind }
+func noChecker(folder, id string) string { return "no checker for " + folder + "[" + id + "]" }
+
+func usePUT(method string) string {
+	return "please use PUT method to reload the plugins, " + method + " method is not allowed."
+}
+
+func notANumber(version string) string { return version + " must be a number" }
+
+func olderVersion(version, current string) string {
+	return fmt.Sprintf("%s must be greater than or equal to (%s)", version, current)
+}
+
+func duplicate(what, id, folder string) string {
+	return fmt.Sprintf("found duplicate %s %s in %s", what, id, folder)
 }
 
 // stillUsed is the text of a guard: what is to be deleted, by its word, and who

@@ -2,9 +2,9 @@ package admin
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
+	"millrace/plugin"
 	"millrace/resource"
 )
 
@@ -16,6 +16,16 @@ type fault struct {
 	Error        string `json:"error"`
 }
 
+// documentFolders are the lists that a document of resources may have.
+func documentFolders() (folders []string) {
+	for _, k := range resource.Kinds() {
+		if k.Folder != "credentials" { // they are items among the consumers
+			folders = append(folders, k.Folder)
+		}
+	}
+	return append(folders, "plugins")
+}
+
 // validateConfigs checks a document of lists of resources, {"routes":[…],…},
 // without storing it. What an item refers to is not looked for: it may come with
 // the same document.
@@ -25,11 +35,11 @@ func (a *api) validateConfigs(c *call) answer {
 		return *fail(http.StatusBadRequest, msgMissingConf)
 	}
 	var faults []fault
-	for _, k := range resource.Kinds() {
-		items, _ := doc[k.Folder].([]any)
-		found, err := a.faultsOf(k, items)
+	for _, folder := range documentFolders() {
+		items, _ := doc[folder].([]any)
+		_, found, err := checkItems(folder, items, a.Plugins)
 		if err != nil {
-			a.Log.Error("validating a configuration", "kind", k.Word, "error", err)
+			a.Log.Error("validating a configuration", "folder", folder, "error", err)
 			return page(http.StatusInternalServerError)
 		}
 		faults = append(faults, found...)
@@ -40,22 +50,38 @@ func (a *api) validateConfigs(c *call) answer {
 	return answer{status: http.StatusBadRequest, body: map[string]any{"error_msg": msgValidation, "errors": faults}}
 }
 
-// faultsOf checks the items of one kind.
-func (a *api) faultsOf(k *resource.Kind, items []any) (faults []fault, err error) {
-	seen := map[string]bool{}
+// checkItems checks a list of a document and answers its good items as the store
+// keeps them, by their keys.
+func checkItems(folder string, items []any, known *plugin.Set) (good map[string]map[string]any, faults []fault, err error) {
+	good = map[string]map[string]any{}
+	if folder == "plugins" {
+		return good, nil, nil // the list of plugins in use is the configuration file's
+	}
 	for i, item := range items {
 		object, _ := item.(map[string]any)
-		id := textOf(object["id"])
-		var invalid resource.Invalid
-		switch err := k.Check(item, resource.World{Plugins: a.Plugins}); {
-		case errors.As(err, &invalid):
-			faults = append(faults, fault{k.Folder, id, i, invalid.Error()})
-		case err != nil:
-			return nil, err
-		case id != "" && seen[id]:
-			faults = append(faults, fault{k.Folder, id, i, fmt.Sprintf("found duplicate id %s in %s", id, k.Folder)})
+		kind, key := resource.ItemKey(folder, object, i)
+		what, id := "id", textOf(object["id"])
+		switch {
+		case kind.Folder == "credentials":
+			what = "credential id"
+		case folder == "consumers":
+			what, id = "username", textOf(object["username"])
 		}
-		seen[id] = true
+		if object != nil {
+			object = resource.ForStore(object, key)
+			item = object
+		}
+		var invalid resource.Invalid
+		switch err := kind.Check(item, resource.World{Plugins: known}); {
+		case errors.As(err, &invalid):
+			faults = append(faults, fault{folder, id, i, invalid.Error()})
+		case err != nil:
+			return nil, nil, err
+		case good[key] != nil:
+			faults = append(faults, fault{folder, id, i, duplicate(what, id, folder)})
+		default:
+			good[key] = object
+		}
 	}
-	return faults, nil
+	return good, faults, nil
 }
