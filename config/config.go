@@ -121,6 +121,7 @@ type Gateway struct {
 	DataEncryption       DataEncryption
 	// Plugins are the names of the plugins that may be used; nil is all.
 	Plugins []string
+	Source  Source
 }
 
 // TLS configures the data plane's TLS listeners.
@@ -288,6 +289,7 @@ func Default() *Config {
 
 func defaultGateway() Gateway {
 	return Gateway{
+		Source: Source{Provider: "data", Etcd: Etcd{Prefix: "/apisix", Timeout: 30 * time.Second, Retries: 2, TLS: EtcdTLS{Verify: true}}},
 		Listen: []Listener{{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 9080), Network: "tcp", HTTP2: true}},
 		TLS: TLS{
 			Enabled:    true,

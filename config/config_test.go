@@ -118,9 +118,34 @@ func TestAPISIXFile(t *testing.T) {
 		t.Errorf("exposed: %v", err)
 	}
 	standard := Default()
-	ignore := cmpopts.IgnoreFields(Gateway{}, "Plugins")
+	ignore := cmpopts.IgnoreFields(Gateway{}, "Plugins", "Source")
 	if diff := cmp.Diff(standard.Gateway, c.Gateway, compare, ignore); diff != "" {
 		t.Errorf("the defaults of APISIX are not ours: %s", diff)
+	}
+	source := standard.Gateway.Source
+	source.Provider, source.Etcd.Hosts = "etcd", []string{"http://127.0.0.1:2379"}
+	if diff := cmp.Diff(source, c.Gateway.Source); diff != "" {
+		t.Errorf("source: %s", diff)
+	}
+}
+
+func TestSource(t *testing.T) {
+	for text, want := range map[string]string{
+		"{}": "data ",
+		"deployment: {role: traditional, role_traditional: {config_provider: etcd}}":     "data ",
+		"deployment: {etcd: {host: [\"https://etcd:2379\"], prefix: /gw}}":               "etcd ",
+		"etcd: {host: [\"http://127.0.0.1:2379\"]}":                                      "etcd ",
+		"deployment: {role: data_plane, role_data_plane: {config_provider: yaml}}":       "file apisix.yaml",
+		"deployment: {role: data_plane, role_data_plane: {config_provider: json}}":       "file apisix.json",
+		"apisix: {config_center: yaml}\ndeployment: {etcd: {host: [\"http://e:2379\"]}}": "file apisix.yaml",
+	} {
+		c := mustParse(t, text, nil)
+		if got := c.Gateway.Source.Provider + " " + c.Gateway.Source.File; got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+		if c.Gateway.Source.Provider == "file" && c.Has(RoleAdmin) {
+			t.Errorf("%s: there is nothing for an Admin API to write", text)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ func (k *keys) finish(d *decoder) {
 	k.finishKeys(d)
 	k.finishListeners()
 	k.finishRoles(d)
+	k.finishSource(d)
 	if at, ok := d.given["apisix.ssl"]; ok && k.c.Gateway.TLS.Enabled {
 		d.warn(at, "apisix.ssl", "no TLS listener is opened yet")
 	}

@@ -12,6 +12,7 @@ type keys struct {
 	c           *Config
 	ipv6, http2 bool
 	role        string
+	provider    string // of the resources, as the file says
 }
 
 const (
@@ -48,9 +49,9 @@ func (k *keys) table() object {
 		"nginx_config": k.nginx(),
 		"deployment":   k.deployment(),
 		"plugins":      list(&c.Gateway.Plugins, text),
+		"etcd":         k.etcd(), // where APISIX 2.x had it
 	}.
 		noEffects(noStream, "stream_plugins", "xrpc").
-		noEffects(ownStore, "etcd").
 		noEffects("service discovery is not available", "discovery").
 		noEffects("external plugin runners and WebAssembly plugins are not available", "ext-plugin", "wasm").
 		noEffects("the defaults of APISIX are used", "graphql", "plugin_attr")
@@ -135,7 +136,7 @@ func (k *keys) apisix() object {
 		"proxy_mode":                              proxyMode(),
 
 		// Where APISIX 2.x had them.
-		"config_center":     configProvider(),
+		"config_center":     k.configProvider(),
 		"admin_key":         adminKeys(&a.Keys),
 		"allow_admin":       list(&a.AllowFrom, prefix),
 		"enable_admin_cors": boolean(&a.CORS),
@@ -211,10 +212,10 @@ const noAdminTLS = "the Admin API is served as plain HTTP only; leave this out a
 
 func (k *keys) deployment() object {
 	a := &k.c.Admin
-	provider := object{"config_provider": configProvider()}
+	provider := object{"config_provider": k.configProvider()}
 	return object{
 		"role":               oneOf(&k.role, "traditional", "control_plane", "data_plane"),
-		"config_provider":    configProvider(),
+		"config_provider":    k.configProvider(),
 		"role_traditional":   provider,
 		"role_control_plane": provider,
 		"role_data_plane":    provider,
@@ -229,19 +230,8 @@ func (k *keys) deployment() object {
 			"admin_api_mtls":     refuse(noAdminTLS),
 			"enable_admin_ui":    noEffect("the console stands in its place, see console.listen"),
 		},
-		"etcd": noEffect(ownStore),
+		"etcd": k.etcd(),
 	}
-}
-
-// configProvider takes etcd, which the data folder stands in for.
-func configProvider() field {
-	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
-		if n.Value != "etcd" {
-			d.want(n, key, "etcd, whose place the data folder takes (files as the source of routes are not available)")
-			return
-		}
-		d.warn(n, key, ownStore)
-	})
 }
 
 func proxyMode() field {

@@ -40,7 +40,7 @@ func (s *Server) openGateway(context.Context) error {
 	}
 	role := &gatewayRole{}
 	conf := gateway.Config{
-		Log: s.log, Store: s.state.store, Env: env, Keyring: keyring, Version: s.opt.Version,
+		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Version: s.opt.Version,
 		Router:             cfg.Router,
 		TrustedAddresses:   prefixTexts(cfg.TrustedAddresses),
 		RealIPFrom:         append(prefixTexts(cfg.RealIP.From), "unix:"),
@@ -52,9 +52,9 @@ func (s *Server) openGateway(context.Context) error {
 		DeleteTailSlash:    cfg.DeleteURITailSlash,
 		ServletPaths:       cfg.NormalizeURILikeServlet,
 		EncodedSlash:       cfg.MatchURIEncodedSlash,
-		UpstreamKeepalive: upstream.Keepalive{
+		Upstreams: upstream.Settings{Keepalive: upstream.Keepalive{
 			Size: zeroIsNone(cfg.Upstream.Keepalive), Idle: cfg.Upstream.KeepaliveTimeout, Requests: cfg.Upstream.KeepaliveRequests,
-		},
+		}},
 		KeepaliveTimeout: zeroIsNone(cfg.KeepaliveTimeout),
 		HeaderTimeout:    cfg.ClientHeaderTimeout,
 		BodyTimeout:      cfg.ClientBodyTimeout,
@@ -122,7 +122,7 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring) error {
 		return nil
 	}
 	h, err := admin.NewControl(admin.ControlConfig{
-		Log: s.log, Store: s.state.store, Keyring: keyring, Version: s.opt.Version, Plugins: pluginSet(s.cfg.Gateway.Plugins),
+		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version, Plugins: pluginSet(s.cfg.Gateway.Plugins),
 	})
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (s *Server) openAdmin(context.Context) error {
 		return err
 	}
 	conf := admin.Config{
-		Log: s.log, Store: s.state.store, Keyring: keyring, Version: s.opt.Version,
+		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version,
 		KeyRequired: cfg.KeyRequired, AllowAdmin: prefixTexts(cfg.AllowFrom), CORS: cfg.CORS, APIVersion: cfg.APIVersion,
 		Plugins: pluginSet(s.cfg.Gateway.Plugins), InsecureWellKnownKeys: s.cfg.InsecureWellKnownKeys,
 	}

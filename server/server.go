@@ -16,6 +16,7 @@ import (
 	"millrace/config"
 	"millrace/console"
 	"millrace/internal/sealed"
+	"millrace/store"
 	"millrace/whisk/request"
 	"millrace/whisk/tenant"
 )
@@ -34,8 +35,10 @@ type Server struct {
 	opt   Options
 	log   *slog.Logger
 	state *state
-	parts []part // in starting order
-	bound []boundTo
+	// resources are those of the gateway: in the data folder, an etcd or a file.
+	resources store.Store
+	parts     []part // in starting order
+	bound     []boundTo
 
 	sealer    *sealed.Sealer   // of secrets in the store; nil without the role functions
 	tenants   *tenant.Registry // likewise
@@ -79,6 +82,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.add(part{name: "state", close: s.state.close})
+	if err := s.openSource(ctx); err != nil {
+		return err
+	}
 	for _, r := range []struct {
 		role config.Role
 		open func(context.Context) error

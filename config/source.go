@@ -1,0 +1,75 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Source says where the gateway's resources are kept.
+type Source struct {
+	// Provider is data (the data folder), etcd, or file.
+	Provider string
+	// File is the path of apisix.yaml or apisix.json.
+	File string
+	Etcd Etcd
+}
+
+// Etcd is the etcd that an APISIX may share.
+type Etcd struct {
+	Hosts          []string // URLs
+	Prefix         string
+	User, Password string
+	Timeout        time.Duration
+	// Retries is how often the start tries again to reach it.
+	Retries int
+	TLS     EtcdTLS
+}
+
+// EtcdTLS is how an etcd behind TLS is spoken to.
+type EtcdTLS struct {
+	Cert, Key, SNI string // the first two are PEM files
+	Verify         bool
+}
+
+func (k *keys) etcd() object {
+	e := &k.c.Gateway.Source.Etcd
+	return object{
+		"host":          list(&e.Hosts, baseURL),
+		"prefix":        text(&e.Prefix),
+		"user":          text(&e.User),
+		"password":      text(&e.Password),
+		"timeout":       duration(&e.Timeout),
+		"startup_retry": integer(&e.Retries, 0),
+		"tls": object{
+			"cert":   text(&e.TLS.Cert),
+			"key":    text(&e.TLS.Key),
+			"sni":    text(&e.TLS.SNI),
+			"verify": boolean(&e.TLS.Verify),
+		}.noEffects("the system's authorities are used", "ssl_trusted_certificate"),
+	}.noEffects("changes are awaited as long as it takes", "watch_timeout", "resync_delay", "health_check_timeout", "health_check_retry")
+}
+
+// configProvider takes where the resources are kept.
+func (k *keys) configProvider() field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		oneOf(&k.provider, "etcd", "yaml", "json").decode(d, key, n)
+	})
+}
+
+// finishSource settles where the resources are: in an etcd only if the file says
+// where that is, since one machine needs none.
+func (k *keys) finishSource(d *decoder) {
+	s := &k.c.Gateway.Source
+	switch {
+	case k.provider == "yaml" || k.provider == "json":
+		s.Provider, s.File = "file", filepath.Join(filepath.Dir(d.file), "apisix."+k.provider)
+		if _, named := d.given["roles"]; !named {
+			k.c.Roles = slices.DeleteFunc(k.c.Roles, func(r Role) bool { return r == RoleAdmin })
+		}
+	case len(s.Etcd.Hosts) > 0:
+		s.Provider = "etcd"
+	}
+}

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"strings"
+
+	"millrace/config"
+	"millrace/store/etcd"
+	"millrace/store/file"
+)
+
+// openSource opens what holds the gateway's resources.
+func (s *Server) openSource(ctx context.Context) error {
+	source := &s.cfg.Gateway.Source
+	s.resources = s.state.store
+	if !s.cfg.Has(config.RoleGateway) && !s.cfg.Has(config.RoleAdmin) {
+		return nil
+	}
+	switch source.Provider {
+	case "etcd":
+		return s.openEtcd(ctx, &source.Etcd)
+	case "file":
+		return s.openFile(ctx, source.File)
+	}
+	return nil
+}
+
+func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
+	security, err := etcdTLS(e)
+	if err != nil {
+		return err
+	}
+	kept, err := etcd.Open(ctx, etcd.Config{
+		Endpoints: e.Hosts, User: e.User, Password: e.Password, TLS: security,
+		From: "/apisix", To: strings.TrimRight(e.Prefix, "/"), Timeout: e.Timeout, Attempts: e.Retries + 1,
+	})
+	if err != nil {
+		return err
+	}
+	s.resources = kept
+	s.add(part{name: "etcd", close: kept.Close})
+	return nil
+}
+
+// etcdTLS is nil for an etcd without TLS.
+func etcdTLS(e *config.Etcd) (*tls.Config, error) {
+	if len(e.Hosts) == 0 || !strings.HasPrefix(e.Hosts[0], "https://") {
+		return nil, nil
+	}
+	c := &tls.Config{InsecureSkipVerify: !e.TLS.Verify, ServerName: e.TLS.SNI}
+	if e.TLS.Cert != "" || e.TLS.Key != "" {
+		pair, err := tls.LoadX509KeyPair(e.TLS.Cert, e.TLS.Key)
+		if err != nil {
+			return nil, fmt.Errorf("deployment.etcd.tls: reading the client certificate (cert, key): %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+func (s *Server) openFile(ctx context.Context, path string) error {
+	kept, err := file.Open(ctx, file.Config{Log: s.log, Path: path, Lookup: os.LookupEnv})
+	if err != nil {
+		return fmt.Errorf("the configuration says that routes are in a file beside it: %w", err)
+	}
+	s.resources = kept
+	s.add(part{name: "configuration file", run: kept.Run, close: kept.Close})
+	return nil
+}
