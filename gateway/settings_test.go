@@ -102,7 +102,7 @@ func TestClientKeepalive(t *testing.T) {
 
 func TestUpstreamKeepalive(t *testing.T) {
 	up := ok(t, "x")
-	r := start(t, func(c *Config) { c.UpstreamKeepalive = upstream.Keepalive{Size: -1} })
+	r := start(t, func(c *Config) { c.Upstreams.Keepalive = upstream.Keepalive{Size: -1} })
 	r.route("1", "/x", up.addr)
 	r.put("routes/2", `{"uri":"/own","upstream":{"keepalive_pool":{"size":1},"nodes":{"`+up.addr+`":1}}}`)
 	for path, want := range map[string]int{"/x": 3, "/own": 1} {

@@ -5,22 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"strconv"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"millrace/gateway/upstream/check"
 )
 
 // ErrUnresolved says that a node's name has no address; its requests are
 // answered with 503.
 var ErrUnresolved = errors.New("name not resolved")
-
-// How long the addresses of a name are used, and how long a look-up may take.
-const (
-	resolveTTL     = 5 * time.Second
-	resolveTimeout = 5 * time.Second
-)
 
 // Node is one server of an upstream.
 type Node struct {
@@ -32,7 +27,9 @@ type Node struct {
 	upstream *Upstream
 	host     string
 	port     int
-	fixed    bool // host is an address
+	fixed    bool          // host is an address
+	state    *state        // nil unless the balancer needs it
+	target   *check.Target // nil without health checks
 
 	mu       sync.Mutex // held while resolving
 	resolved atomic.Pointer[resolved]
@@ -79,44 +76,19 @@ func (n *Node) refresh(ctx context.Context, old *resolved) (*resolved, error) {
 	if r := n.resolved.Load(); r != old {
 		return r, nil
 	}
-	addrs := []string{n.host}
-	if !n.fixed {
-		var err error
-		if addrs, err = lookup(ctx, n.host); err != nil {
-			return nil, err
+	answer, err := n.upstream.pool.resolver.Lookup(ctx, n.host)
+	if err != nil {
+		if old != nil {
+			return old, nil // the last good addresses
 		}
+		return nil, fmt.Errorf("%w: %w", ErrUnresolved, err)
 	}
-	r := &resolved{until: time.Now().Add(resolveTTL)}
-	for _, a := range addrs {
+	r := &resolved{until: answer.Until}
+	for _, a := range answer.Addrs {
 		key := n.upstream.key
-		key.Addr = net.JoinHostPort(a, strconv.Itoa(n.port))
+		key.Addr = netip.AddrPortFrom(a, uint16(n.port)).String()
 		r.endpoints = append(r.endpoints, n.upstream.pool.Endpoint(key))
 	}
 	n.resolved.Store(r)
 	return r, nil
-}
-
-// lookup answers the IPv4 addresses of a name, or its IPv6 ones if it has none.
-func lookup(ctx context.Context, host string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnresolved, err)
-	}
-	var v4, v6 []string
-	for _, ip := range ips {
-		if ip = ip.Unmap(); ip.Is4() {
-			v4 = append(v4, ip.String())
-		} else {
-			v6 = append(v6, ip.String())
-		}
-	}
-	if len(v4) > 0 {
-		return v4, nil
-	}
-	if len(v6) > 0 {
-		return v6, nil
-	}
-	return nil, ErrUnresolved
 }

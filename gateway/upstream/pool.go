@@ -4,15 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
-	"net"
+	"log/slog"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
-	"millrace/gateway/http1"
-	"millrace/internal/rawio"
+	"millrace/gateway/upstream/check"
+	"millrace/gateway/upstream/discovery"
+	"millrace/gateway/upstream/resolver"
 )
 
 // Keepalive bounds the idle connections of an endpoint.
@@ -36,6 +34,7 @@ type Key struct {
 	Addr                  string // IP:port
 	TLS                   bool
 	ServerName            string
+	Protocol              string // asked for by ALPN; empty for HTTP/1.1
 	ClientCert, ClientKey string // PEM
 	Keep                  Keepalive
 }
@@ -50,25 +49,80 @@ const forgetAfter = 5 * time.Minute
 // request asked of a TLS upstream: clients can make up any number of names.
 const maxNamed = 4096
 
-// Pool holds the endpoints and their idle connections.
+// Settings are what a Pool is made of; all may be left out.
+type Settings struct {
+	Log *slog.Logger
+	// Keepalive holds for upstreams without a keepalive_pool, over DefaultKeepalive.
+	Keepalive Keepalive
+	// Resolver finds the addresses of nodes that are names; nil is one with the
+	// system's settings.
+	Resolver *resolver.Resolver
+	// Registries are where upstreams with a service_name find their nodes.
+	Registries *discovery.Registries
+}
+
+// Pool holds what outlives upstreams: the endpoints and their idle connections,
+// the health of nodes and the counters of balancers.
 type Pool struct {
-	keep Keepalive // where an upstream says nothing else
+	log        *slog.Logger
+	keep       Keepalive // where an upstream says nothing else
+	resolver   *resolver.Resolver
+	registries *discovery.Registries
+	scheduler  *check.Scheduler
 
 	mu        sync.Mutex
 	endpoints map[Key]*Endpoint
+	shared    map[string]*shared
+	serial    uint64
 	closed    bool
 }
 
-// NewPool returns an empty pool; keep holds for upstreams without a
-// keepalive_pool, over DefaultKeepalive. Run keeps the pool tidy.
-func NewPool(keep Keepalive) *Pool {
-	return &Pool{keep: keep.over(DefaultKeepalive), endpoints: map[Key]*Endpoint{}}
+// NewPool returns an empty pool. Run keeps it tidy and checks nodes.
+func NewPool(s Settings) *Pool {
+	p := &Pool{
+		log: s.Log, keep: s.Keepalive.over(DefaultKeepalive), resolver: s.Resolver,
+		registries: s.Registries,
+		endpoints:  map[Key]*Endpoint{}, shared: map[string]*shared{},
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.resolver == nil {
+		p.resolver = resolver.New(resolver.Config{})
+	}
+	p.scheduler = check.NewScheduler(p.log, p.resolver.One)
+	return p
 }
 
-// Run closes connections that are idle for too long or were closed by their
-// server, until ctx is done; then it closes all idle ones, and the pool keeps no
-// more.
+// Health answers the state of all checked nodes, by upstream.
+func (p *Pool) Health() []check.Health { return p.scheduler.Health() }
+
+// HealthOf answers the state of the nodes of the upstream with a key; ok is false
+// if it is not checked.
+func (p *Pool) HealthOf(key string) (h check.Health, ok bool) {
+	p.mu.Lock()
+	s := p.shared[key]
+	p.mu.Unlock()
+	if s == nil {
+		return h, false
+	}
+	s.mu.Lock()
+	checker := s.checker
+	s.mu.Unlock()
+	if checker == nil {
+		return h, false
+	}
+	return checker.Health(), true
+}
+
+// Run checks nodes, follows registries and closes connections that are idle for
+// too long or were closed by their server, until ctx is done; then it closes all
+// idle ones, and the pool keeps no more.
 func (p *Pool) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { p.scheduler.Run(ctx) })
+	running.Go(func() { p.registries.Run(ctx) })
+	defer running.Wait()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -112,6 +166,7 @@ func (p *Pool) Endpoint(key Key) *Endpoint {
 		e = &Endpoint{key: key, pool: p, used: time.Now(), forgotten: unknown}
 		if key.TLS {
 			e.tls = &tls.Config{
+				NextProtos: key.protocols(),
 				// APISIX does not verify the certificates of upstreams.
 				InsecureSkipVerify: true,
 				ServerName:         key.ServerName,
@@ -123,6 +178,14 @@ func (p *Pool) Endpoint(key Key) *Endpoint {
 		}
 	}
 	return e
+}
+
+// protocols is what a TLS handshake offers.
+func (k *Key) protocols() []string {
+	if k.Protocol == "" {
+		return nil
+	}
+	return []string{k.Protocol}
 }
 
 // full says that there is no room for another endpoint like this; mu is held.
@@ -170,30 +233,6 @@ func (e *Endpoint) Take() *Conn {
 	e.idle = e.idle[:n-1]
 	return c
 }
-
-// Dial opens a connection.
-func (e *Endpoint) Dial(ctx context.Context, timeout time.Duration) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	var d net.Dialer
-	dialled, err := d.DialContext(ctx, "tcp", e.key.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", e.key.Addr, err)
-	}
-	raw := rawio.NewConn(dialled)
-	c := &Conn{Conn: raw, raw: raw, endpoint: e}
-	if e.tls != nil {
-		if err := c.handshake(ctx, e); err != nil {
-			raw.Close()
-			return nil, fmt.Errorf("TLS with %s: %w", e.key.Addr, err)
-		}
-	}
-	c.Reader = http1.NewReader(c.Conn, readBuffer)
-	return c, nil
-}
-
-// readBuffer holds a usual answer, head and body.
-const readBuffer = 4 << 10
 
 // put keeps an idle connection, or closes it.
 func (e *Endpoint) put(c *Conn) {
@@ -244,101 +283,4 @@ func (e *Endpoint) sweep(now time.Time) bool {
 	e.idle = kept
 	e.forgotten = len(kept) == 0 && now.Sub(e.used) > forgetAfter
 	return e.forgotten
-}
-
-// Conn is a connection to an endpoint.
-type Conn struct {
-	net.Conn
-	Reader *http1.Reader
-
-	raw      net.Conn
-	timed    atomic.Bool // a deadline is set
-	endpoint *Endpoint
-	served   int
-	since    time.Time // idle since
-}
-
-// handshake speaks TLS over the connection.
-func (c *Conn) handshake(ctx context.Context, e *Endpoint) error {
-	conf := e.tls
-	if e.key.ClientCert != "" {
-		cert, err := tls.X509KeyPair([]byte(e.key.ClientCert), []byte(e.key.ClientKey))
-		if err != nil {
-			return err
-		}
-		conf = conf.Clone()
-		conf.Certificates = []tls.Certificate{cert}
-	}
-	t := tls.Client(c.raw, conf)
-	c.Conn = t
-	return t.HandshakeContext(ctx)
-}
-
-// Fresh says that the connection has served no request yet.
-func (c *Conn) Fresh() bool { return c.served == 0 }
-
-// SetDeadline sets both deadlines, which also a kept-alive connection keeps.
-func (c *Conn) SetDeadline(t time.Time) error {
-	c.timed.Store(true)
-	return c.Conn.SetDeadline(t)
-}
-
-// SetReadDeadline is SetDeadline for reads.
-func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.timed.Store(true)
-	return c.Conn.SetReadDeadline(t)
-}
-
-// SetWriteDeadline is SetDeadline for writes.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.timed.Store(true)
-	return c.Conn.SetWriteDeadline(t)
-}
-
-// NoDeadline takes deadlines away if any may be set.
-func (c *Conn) NoDeadline() {
-	if c.timed.Load() {
-		c.timed.Store(false)
-		c.Conn.SetDeadline(time.Time{})
-	}
-}
-
-// Release ends an exchange. The connection is kept for the next one if reusable
-// is true and its settings allow it, else closed.
-func (c *Conn) Release(reusable bool) {
-	c.served++
-	keep := c.endpoint.key.Keep
-	if !reusable || keep.Size < 0 || c.served >= keep.Requests || c.Reader.Buffered() > 0 {
-		c.Conn.Close()
-		return
-	}
-	c.Reader.Next()
-	c.endpoint.put(c)
-}
-
-// Alive looks whether the server has closed an idle connection. An idle server
-// that sends something has lost the count of its answers and is dead as well.
-func (c *Conn) Alive() bool {
-	pending, open := Pending(c.raw)
-	return open && !pending
-}
-
-// Pending looks into a connection without waiting: whether received bytes are
-// waiting, and whether the peer has kept it open.
-func Pending(conn net.Conn) (pending, open bool) {
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
-		return false, true
-	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return false, false
-	}
-	err = rc.Control(func(fd uintptr) {
-		var b [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		pending = n > 0
-		open = n > 0 || err == syscall.EAGAIN || err == syscall.EINTR
-	})
-	return pending, open && err == nil
 }

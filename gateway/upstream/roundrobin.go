@@ -1,6 +1,9 @@
 package upstream
 
-import "sync"
+import (
+	"math/rand/v2"
+	"sync"
+)
 
 // roundRobin walks the nodes again and again and picks those whose weight is at
 // least the current weight, which falls by the greatest common divisor of all
@@ -15,21 +18,30 @@ type roundRobin struct {
 	current int
 }
 
-func newRoundRobin(nodes []*Node) Balancer {
-	b := &roundRobin{next: randomStart(len(nodes))}
-	for _, n := range nodes {
-		if n.Weight > 0 {
-			b.nodes = append(b.nodes, n)
-		}
-		b.gcd = gcd(b.gcd, n.Weight)
-		b.max = max(b.max, n.Weight)
+func newRoundRobin(_ *hashKey, _, usable []*Node) Balancer {
+	b := &roundRobin{nodes: weighted(usable)}
+	for _, n := range b.nodes {
+		b.gcd = gcd(b.gcd, n.weight())
+		b.max = max(b.max, n.weight())
 	}
-	if b.max == 0 { // all weights are 0: all are equal
-		b.nodes = nodes
-	}
-	b.next %= len(b.nodes)
-	b.current = b.max
+	b.startAfter(rand.IntN(len(b.nodes)))
 	return b
+}
+
+// startAfter begins the walk behind a node, as if that had been picked last; it
+// spreads the first picks of many processes over the nodes.
+func (b *roundRobin) startAfter(i int) {
+	b.next, b.current = i, b.max
+	b.advance()
+}
+
+func (b *roundRobin) advance() {
+	if b.next++; b.next == len(b.nodes) {
+		b.next = 0
+		if b.current -= b.gcd; b.current <= 0 {
+			b.current = b.max
+		}
+	}
 }
 
 func gcd(a, b int) int {
@@ -40,11 +52,14 @@ func gcd(a, b int) int {
 }
 
 // Pick implements Balancer.
-func (b *roundRobin) Pick(tried Tried) *Node {
+func (b *roundRobin) Pick(tried Tried, _ Vars) *Node {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for range 4*len(b.nodes) + 64 {
-		if n := b.step(); n != nil && !tried.Has(n) {
+		n := b.nodes[b.next]
+		chosen := n.weight() >= b.current
+		b.advance()
+		if chosen && !tried.Has(n) {
 			return n
 		}
 	}
@@ -55,20 +70,4 @@ func (b *roundRobin) Pick(tried Tried) *Node {
 		}
 	}
 	return nil
-}
-
-// step looks at one node of the walk; nil if its weight is below the current.
-func (b *roundRobin) step() *Node {
-	n := b.nodes[b.next]
-	chosen := n.Weight >= b.current
-	if b.next++; b.next == len(b.nodes) {
-		b.next = 0
-		if b.current -= b.gcd; b.current <= 0 {
-			b.current = b.max
-		}
-	}
-	if !chosen {
-		return nil
-	}
-	return n
 }

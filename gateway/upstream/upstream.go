@@ -1,21 +1,25 @@
 // Package upstream says where a request goes: which node a balancer picks, at
 // which address it is, and over which kept-alive connection it is reached.
 //
-// An Upstream is compiled from its configuration and thrown away with it. The
-// Pool of connections is found by identity and outlives configuration changes.
+// An Upstream is compiled from its configuration and closed with it. What must
+// outlive changes of the configuration is in the Pool, found by identity:
+// connections by their endpoint's Key, health and the counters of balancers by
+// the key of the resource that the upstream is configured in.
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
-	"sort"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"millrace/gateway/upstream/discovery"
 	"millrace/resource"
 )
 
@@ -57,30 +61,56 @@ func seconds(s float64) time.Duration {
 
 // Upstream is a compiled upstream.
 type Upstream struct {
-	// Retries is how many more nodes may be tried after the first.
-	Retries int
 	// RetryTimeout bounds the time from the first attempt in which a retry may
 	// begin; 0 is no bound.
 	RetryTimeout time.Duration
 	Timeouts     Timeouts
 	HostMode     HostMode
 	FixedHost    string
-	TLS          bool
+	// Scheme is http, https, grpc, grpcs, tcp, tls, udp or kafka. TLS says that
+	// connections speak it.
+	Scheme string
+	TLS    bool
 
-	nodes  []*Node
-	groups []Balancer // by descending priority; empty with at most one node
-	pool   *Pool
-	key    Key
+	retries   *int
+	pool      *Pool
+	key       Key
+	algorithm *algorithm
+	hashKey   *hashKey // of chash
+	checks    *resource.Checks
+	shared    *shared // nil if there is nothing to share
+	serial    uint64  // grows from one compiled upstream to the next
+	closed    atomic.Bool
+
+	nodes       []*Node           // as configured
+	service     discovery.Service // that the nodes are learnt from; nil if configured
+	serviceName string
+
+	mu       sync.Mutex // held to make a rotation
+	rotation atomic.Pointer[rotation]
 }
 
-// Compile makes an upstream ready. ErrBalancer is answered for an unknown type,
-// other errors for what this gateway does not serve.
-func Compile(conf *resource.Upstream, pool *Pool) (*Upstream, error) {
+// Compile makes an upstream ready. key is the store key of the resource that it is
+// configured in (/apisix/routes/1): health and counters are carried over from the
+// upstream that had the key before. An upstream without key is not checked.
+// ErrBalancer is answered for an unknown type, ErrNoRegistry for an unknown
+// discovery_type, other errors for what this gateway does not serve.
+//
+// A client_cert_id has been replaced by the certificate that it names. The
+// upstream is closed with Close when it is no longer configured.
+func (p *Pool) Compile(key string, conf *resource.Upstream) (*Upstream, error) {
 	u := &Upstream{
 		RetryTimeout: seconds(conf.RetryTimeout),
 		Timeouts:     TimeoutsOf(conf.Timeout, DefaultTimeouts),
 		FixedHost:    conf.UpstreamHost,
-		pool:         pool,
+		retries:      conf.Retries,
+		pool:         p,
+	}
+	if u.algorithm = algorithms[conf.Type]; u.algorithm == nil {
+		return nil, fmt.Errorf("%w %q", ErrBalancer, conf.Type)
+	}
+	if conf.Type == "chash" {
+		u.hashKey = newHashKey(conf.HashOn, conf.Key)
 	}
 	if err := u.transport(conf); err != nil {
 		return nil, err
@@ -94,56 +124,79 @@ func Compile(conf *resource.Upstream, pool *Pool) (*Upstream, error) {
 	default:
 		return nil, fmt.Errorf("unknown pass_host %q", conf.PassHost)
 	}
-	make := balancers[conf.Type]
-	if make == nil {
-		return nil, fmt.Errorf("%w %q", ErrBalancer, conf.Type)
+	if err := u.source(conf); err != nil {
+		return nil, err
 	}
-	u.addNodes(conf.Nodes)
-	if len(u.nodes) > 1 {
-		u.group(make)
+	if key != "" {
+		u.checks = conf.Checks
 	}
-	u.Retries = max(0, len(u.nodes)-1)
-	if conf.Retries != nil {
-		u.Retries = *conf.Retries
+	if u.Watched() {
+		u.shared, u.serial = p.share(key)
 	}
 	return u, nil
 }
 
+// Close ends what was done for the upstream, such as health checks, unless a newer
+// one has its key. Requests that use it still may go on.
+func (u *Upstream) Close() {
+	if u.shared != nil && !u.closed.Swap(true) {
+		u.pool.unshare(u.shared)
+	}
+}
+
 // transport reads the scheme and what tells connections apart.
 func (u *Upstream) transport(conf *resource.Upstream) error {
-	switch conf.Scheme {
-	case "", "http":
-	case "https":
+	u.Scheme = cmp.Or(conf.Scheme, "http")
+	switch u.Scheme {
+	case "http", "grpc", "tcp", "udp", "kafka":
+	case "https", "grpcs", "tls":
 		u.TLS = true
 	default:
-		return fmt.Errorf("upstream scheme %q is not served", conf.Scheme)
+		return fmt.Errorf("upstream scheme %q is not served", u.Scheme)
 	}
 	u.key = Key{TLS: u.TLS, Keep: u.pool.keep}
+	if u.Scheme == "grpcs" {
+		u.key.Protocol = "h2"
+	}
 	if k := conf.KeepalivePool; k != nil {
 		own := Keepalive{Size: k.Size, Idle: seconds(k.IdleTimeout), Requests: k.Requests}
 		u.key.Keep = own.over(DefaultKeepalive)
 	}
 	if t := conf.TLS; t != nil && u.TLS {
-		if t.ClientCertID != "" {
-			return errors.New("client_cert_id is not served")
-		}
 		u.key.ClientCert, u.key.ClientKey = t.ClientCert, t.ClientKey
+		if t.ClientCertID != "" && t.ClientCert == "" {
+			return fmt.Errorf("no client certificate %s", t.ClientCertID)
+		}
 	}
 	return nil
 }
 
-// addNodes collapses nodes of the same address and adds default ports.
-func (u *Upstream) addNodes(nodes resource.Nodes) {
-	seen := map[string]bool{}
-	port := 80
-	if u.TLS {
-		port = 443
+// source reads where the nodes are from.
+func (u *Upstream) source(conf *resource.Upstream) (err error) {
+	if conf.ServiceName == "" {
+		u.nodes = u.makeNodes(conf.Nodes)
+		return nil
 	}
-	for _, n := range nodes {
-		node := &Node{upstream: u, Weight: n.Weight, Priority: n.Priority, port: n.Port}
-		if node.port == 0 {
-			node.port = port
-		}
+	u.serviceName = conf.ServiceName
+	u.service, err = u.pool.registries.Service(conf.DiscoveryType, conf.ServiceName, conf.DiscoveryArgs)
+	return err
+}
+
+// standardPort is the port of a node that has none.
+func (u *Upstream) standardPort() int {
+	if u.TLS {
+		return 443
+	}
+	return 80
+}
+
+// makeNodes collapses nodes of the same address and adds default ports.
+func (u *Upstream) makeNodes(list []resource.Node) []*Node {
+	seen := map[string]bool{}
+	port := u.standardPort()
+	nodes := make([]*Node, 0, len(list))
+	for _, n := range list {
+		node := &Node{upstream: u, Weight: n.Weight, Priority: n.Priority, port: cmp.Or(n.Port, port)}
 		node.host = strings.TrimSuffix(strings.TrimPrefix(n.Host, "["), "]")
 		node.Addr = net.JoinHostPort(node.host, strconv.Itoa(node.port))
 		node.HostField = n.Host
@@ -157,45 +210,24 @@ func (u *Upstream) addNodes(nodes resource.Nodes) {
 		if _, err := netip.ParseAddr(node.host); err == nil {
 			node.fixed = true
 		}
-		u.nodes = append(u.nodes, node)
+		nodes = append(nodes, node)
 	}
+	return nodes
 }
 
-// group makes a balancer for each priority.
-func (u *Upstream) group(make func([]*Node) Balancer) {
-	byPriority := map[int][]*Node{}
-	var priorities []int
-	for _, n := range u.nodes {
-		if byPriority[n.Priority] == nil {
-			priorities = append(priorities, n.Priority)
-		}
-		byPriority[n.Priority] = append(byPriority[n.Priority], n)
+// Empty says that no node is configured and none can be learnt.
+func (u *Upstream) Empty() bool { return len(u.nodes) == 0 && u.service == nil }
+
+// Retries is how many more nodes may be tried after the first.
+func (u *Upstream) Retries() int {
+	if u.retries != nil {
+		return *u.retries
 	}
-	sort.Sort(sort.Reverse(sort.IntSlice(priorities)))
-	for _, p := range priorities {
-		u.groups = append(u.groups, make(byPriority[p]))
+	if u.service == nil {
+		return max(0, len(u.nodes)-1)
 	}
+	if r := u.rotation.Load(); r != nil {
+		return max(0, len(r.nodes)-1)
+	}
+	return 0
 }
-
-// Len is the number of nodes.
-func (u *Upstream) Len() int { return len(u.nodes) }
-
-// Pick answers a node that is not among those tried, nil if there is none. A
-// group of lower priority is used when all of the higher have been tried.
-func (u *Upstream) Pick(tried Tried) *Node {
-	if len(u.nodes) == 1 {
-		if tried.Has(u.nodes[0]) {
-			return nil
-		}
-		return u.nodes[0]
-	}
-	for _, g := range u.groups {
-		if n := g.Pick(tried); n != nil {
-			return n
-		}
-	}
-	return nil
-}
-
-// randomStart spreads the first picks of many processes over the nodes.
-func randomStart(n int) int { return rand.IntN(n) }

@@ -33,7 +33,7 @@ func tryCompile(t *testing.T, conf string) (*Upstream, error) {
 	if err := json.Unmarshal([]byte(conf), c); err != nil {
 		t.Fatal(err)
 	}
-	return Compile(c, NewPool(Keepalive{}))
+	return NewPool(Settings{}).Compile("", c)
 }
 
 func TestCompile(t *testing.T) {
@@ -54,14 +54,14 @@ func TestCompile(t *testing.T) {
 		for _, n := range u.nodes {
 			addrs = append(addrs, n.Addr)
 		}
-		if got := strings.Join(addrs, " "); got != test.addrs || u.Retries != test.retries {
-			t.Errorf("%s: nodes %q, %d retries", test.conf, got, u.Retries)
+		if got := strings.Join(addrs, " "); got != test.addrs || u.Retries() != test.retries {
+			t.Errorf("%s: nodes %q, %d retries", test.conf, got, u.Retries())
 		}
 	}
 	if _, err := tryCompile(t, `{"type":"x","nodes":{}}`); !errors.Is(err, ErrBalancer) {
 		t.Errorf("unknown type: %v", err)
 	}
-	for _, conf := range []string{`{"scheme":"grpc","nodes":{}}`, `{"pass_host":"x","nodes":{}}`} {
+	for _, conf := range []string{`{"scheme":"ftp","nodes":{}}`, `{"pass_host":"x","nodes":{}}`} {
 		if _, err := tryCompile(t, conf); err == nil {
 			t.Errorf("%s was accepted", conf)
 		}
@@ -100,12 +100,12 @@ func TestRoundRobin(t *testing.T) {
 		for range 20 {
 			u := compile(t, `{"nodes":`+string(nodes)+`}`)
 			for range test.picks { // to the end of a list begun in its middle
-				u.Pick(nil)
+				u.Pick(nil, nil)
 			}
 			got := map[string]int{}
 			const rounds = 10
 			for range rounds * test.picks {
-				got[u.Pick(nil).Addr]++
+				got[u.Pick(nil, nil).Addr]++
 			}
 			for addr, want := range test.want {
 				if n := got[addr] - rounds*want; n < -1 || n > 1 {
@@ -123,7 +123,7 @@ func TestPickSkipsTriedAndPriorities(t *testing.T) {
 	u := compile(t, `{"nodes":[{"host":"a","weight":1},{"host":"b","weight":1000000},{"host":"c","weight":1,"priority":-1}]}`)
 	var tried Tried
 	var order []string
-	for n := u.Pick(tried); n != nil; n = u.Pick(tried) {
+	for n := u.Pick(tried, nil); n != nil; n = u.Pick(tried, nil) {
 		tried = append(tried, n)
 		order = append(order, n.host)
 	}
@@ -150,7 +150,7 @@ func TestConnectionsAreKept(t *testing.T) {
 			accepted <- c
 		}
 	}()
-	p := NewPool(Keepalive{})
+	p := NewPool(Settings{})
 	e := p.Endpoint(Key{Addr: ln.Addr().String(), Keep: Keepalive{Size: 2, Idle: time.Hour, Requests: 3}})
 	dial := func() *Conn {
 		c, err := e.Dial(context.Background(), time.Second)
@@ -209,7 +209,7 @@ func TestConnectionsAreKept(t *testing.T) {
 
 // Clients choose the names that TLS upstreams are asked for.
 func TestMadeUpServerNames(t *testing.T) {
-	p := NewPool(Keepalive{})
+	p := NewPool(Settings{})
 	for i := range 2 * maxNamed {
 		if e := p.Endpoint(Key{Addr: "192.0.2.1:443", TLS: true, ServerName: strconv.Itoa(i)}); e.key.ServerName != strconv.Itoa(i) {
 			t.Fatalf("the endpoint for %d has the name %s", i, e.key.ServerName)
@@ -223,7 +223,7 @@ func TestMadeUpServerNames(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	u := compile(t, `{"nodes":{"localhost:81":1}}`)
-	e, err := u.Pick(nil).Endpoint(context.Background(), "")
+	e, err := u.Pick(nil, nil).Endpoint(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("localhost is at %s", e.Addr())
 	}
 	u = compile(t, `{"nodes":{"no-such-name.invalid:81":1}}`)
-	if _, err := u.Pick(nil).Endpoint(context.Background(), ""); !errors.Is(err, ErrUnresolved) {
+	if _, err := u.Pick(nil, nil).Endpoint(context.Background(), ""); !errors.Is(err, ErrUnresolved) {
 		t.Errorf("unknown name: %v", err)
 	}
 }

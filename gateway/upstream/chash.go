@@ -1,0 +1,160 @@
+package upstream
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+	"strings"
+
+	"millrace/plugin"
+)
+
+// pointsPerWeight is how many points of the ring a node has for each unit of its
+// weight, maxPoints bounds the ring for weights without a common divisor.
+const (
+	pointsPerWeight = 160
+	maxPoints       = 4 << 20
+)
+
+// cHash sends requests with the same key to the same node, by APISIX's ring: a
+// key belongs to the first point that is not below its hash. Nodes that are not
+// well stay on the ring and are skipped, so that only their keys move.
+type cHash struct {
+	key    *hashKey
+	points []ringPoint
+	nodes  []*Node
+	usable []bool
+}
+
+// ringPoint is a point of the ring and the node it belongs to.
+type ringPoint struct {
+	hash uint32
+	node int32
+}
+
+func newCHash(key *hashKey, group, usable []*Node) Balancer {
+	b := &cHash{key: key, nodes: weighted(group)}
+	some := false
+	for _, n := range b.nodes {
+		may := slices.Contains(usable, n)
+		b.usable, some = append(b.usable, may), some || may
+	}
+	if !some { // those that are well have weight 0
+		return newCHash(key, usable, usable)
+	}
+	b.place()
+	return b
+}
+
+// place makes the ring.
+func (b *cHash) place() {
+	divisor, total := 0, 0
+	for _, n := range b.nodes {
+		divisor = gcd(divisor, n.weight())
+		total += n.weight()
+	}
+	each := func(n *Node) int { return pointsPerWeight * (n.weight() / divisor) }
+	if total/divisor > maxPoints/pointsPerWeight {
+		each = func(n *Node) int { return max(1, int(float64(n.weight())/float64(total)*maxPoints)) }
+	}
+	for i, n := range b.nodes {
+		base := crc32.ChecksumIEEE([]byte(strings.ReplaceAll(n.Addr, ":", "\x00")))
+		var previous [4]byte
+		for range each(n) {
+			h := crc32.Update(base, crc32.IEEETable, previous[:])
+			b.points = append(b.points, ringPoint{h, int32(i)})
+			binary.LittleEndian.PutUint32(previous[:], h)
+		}
+	}
+	slices.SortStableFunc(b.points, func(p, q ringPoint) int {
+		if p.hash < q.hash {
+			return -1
+		} else if p.hash > q.hash {
+			return 1
+		}
+		return 0
+	})
+}
+
+// Pick implements Balancer.
+func (b *cHash) Pick(tried Tried, vars Vars) *Node {
+	at := b.find(b.key.hash(vars))
+	for range b.points {
+		p := b.points[at]
+		if n := b.nodes[p.node]; b.usable[p.node] && !tried.Has(n) {
+			return n
+		}
+		if at++; at == len(b.points) {
+			at = 0
+		}
+		if len(tried) > 0 && b.exhausted(tried) {
+			break
+		}
+	}
+	return nil
+}
+
+// exhausted says that every node has been tried, so that the ring need not be
+// walked all around.
+func (b *cHash) exhausted(tried Tried) bool {
+	for i, n := range b.nodes {
+		if b.usable[i] && !tried.Has(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// find answers the first point not below a hash, from its likely place on: the
+// points are spread evenly.
+func (b *cHash) find(hash uint32) int {
+	last := len(b.points) - 1
+	i := int(uint64(hash) * uint64(len(b.points)) >> 32)
+	for i > 0 && b.points[i-1].hash >= hash {
+		i--
+	}
+	for i <= last && b.points[i].hash < hash {
+		i++
+	}
+	if i > last {
+		return 0
+	}
+	return i
+}
+
+// hashKey is what of a request decides about its node.
+type hashKey struct {
+	name     string           // of a variable
+	template *plugin.Template // of several, under vars_combinations
+}
+
+// newHashKey reads hash_on and key.
+func newHashKey(hashOn, key string) *hashKey {
+	switch hashOn {
+	case "header":
+		return &hashKey{name: "http_" + strings.ReplaceAll(strings.ToLower(key), "-", "_")}
+	case "cookie":
+		return &hashKey{name: "cookie_" + key}
+	case "consumer":
+		return &hashKey{name: "consumer_name"}
+	case "vars_combinations":
+		return &hashKey{template: plugin.CompileTemplate(key)}
+	}
+	return &hashKey{name: key}
+}
+
+// hash answers the hash of a request's key, that of the client's address if the
+// request has no such key.
+func (k *hashKey) hash(vars Vars) uint32 {
+	if vars == nil {
+		return 0
+	}
+	if k.template != nil {
+		if text, present := k.template.Resolve(vars.Var); present > 0 {
+			return crc32.ChecksumIEEE([]byte(text))
+		}
+	} else if v := vars.Var(k.name); v.Present {
+		return crc32.ChecksumIEEE([]byte(v.Text))
+	}
+	return crc32.ChecksumIEEE([]byte(vars.Var("remote_addr").Text))
+}
