@@ -217,7 +217,12 @@ type deployedAPI struct {
 	BasePath string                                  `json:"basePath"`
 	Info     struct{ Title string }                  `json:"info"`
 	Paths    map[string]map[string]deployedOperation `json:"paths"`
+	Security json.RawMessage                         `json:"security"`
+	Rates    json.RawMessage                         `json:"x-ibm-rate-limit"`
 }
+
+// guarded tells whether the API has more than operations.
+func (a *deployedAPI) guarded() bool { return a.Security != nil || a.Rates != nil }
 
 type deployedOperation struct {
 	Whisk struct {

@@ -152,39 +152,43 @@ func annotation(doc map[string]json.RawMessage, key string) string {
 	return string(list.Find(key))
 }
 
+// checkHello calls what testdata/hello deploys.
+func (s *site) checkHello() {
+	t := s.t
+	t.Helper()
+	for _, test := range []struct{ action, parameters, want string }{
+		{"hello/greet", `{}`, `{"text":"Hello, Ada of Paris 7 $5"}`},
+		{"hello/inline", `{"text":"x"}`, `{"text":"x!"}`},
+		{"hello/packed", `{}`, `{"files":["index.js","lib","package.json","shared"],"three":3,"two":2}`},
+		{"hello/both", `{"name":"Eve"}`, `{"text":"Hello, Eve of Paris 7 $5!"}`},
+		{"alone", `{}`, `{"alone":true}`},
+		{"tools/split", `{"payload":"a,b"}`, `{"lines":["a","b"],"payload":"a,b"}`},
+	} {
+		if diff := cmp.Diff(decode(t, test.want), decode(t, s.invoke(test.action, test.parameters))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.action, diff)
+		}
+	}
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/greetings/page", 200, "<h1>Hello</h1>"},
+		{"POST", "/greetings/items/12", 200, "/greetings/items/12"},
+	} {
+		if status, body := s.call(test.method, test.path); status != test.status || body != test.body {
+			t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
+		}
+	}
+}
+
 func TestManifest(t *testing.T) {
 	s := serve(t)
 	out := s.deploy("hello")
 	if !strings.HasSuffix(out, "Success: Deployment completed successfully.\n") || !strings.Contains(out, "Info: action [hello/greet] has been successfully deployed.\n") {
 		t.Errorf("output:\n%s", out)
 	}
-	check := func() {
-		t.Helper()
-		for _, test := range []struct{ action, parameters, want string }{
-			{"hello/greet", `{}`, `{"text":"Hello, Ada of Paris 7 $5"}`},
-			{"hello/inline", `{"text":"x"}`, `{"text":"x!"}`},
-			{"hello/packed", `{}`, `{"files":["index.js","lib","package.json","shared"],"three":3,"two":2}`},
-			{"hello/both", `{"name":"Eve"}`, `{"text":"Hello, Eve of Paris 7 $5!"}`},
-			{"alone", `{}`, `{"alone":true}`},
-			{"tools/split", `{"payload":"a,b"}`, `{"lines":["a","b"],"payload":"a,b"}`},
-		} {
-			if diff := cmp.Diff(decode(t, test.want), decode(t, s.invoke(test.action, test.parameters))); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", test.action, diff)
-			}
-		}
-		for _, test := range []struct {
-			method, path string
-			status       int
-			body         string
-		}{
-			{"GET", "/greetings/page", 200, "<h1>Hello</h1>"},
-			{"POST", "/greetings/items/12", 200, "/greetings/items/12"},
-		} {
-			if status, body := s.call(test.method, test.path); status != test.status || body != test.body {
-				t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
-			}
-		}
-	}
+	check := s.checkHello
 	check()
 	greet := s.get("actions/hello/greet?code=false")
 	if got := string(greet["limits"]); !strings.Contains(got, `"timeout":5000`) || !strings.Contains(got, `"memory":128`) {
@@ -235,4 +239,72 @@ func problems(t *testing.T, err error) []string {
 		t.Fatalf("not a list of problems: %v", err)
 	}
 	return strings.Split(all.Error(), "\n")
+}
+
+// What is exported deploys to the same, whether it is a project or a namespace.
+func TestExport(t *testing.T) {
+	for _, project := range []string{"", "greetings"} {
+		t.Run("project "+project, func(t *testing.T) {
+			s := serve(t)
+			o, out := s.options("testdata/hello")
+			o.Managed = true
+			must(t, deploying(t), o, out)
+			if project != "" { // what is not the project's stays out
+				s.put("actions/other", `{"exec":{"kind":"nodejs:default","code":"function main() { return {} }"}}`)
+			}
+			before := s.documents()
+			exported := t.TempDir()
+			x, out := s.options(exported)
+			x.Project = project
+			must(t, func(o Options) error { return Export(t.Context(), o) }, x, out)
+			if strings.Contains(out.String(), "Warning") {
+				t.Errorf("export: %s", out)
+			}
+			if err := Export(t.Context(), x); err == nil || !strings.Contains(err.Error(), "exists") {
+				t.Errorf("a second export: %v", err)
+			}
+			must(t, undeploying(t), o, out)
+			x.Managed, x.Project = project != "", ""
+			must(t, deploying(t), x, out)
+			s.checkHello()
+			if diff := cmp.Diff(before, s.documents()); diff != "" {
+				text, _ := os.ReadFile(filepath.Join(exported, "manifest.yaml"))
+				t.Errorf("(-before +after):\n%s\n%s", diff, text)
+			}
+		})
+	}
+}
+
+func (s *site) put(path, body string) {
+	s.t.Helper()
+	if err := s.client.Do(s.t.Context(), http.MethodPut, "/namespaces/_/"+path, overwrite, json.RawMessage(body), nil); err != nil {
+		s.t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// documents are all entities, without what differs between two deployments.
+func (s *site) documents() map[string]any {
+	s.t.Helper()
+	out := map[string]any{}
+	for _, path := range s.left() {
+		doc := s.get(path)
+		for _, key := range []string{"updated", "version", "actions"} {
+			delete(doc, key)
+		}
+		list, err := whisk.ParseKeyValues(doc["annotations"])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		annotations := map[string]any{}
+		for _, kv := range list.Without([]string{annotationManaged}) {
+			annotations[kv.Key] = string(kv.Value)
+		}
+		all := map[string]any{"annotations": annotations}
+		delete(doc, "annotations")
+		for key, value := range doc {
+			all[key] = decode(s.t, string(value))
+		}
+		out[path] = all
+	}
+	return out
 }

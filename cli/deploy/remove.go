@@ -250,8 +250,8 @@ func (s *session) staleAPIs(ctx context.Context, mine, has map[string]bool) ([]s
 	all, err := s.apis(ctx)
 	var steps []step
 	for _, a := range all {
-		for _, path := range slices.Sorted(maps.Keys(a.Paths)) {
-			for _, verb := range slices.Sorted(maps.Keys(a.Paths[path])) {
+		for _, path := range sortedKeys(a.Paths) {
+			for _, verb := range sortedKeys(a.Paths[path]) {
 				o := a.Paths[path][verb]
 				if mine[o.action()] && !has["apis/"+a.BasePath] && !has["apis/"+a.BasePath+" "+path+" "+strings.ToUpper(verb)] {
 					steps = append(steps, s.removeAPI(a.BasePath, path, verb))
@@ -261,3 +261,5 @@ func (s *session) staleAPIs(ctx context.Context, mine, has map[string]bool) ([]s
 	}
 	return steps, err
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -13,6 +13,7 @@ const (
 	msgNotDeployed   = "Deployment did not complete sucessfully. Run `wskdeploy undeploy` to remove partially deployed assets."
 	msgUndeployed    = "Undeployment completed successfully."
 	msgNotUndeployed = "Undeployment did not complete sucessfully."
+	msgExported      = "Manifest exported successfully."
 )
 
 // report writes what happens in wskdeploy's form.

@@ -188,6 +188,11 @@ func (s *session) putTrigger(ctx context.Context, t *plan.Trigger) error {
 
 // tellFeed calls a feed action with an event of a trigger's life.
 func (s *session) tellFeed(ctx context.Context, feed, trigger, event string, parameters whisk.KeyValues) error {
+	return s.askFeed(ctx, feed, trigger, event, parameters, nil)
+}
+
+// askFeed is tellFeed with the feed's answer.
+func (s *session) askFeed(ctx context.Context, feed, trigger, event string, parameters whisk.KeyValues, out any) error {
 	n, err := whisk.ParseFullName(feed, s.namespace)
 	if err != nil {
 		return err
@@ -200,7 +205,7 @@ func (s *session) tellFeed(ctx context.Context, feed, trigger, event string, par
 	body["lifecycleEvent"] = document.Quote(event)
 	body["triggerName"] = document.Quote("/" + s.namespace + "/" + trigger)
 	name := strings.TrimPrefix(n.Path(), n.Namespace+"/")
-	return s.client.Do(ctx, http.MethodPost, s.path(n.Namespace, "actions", name), url.Values{"blocking": {"true"}, "result": {"true"}}, body, nil)
+	return s.client.Do(ctx, http.MethodPost, s.path(n.Namespace, "actions", name), url.Values{"blocking": {"true"}, "result": {"true"}}, body, out)
 }
 
 func textOf(raw json.RawMessage) string {

@@ -40,7 +40,7 @@ func (c *compiler) annotations(v, deployed document.Value) whisk.KeyValues {
 	out := c.inputs(v.Get("outputs"), document.Value{}, nil) // as the original does
 	given := v.Get("annotations")
 	out = out.Merge(given.KeyValues()).Merge(deployed.Get("annotations").KeyValues())
-	out = out.Merge(web(v, out))
+	out = out.Merge(web(v))
 	if v.Get("conductor").Bool() {
 		out = out.With(plan.AnnotationConductor, json.RawMessage("true"))
 	}
@@ -77,15 +77,12 @@ func checkSecret(v document.Value, annotations whisk.KeyValues) {
 }
 
 // web are the annotations that web: or web-export: stands for.
-func web(v document.Value, annotations whisk.KeyValues) whisk.KeyValues {
+func web(v document.Value) whisk.KeyValues {
 	at := v.Get("web")
 	if at.Missing() {
 		at = v.Get("web-export")
 	}
 	if at.Missing() {
-		if whisk.Truthy(annotations.Find(plan.AnnotationWebExport)) && annotations.Find(whisk.AnnotationFinal) == nil {
-			return whisk.KeyValues{{Key: whisk.AnnotationFinal, Value: json.RawMessage("true")}}
-		}
 		return nil
 	}
 	export, raw := "true", "false"

@@ -83,8 +83,10 @@ func (c *compiler) apis(s *scope) {
 			api := plan.API{Pos: base.Value.Pos(), Name: name.Key, BasePath: slashed(base.Key)}
 			for _, path := range base.Value.Members() {
 				for _, action := range path.Value.Members() {
-					if op, ok := c.operation(s, path.Key, action); ok {
-						api.Operations = append(api.Operations, op)
+					for _, verb := range action.Value.Items() { // a list has several
+						if op, ok := c.operation(s, path.Key, action.Key, verb); ok {
+							api.Operations = append(api.Operations, op)
+						}
 					}
 				}
 			}
@@ -95,9 +97,9 @@ func (c *compiler) apis(s *scope) {
 
 func slashed(path string) string { return "/" + strings.Trim(path, "/") }
 
-func (c *compiler) operation(s *scope, path string, m document.Member) (plan.Operation, bool) {
-	op := plan.Operation{Pos: m.Value.Pos(), Path: slashed(path), Response: "http"}
-	verb := m.Value
+func (c *compiler) operation(s *scope, path, action string, v document.Value) (plan.Operation, bool) {
+	op := plan.Operation{Pos: v.Pos(), Path: slashed(path), Response: "http"}
+	verb := v
 	if verb.IsMap() {
 		verb.Known("method", "response")
 		if at := verb.Get("response"); !at.Missing() {
@@ -106,11 +108,11 @@ func (c *compiler) operation(s *scope, path string, m document.Member) (plan.Ope
 		verb = verb.Get("method")
 	}
 	if verb.Missing() {
-		m.Value.Fail("the action %s of the path %s has no method", m.Key, op.Path)
+		v.Fail("the action %s of the path %s has no method", action, op.Path)
 		return op, false
 	}
 	op.Verb = strings.ToUpper(verb.Text())
-	op.Action = s.action(m.Value, m.Key)
+	op.Action = s.action(v, action)
 	c.webByDefault(op.Action)
 	return op, true
 }
