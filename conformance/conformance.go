@@ -64,7 +64,8 @@ type Target struct {
 	// Settle is how long a change may take until all parts of the target know
 	// it: 0 for a target in which it shows at once.
 	Settle time.Duration
-	// Vars are further variables of scripts, beside {{whisk}}, {{apis}},
+	// Vars are further variables of scripts, beside {{gateway_addr}} (host and
+	// port), {{whisk}}, {{apis}},
 	// {{admin_key}}, {{whisk_key}}, {{whisk_auth}} (its Base64 form) and
 	// {{whisk_uuid}} (its first half).
 	Vars map[string]string
@@ -123,6 +124,7 @@ func newRun(target Target) *run {
 		},
 	}
 	maps.Copy(r.vars, target.Vars)
+	r.vars["gateway_addr"] = strings.TrimPrefix(strings.TrimPrefix(target.Gateway, "http://"), "https://")
 	r.vars["whisk"], r.vars["apis"] = target.Whisk, target.APIs
 	r.vars["admin_key"] = target.AdminKey
 	r.vars["whisk_key"] = target.WhiskKey

@@ -24,7 +24,10 @@ import (
 	"millrace/plugin/plugintest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The clock of patterns that need backtracking runs on for a second.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/dlclark/regexp2.runClock"))
+}
 
 // openwhiskConf makes the plugins of a route that calls guest/test at host;
 // more is further members, with a comma before each.

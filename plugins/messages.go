@@ -1,0 +1,12 @@
+package plugins
+
+// Texts that clients of the Admin API and of the data plane see, where they are
+// shared or have parameters.
+const (
+	msgOddRegexURI = "The length of regex_uri should be an even number"
+	msgBadRegexURI = "invalid regex_uri(%s, %s): %w"
+	msgMatchingURI = "failed to match the uri %s (%s) : %w"
+	msgBadVars     = "failed to validate the 'vars' expression: %w"
+	msgBadBase64   = "invalid base64 content"
+	msgBadRegex    = "regex \"%s\" validation failed: %w"
+)
