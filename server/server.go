@@ -170,7 +170,7 @@ func (s *Server) close() error {
 // addHTTP adds the part that serves an API on listeners, which it closes.
 func (s *Server) addHTTP(role config.Role, what string, h http.Handler, listeners []net.Listener) {
 	srv := &http.Server{
-		Handler:           h,
+		Handler:           unhurried(h, leftover),
 		ConnContext:       withOwner,
 		ReadHeaderTimeout: 60 * time.Second,
 		IdleTimeout:       70 * time.Second,

@@ -30,6 +30,7 @@ import (
 	"net/http"
 
 	"millrace/whisk"
+	"millrace/whisk/request"
 	"millrace/whisk/tenant"
 )
 
@@ -104,6 +105,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	a.mux.ServeHTTP(w, r)
+	request.Discard(w, r) // what is left of a body that was refused
 }
 
 // handler answers a request: with a document, or with nothing if that is nil.
