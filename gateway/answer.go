@@ -70,10 +70,10 @@ func (x *exchange) refuse(status int, detail string) {
 // answer sends an answer of the gateway's own, through the route's filters.
 func (x *exchange) answer(status int, body []byte, frame framing, contentType string) {
 	x.res.status = status
-	if s := x.route; s != nil && !s.chain.Empty() {
-		s.chain.FilterHeader(&x.ctx)
-		if s.chain.HasBodyFilter() {
-			body, frame = s.chain.FilterBody(&x.ctx, body), chunked
+	if x.filterHeader() {
+		changes := x.plan.Changes()
+		if body = x.plan.Run(&x.ctx, body, true); changes {
+			frame = chunked
 		}
 	}
 	x.planBody()
@@ -92,6 +92,7 @@ func (x *exchange) answer(status int, body []byte, frame framing, contentType st
 	out = x.appendContentType(out, nil, contentType)
 	out = x.appendFraming(out, frame, int64(len(body)))
 	out = x.appendOwnFields(out)
+	x.head = int64(len(out))
 	switch {
 	case head || frame == noBody:
 	case frame == chunked && !x.req.head.HTTP10:
@@ -109,6 +110,7 @@ func (x *exchange) answer(status int, body []byte, frame framing, contentType st
 // not grown too much.
 func (x *exchange) flush(out []byte) bool {
 	err := x.conn.send(out)
+	x.sent += int64(len(out))
 	if cap(out) <= wholeBody {
 		x.conn.out = out[:0]
 	}

@@ -22,6 +22,9 @@ type Config struct {
 	Env   *plugin.Env
 	// Keyring decrypts secret fields of stored resources; nil leaves them.
 	Keyring *fieldcrypt.Keyring
+	// Resolve answers what a $secret:// or $env:// reference in a credential leads
+	// to; nil resolves none.
+	Resolve func(reference string) (value string, ok bool)
 	// Version stands in the Server header.
 	Version string
 
@@ -57,9 +60,9 @@ type Config struct {
 	// KeepaliveTimeout bounds the wait for another request on an open connection;
 	// below 0 each connection serves one request.
 	KeepaliveTimeout time.Duration
-	// UpstreamKeepalive holds for upstreams without a keepalive_pool; its zero
-	// fields stand for the defaults, a Size below 0 for no idle connections.
-	UpstreamKeepalive upstream.Keepalive
+	// Upstreams is how nodes are found, kept and checked; its Log is that of the
+	// gateway. A Keepalive.Size below 0 stands for no idle connections.
+	Upstreams upstream.Settings
 	// HeaderTimeout bounds the wait for the first request on a connection and for
 	// the head of each, BodyTimeout the gap between two reads of a body, SendTimeout that
 	// between two writes to a client that does not read.
@@ -77,6 +80,7 @@ func (c *Config) fillDefaults() {
 			*d = 60 * time.Second
 		}
 	}
+	c.Upstreams.Log = c.Log
 	if c.RealIPFrom == nil {
 		c.RealIPFrom = []string{"127.0.0.1", "unix:"}
 	}

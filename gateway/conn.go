@@ -42,6 +42,7 @@ type clientConn struct {
 	upTime   atomic.Int64 // deadline of the upstream; 0 is none
 	waiting  atomic.Int64 // since when an upstream is working; 0 if none is
 	idle     atomic.Bool  // no request has begun
+	requests atomic.Int64 // how many have; only the connection's goroutine counts
 
 	mu      sync.Mutex
 	up      *upstream.Conn
@@ -101,6 +102,7 @@ func (c *clientConn) serve() {
 			c.linger()
 			return
 		}
+		c.requests.Store(c.requests.Load() + 1)
 		keep := c.x.handle(head)
 		if !keep {
 			c.linger()

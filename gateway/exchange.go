@@ -37,11 +37,13 @@ func (x *exchange) begin() {
 	x.res.reset()
 	x.call.reset()
 	x.kept = x.kept[:0]
-	x.route, x.close, x.dropped = nil, false, false
+	x.lifecycle.reset()
+	x.close, x.dropped = false, false
 }
 
 // end lets go of what the request held.
 func (x *exchange) end() {
+	x.endAttempt(nil)
 	if x.req.cancel != nil {
 		x.conn.unwatch()
 		x.req.cancel()
@@ -55,7 +57,7 @@ func (x *exchange) read(head []byte) (err error) {
 	if err := r.head.Parse(head); err != nil {
 		return err
 	}
-	r.fields, r.received = r.head.Fields, len(r.head.Fields)
+	r.fields, r.received, r.headLength = r.head.Fields, len(r.head.Fields), len(head)
 	conf := &x.g.conf
 	if r.path, x.path, err = http1.CleanPath(r.head.Target, x.path, conf.EncodedSlash); err != nil {
 		return err

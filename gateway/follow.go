@@ -3,10 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
+	"millrace/gateway/route"
+	"millrace/plugin"
 	"millrace/resource"
 	"millrace/store"
 )
@@ -86,6 +87,18 @@ type follower struct {
 	upstreams     map[string]*sharedUpstream
 	services      map[string]*serviceConf
 	pluginConfigs map[string]*pluginConf
+	users         map[string]*followedUser
+	globalRules   map[string]*globalRule
+	metadata      plugin.Metadata
+
+	// gone are the chains that the next table no longer uses.
+	gone map[*heldChain]bool
+}
+
+// changes are what a batch of events touches.
+type changes struct {
+	routes           map[string]bool
+	global, metadata bool
 }
 
 // followedRoute is a route as it was last good.
@@ -99,7 +112,8 @@ func newFollower(g *Gateway) *follower {
 	return &follower{
 		g: g, seen: map[string]int64{}, routes: map[string]*followedRoute{},
 		upstreams: map[string]*sharedUpstream{}, services: map[string]*serviceConf{},
-		pluginConfigs: map[string]*pluginConf{},
+		pluginConfigs: map[string]*pluginConf{}, users: map[string]*followedUser{},
+		globalRules: map[string]*globalRule{}, gone: map[*heldChain]bool{},
 	}
 }
 
@@ -142,56 +156,89 @@ func (f *follower) difference(entries []store.Entry) []store.Event {
 	return events
 }
 
-// apply takes in changes and swaps the table.
+// apply takes in changes and swaps the snapshot.
 func (f *follower) apply(events []store.Event, revision int64) {
-	dirty := map[string]bool{}
+	ch := changes{routes: map[string]bool{}}
 	for i := range events {
-		f.take(&events[i], dirty)
+		f.take(&events[i], &ch)
 	}
-	if len(dirty) > 0 {
-		f.rebuild(dirty)
+	if len(ch.routes) > 0 || ch.global || ch.metadata {
+		f.rebuild(&ch)
 	}
+	f.closeGone()
 	f.g.applied.set(revision)
 }
 
-// take notes one change and marks the routes that it touches.
-func (f *follower) take(e *store.Event, dirty map[string]bool) {
+// letGo closes a chain once requests have a way to find what has come for it.
+func (f *follower) letGo(h *heldChain) {
+	if h != noPlugins {
+		f.gone[h] = true
+	}
+}
+
+func (f *follower) closeGone() {
+	if len(f.gone) == 0 {
+		return
+	}
+	f.g.merged.sweep(f.gone)
+	for h := range f.gone {
+		h.release()
+	}
+	clear(f.gone)
+}
+
+// take notes one change and marks what it touches.
+func (f *follower) take(e *store.Event, ch *changes) {
 	f.seen[e.Key] = e.ModRevision
 	if e.Deleted {
 		delete(f.seen, e.Key)
 	}
-	folder, id, _ := strings.Cut(strings.TrimPrefix(e.Key, resource.Prefix), "/")
-	if id == "" {
+	folder, id, ok := resource.SplitKey(e.Key)
+	if !ok {
 		return
 	}
-	var err error
+	if err := f.takeInto(folder, id, e, ch); err != nil {
+		f.g.conf.Log.Error("reading configuration; what was there before stays", "key", e.Key, "err", err)
+	}
+}
+
+func (f *follower) takeInto(folder, id string, e *store.Event, ch *changes) (err error) {
 	switch folder {
 	case "routes":
-		err = f.takeRoute(id, e)
-		dirty[id] = dirty[id] || err == nil
+		if err = f.takeRoute(id, e); err == nil {
+			ch.routes[id] = true
+		}
 	case "upstreams":
 		err = f.takeUpstream(id, e)
-		f.mark(dirty, func(r *resource.Route) bool {
+		f.mark(ch, func(r *resource.Route) bool {
 			svc := f.services[string(r.ServiceID)]
 			return string(r.UpstreamID) == id || svc != nil && string(svc.UpstreamID) == id
 		})
 	case "services":
 		err = takeConf(f, f.services, id, e)
-		f.mark(dirty, func(r *resource.Route) bool { return string(r.ServiceID) == id })
+		f.mark(ch, func(r *resource.Route) bool { return string(r.ServiceID) == id })
 	case "plugin_configs":
 		err = takeConf(f, f.pluginConfigs, id, e)
-		f.mark(dirty, func(r *resource.Route) bool { return string(r.PluginConfigID) == id })
+		f.mark(ch, func(r *resource.Route) bool { return string(r.PluginConfigID) == id })
+	case "consumers":
+		err = f.takeConsumer(id, e)
+	case "credentials":
+		err = f.takeCredential(id, e)
+	case "consumer_groups":
+		err = f.takeGroup(id, e)
+	case "global_rules":
+		err, ch.global = f.takeGlobalRule(id, e), true
+	case "plugin_metadata":
+		err, ch.metadata = f.takeMetadata(id, e), true
 	}
-	if err != nil {
-		f.g.conf.Log.Error("reading configuration; what was there before stays", "key", e.Key, "err", err)
-	}
+	return err
 }
 
 // mark makes the routes dirty that uses says.
-func (f *follower) mark(dirty map[string]bool, uses func(*resource.Route) bool) {
+func (f *follower) mark(ch *changes, uses func(*resource.Route) bool) {
 	for id, r := range f.routes {
 		if r.conf != nil && uses(r.conf) {
-			dirty[id] = true
+			ch.routes[id] = true
 		}
 	}
 }
@@ -218,23 +265,41 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 
 func (f *follower) takeUpstream(id string, e *store.Event) error {
 	if e.Deleted {
+		f.upstreams[id].close()
 		delete(f.upstreams, id)
+		f.g.upstreams.Delete(id)
 		return nil
 	}
 	conf, err := resource.Parse[resource.Upstream](e.Value, f.g.conf.Keyring)
 	if err != nil {
 		return err
 	}
-	u, err := f.compileUpstream(conf)
+	u, err := f.g.compileUpstream(e.Key, conf)
 	if err == nil {
+		f.upstreams[id].close()
 		f.upstreams[id] = &u
+		f.g.upstreams.Store(id, &u)
 	}
 	return err
 }
 
-// takeConf keeps a resource that only routes make use of.
-func takeConf[T any](f *follower, confs map[string]*T, id string, e *store.Event) error {
+// routeParts are the resources that only routes make use of, with their plugins.
+type routeParts interface {
+	plugins() (resource.Plugins, *sharedPlugins)
+}
+
+// takeConf keeps one of them. Its plugins are made ready here, once for all its
+// routes.
+func takeConf[T any, P interface {
+	*T
+	routeParts
+}](f *follower, confs map[string]P, id string, e *store.Event) error {
+	var old *sharedPlugins
+	if before := confs[id]; before != nil {
+		_, old = before.plugins()
+	}
 	if e.Deleted {
+		old.close()
 		delete(confs, id)
 		return nil
 	}
@@ -242,14 +307,42 @@ func takeConf[T any](f *follower, confs map[string]*T, id string, e *store.Event
 	if err != nil {
 		return err
 	}
+	plugins, shared := P(conf).plugins()
+	shared.compile(plugins, f.g.conf.Env, old)
 	confs[id] = conf
 	return nil
 }
 
-// rebuild compiles the dirty routes, swaps the table and lets go of the routes
-// that were replaced. A route that does not compile stays as it was.
-func (f *follower) rebuild(dirty map[string]bool) {
-	editor := f.g.table.Load().Edit()
+// rebuild compiles what has changed, swaps the snapshot and lets go of what was
+// replaced. A route that does not compile stays as it was.
+func (f *follower) rebuild(ch *changes) {
+	old := f.g.snapshot.Load()
+	next := *old
+	next.metadata = f.metadata
+	var replaced []*servedRoute
+	if len(ch.routes) > 0 {
+		next.table, replaced = f.rebuildTable(old.table, ch.routes)
+	}
+	if ch.global {
+		next.global = f.recompileGlobal()
+	}
+	f.g.snapshot.Store(&next)
+	if ch.global {
+		f.letGo(old.global)
+	}
+	for _, s := range replaced {
+		if s.own != nil {
+			s.own.Close()
+		}
+		s.inline.close()
+		f.letGo(s.chain)
+	}
+}
+
+// rebuildTable compiles the dirty routes into a new table and answers which
+// routes it no longer has.
+func (f *follower) rebuildTable(table *route.Table[*servedRoute], dirty map[string]bool) (*route.Table[*servedRoute], []*servedRoute) {
+	editor := table.Edit()
 	var replaced []*servedRoute
 	for id := range dirty {
 		r := f.routes[id]
@@ -273,10 +366,7 @@ func (f *follower) rebuild(dirty map[string]bool) {
 			delete(f.routes, id)
 		}
 	}
-	f.g.table.Store(editor.Table())
-	for _, old := range replaced {
-		old.release()
-	}
+	return editor.Table(), replaced
 }
 
 // recompile answers the route's new form, nil if it is not to be served; keep

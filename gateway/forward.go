@@ -45,7 +45,7 @@ func (x *exchange) upgrading() bool { return x.route.websocket && x.req.head.Upg
 
 // upstreamHost is the Host that a node is sent.
 func (x *exchange) upstreamHost(node *upstream.Node) []byte {
-	u := x.route.upstream
+	u := x.target.upstream
 	switch u.HostMode {
 	case upstream.PassNodeHost:
 		return []byte(node.HostField)

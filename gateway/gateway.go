@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -33,16 +34,22 @@ type Gateway struct {
 	// realIPKind is that of the header which names the client.
 	realIPKind http1.Kind
 	pool       *upstream.Pool
-	table      atomic.Pointer[route.Table[*servedRoute]]
+	snapshot   atomic.Pointer[snapshot]
+	consumers  consumers
+	merged     mergedChains
+	upstreams  sync.Map // *sharedUpstream by id, as the follower knows them
 	applied    progress
+	counters   counters
 	clock      clock
 
 	// ctx ends when the gateway is stopped for good.
 	ctx   context.Context
 	stop  context.CancelFunc
 	drain chan struct{} // closed by Shutdown
-	mu    sync.Mutex    // held to close drain and to add to serve
+	mu    sync.Mutex    // held to close drain and to add to serve and listeners
 	serve sync.WaitGroup
+	// listeners are those being served.
+	listeners map[*listener]struct{}
 }
 
 // New makes a gateway, which serves nothing before Run.
@@ -50,7 +57,7 @@ func New(conf Config) (*Gateway, error) {
 	conf.fillDefaults()
 	g := &Gateway{
 		conf: conf, log: calmlog.New(conf.Log, "route"), server: "millrace/" + conf.Version,
-		pool: upstream.NewPool(conf.UpstreamKeepalive), drain: make(chan struct{}),
+		pool: upstream.NewPool(conf.Upstreams), drain: make(chan struct{}), listeners: map[*listener]struct{}{},
 	}
 	if conf.HideVersion {
 		g.server = "millrace"
@@ -69,7 +76,10 @@ func New(conf Config) (*Gateway, error) {
 	}
 	g.realIPKind = http1.KindOf([]byte(conf.RealIPHeader))
 	g.ctx, g.stop = context.WithCancel(context.Background())
-	g.table.Store(route.New[*servedRoute](conf.Router == "radixtree_uri"))
+	g.snapshot.Store(&snapshot{table: route.New[*servedRoute](conf.Router == "radixtree_uri"), global: noPlugins})
+	env := *conf.Env
+	env.Services = append(slices.Clip(env.Services), g)
+	g.conf.Env = &env
 	g.applied.init()
 	g.clock.tick()
 	return g, nil
@@ -88,7 +98,7 @@ type exchange struct {
 	lower []byte // room for a host that must be lowered
 	kept  []byte // upstream headers that plugins may look at
 
-	route   *servedRoute
+	lifecycle
 	addr    netip.Addr // the client, after X-Real-IP
 	trusted bool       // the client's X-Forwarded-* pass through
 	call    call
@@ -98,11 +108,8 @@ type exchange struct {
 
 // walk takes a request whose head has been read through all the steps.
 func (x *exchange) walk() {
-	if !x.match() {
-		x.exit(404, notFound)
-		return
-	}
-	defer x.route.release()
+	x.match()
+	defer x.letGo()
 	err := x.plugins()
 	if err == nil {
 		err = x.proxy()
@@ -110,50 +117,12 @@ func (x *exchange) walk() {
 	if err != nil {
 		x.answerError(err)
 	}
-	x.route.chain.Log(&x.ctx)
-}
-
-// match finds the route and takes hold of it. A service that was replaced
-// between the two steps is looked up again.
-func (x *exchange) match() bool {
-	for {
-		s, ext, ok := x.g.table.Load().Match(&x.query)
-		if !ok {
-			return false
-		}
-		if !s.acquire() {
-			continue
-		}
-		x.route = s
-		if !s.chain.Empty() {
-			x.ctx.Matched = s.matched
-			x.ctx.Matched.Ext = string(ext)
-		}
-		return true
-	}
-}
-
-// plugins runs the rewrite and access phases. It answers plugin.ErrExit when a
-// plugin answered the request.
-func (x *exchange) plugins() error {
-	if status := x.route.refusal; status != 0 {
-		return x.ctx.Exit(status, nil)
-	}
-	if x.route.chain.Empty() {
-		return nil
-	}
-	if err := x.route.chain.Rewrite(&x.ctx); err != nil {
-		return err
-	}
-	return x.route.chain.Access(&x.ctx)
+	x.logPhase()
 }
 
 // proxy chooses a node, calls it and passes its answer on.
 func (x *exchange) proxy() error {
-	if status := x.route.upstreamRefusal; status != 0 {
-		return x.ctx.Exit(status, nil)
-	}
-	if err := x.route.chain.BeforeProxy(&x.ctx); err != nil {
+	if err := x.choose(); err != nil {
 		return err
 	}
 	if err := x.prepare(); err != nil {
@@ -178,9 +147,17 @@ func (x *exchange) answerError(err error) {
 	case errors.Is(err, http1.ErrMalformed):
 		x.exit(400, nil)
 	default:
-		x.g.log.Error("answering a request", "route", x.route.id, "err", err)
+		x.g.log.Error("answering a request", "route", x.routeID(), "err", err)
 		x.exit(500, nil)
 	}
+}
+
+// routeID names the route in the log.
+func (x *exchange) routeID() string {
+	if x.route == nil {
+		return ""
+	}
+	return x.route.id
 }
 
 // notFound is the body for a request without route.

@@ -106,10 +106,11 @@ type closing struct {
 	closed atomic.Bool
 }
 
-var instances, closedInUse atomic.Int64
+var instances, made, closedInUse atomic.Int64
 
 func (p *closing) Init(*plugin.Env) error {
 	instances.Add(1)
+	made.Add(1)
 	return nil
 }
 func (p *closing) Access(c *plugin.Context) error {

@@ -18,6 +18,15 @@ type call struct {
 	tried    upstream.Tried
 	statuses []int         // of each attempt that failed, then of the answer
 	upload   chan uploaded // not nil while the request body streams
+
+	// watched is the node being called if the upstream wants to know how it does,
+	// and since when.
+	watched *upstream.Node
+	since   time.Time
+
+	// For plugins: when the attempt began, and the answer's headers.
+	began time.Time
+	shown fields
 }
 
 func (c *call) reset() {
@@ -63,34 +72,44 @@ func (x *exchange) prepare() error {
 // dispatch calls one node after another until one has answered. When it answers
 // nil, the head of the answer is in x.call.res.
 func (x *exchange) dispatch() error {
-	u := x.route.upstream
+	u := x.target.upstream
+	if err := u.Ready(x.g.ctx); err != nil {
+		x.g.log.Warn("finding the nodes of an upstream", "route", x.route.id, "err", err)
+		return x.ctx.Exit(503, nil)
+	}
 	var started time.Time
 	if u.RetryTimeout > 0 {
 		started = time.Now()
 	}
 	last := 502
-	for range u.Retries + 1 {
+	for range u.Retries() + 1 {
 		if len(x.call.tried) > 0 && !started.IsZero() && time.Since(started) > u.RetryTimeout {
 			last = 502
 			break
 		}
-		node := u.Pick(x.call.tried)
+		node := u.Pick(x.call.tried, &x.ctx)
 		if node == nil {
 			break
 		}
 		x.call.tried = append(x.call.tried, node)
+		x.noteAttempt(node)
+		x.watchAttempt(node)
 		err := x.try(node)
 		if err == nil {
 			x.call.statuses = append(x.call.statuses, x.call.res.Status)
+			x.noteStatus()
 			return nil
 		}
 		failed := (*callError)(nil)
-		if !errors.As(err, &failed) {
+		isFailure := errors.As(err, &failed)
+		x.endAttempt(failed)
+		if !isFailure {
 			return err
 		}
 		x.g.log.Warn("calling an upstream", "route", x.route.id, "node", node.Addr, "err", failed.err)
 		last = failed.status
 		x.call.statuses = append(x.call.statuses, last)
+		x.noteStatus()
 		if failed.sent && !x.mayRepeat() || x.bodyConsumed() {
 			break
 		}
@@ -133,7 +152,7 @@ func (x *exchange) bodyConsumed() bool { return !x.req.bodyRead && x.req.streame
 // meantime does not count: the node is asked again over a fresh one.
 func (x *exchange) try(node *upstream.Node) error {
 	name := ""
-	if x.route.upstream.TLS {
+	if x.target.upstream.TLS {
 		name = string(withoutPort(x.upstreamHost(node)))
 	}
 	endpoint, err := node.Endpoint(x.g.ctx, name)
@@ -153,6 +172,7 @@ func (x *exchange) try(node *upstream.Node) error {
 			up.Close()
 			return errClientGone
 		}
+		x.noteConnected(up)
 		err = x.converse(up, node)
 		if err == nil {
 			x.call.conn = up
@@ -182,7 +202,7 @@ func (x *exchange) connect(e *upstream.Endpoint, fresh bool) (*upstream.Conn, er
 		}
 		up.Close()
 	}
-	return e.Dial(x.g.ctx, x.route.timeouts.Connect)
+	return e.Dial(x.g.ctx, x.target.timeouts.Connect)
 }
 
 // hangUp ends a call whose connection cannot be used again.
@@ -230,7 +250,7 @@ const coarseTimeout = 5 * time.Second
 
 // expectAnswer gives the upstream its time to go on with the answer.
 func (x *exchange) expectAnswer(up *upstream.Conn) {
-	if d := x.route.timeouts.Read; d < coarseTimeout {
+	if d := x.target.timeouts.Read; d < coarseTimeout {
 		up.SetReadDeadline(time.Now().Add(d))
 	} else {
 		up.NoDeadline()
@@ -240,7 +260,7 @@ func (x *exchange) expectAnswer(up *upstream.Conn) {
 
 func (x *exchange) sendUp(up *upstream.Conn, b []byte) error {
 	if len(b) > smallWrite {
-		up.SetWriteDeadline(time.Now().Add(x.route.timeouts.Send))
+		up.SetWriteDeadline(time.Now().Add(x.target.timeouts.Send))
 	}
 	_, err := up.Write(b)
 	return err
@@ -287,7 +307,7 @@ func (x *exchange) startUpload(up *upstream.Conn) {
 		case isTimeout(result.server):
 			up.SetReadDeadline(past)
 		case result.client == nil: // a server that has closed may have answered first
-			up.SetReadDeadline(time.Now().Add(x.route.timeouts.Read))
+			up.SetReadDeadline(time.Now().Add(x.target.timeouts.Read))
 		}
 		done <- result
 		if result.client != nil {
@@ -305,7 +325,7 @@ func (x *exchange) copyBody(up *upstream.Conn) uploaded {
 	part, total := x.req.body, int64(len(x.req.body))
 	var out []byte
 	send := func(b []byte) error {
-		up.SetWriteDeadline(time.Now().Add(x.route.timeouts.Send))
+		up.SetWriteDeadline(time.Now().Add(x.target.timeouts.Send))
 		_, err := up.Write(b)
 		return err
 	}

@@ -15,17 +15,15 @@ func (x *exchange) relay() error {
 	if last := x.call.statuses[len(x.call.statuses)-1]; last >= 500 || x.g.conf.ShowUpstreamStatus {
 		x.res.fields.set(statusHeader, x.statusList())
 	}
-	chain := x.route.chain
-	if chain.Empty() {
+	if x.plain {
 		x.relayBody(contentType)
 		return nil
 	}
-	chain.FilterHeader(&x.ctx)
-	if !chain.HasBodyFilter() {
-		x.relayBody(x.res.fields.kind(http1.ContentType))
-		return nil
+	if x.filterHeader() && x.plan.Whole() {
+		return x.relayFiltered()
 	}
-	return x.relayFiltered()
+	x.relayBody(x.res.fields.kind(http1.ContentType))
+	return nil
 }
 
 // takeHeaders makes the upstream's headers those of the answer, before what
@@ -34,40 +32,35 @@ func (x *exchange) takeHeaders() (contentType []byte) {
 	res := &x.call.res
 	x.res.status = res.Status
 	early := x.res.fields
-	plain := x.route.chain.Empty()
+	plain, received := x.plain, res.Fields
+	if !plain {
+		received = x.keepHeaders()
+	}
 	if len(early) > 0 {
 		x.res.fields = make(fields, 0, len(early)+len(res.Fields))
 	}
-	for i := range res.Fields {
-		f := &res.Fields[i]
+	for i := range received {
+		f := &received[i]
 		switch f.Kind {
 		case http1.Connection, http1.KeepAlive, http1.ProxyConnection, http1.Server, http1.TE,
-			http1.TransferEncoding, http1.Upgrade, http1.XAccel, http1.ContentLength:
+			http1.TransferEncoding, http1.Upgrade, http1.XAccel:
 			continue
+		case http1.ContentLength: // for plugins to see; the framing is our own
+			if plain {
+				continue
+			}
 		case http1.ContentType:
 			contentType = f.Value
 			if plain {
 				continue
 			}
 		}
-		field := *f
-		if !plain {
-			field.Name, field.Value = x.keep(f.Name), x.keep(f.Value)
-		}
-		x.res.fields = append(x.res.fields, field)
+		x.res.fields = append(x.res.fields, *f)
 	}
 	if len(early) > 0 {
 		x.res.fields = append(x.res.fields, early...)
 	}
 	return contentType
-}
-
-// keep copies bytes of the upstream's buffer, which other requests use again
-// before the log phase reads them.
-func (x *exchange) keep(b []byte) []byte {
-	n := len(x.kept)
-	x.kept = append(x.kept, b...)
-	return x.kept[n:len(x.kept):len(x.kept)]
 }
 
 // relayBody sends the head and streams the body. What the upstream has sent by
@@ -76,6 +69,12 @@ func (x *exchange) relayBody(contentType []byte) {
 	res, up := &x.call.res, x.call.conn
 	x.planBody()
 	frame, length := x.relayFraming()
+	if x.plan.Changes() {
+		length = 0
+		if frame = chunked; x.bodyless() {
+			frame = noBody
+		}
+	}
 	reason := res.Reason
 	if x.res.status != res.Status {
 		reason = nil
@@ -84,12 +83,16 @@ func (x *exchange) relayBody(contentType []byte) {
 	out = x.appendContentType(out, contentType, "")
 	out = x.appendFraming(out, frame, length)
 	out = x.appendOwnFields(out)
+	x.head = int64(len(out))
 	if x.bodyless() && !up.Reader.BodyDone() { // a plugin changed the status or the method
 		x.release(false)
 		x.flush(out)
 		return
 	}
 	if body, whole := up.Reader.BufferedBody(); whole && frame != chunked {
+		if !x.plan.Empty() {
+			x.plan.Run(&x.ctx, body, true)
+		}
 		out = append(out, body...)
 		x.release(true)
 		x.flush(out)
@@ -137,10 +140,14 @@ func (x *exchange) stream(out []byte, chunk bool) bool {
 			out = x.conn.out[:0]
 		}
 		n, err := (*answerReader)(x).Read(*buf)
-		if n > 0 && chunk {
-			out = http1.AppendChunk(out, (*buf)[:n])
+		part := (*buf)[:n]
+		if !x.plan.Empty() {
+			part = x.plan.Run(&x.ctx, part, err == io.EOF)
+		}
+		if len(part) > 0 && chunk {
+			out = http1.AppendChunk(out, part)
 		} else {
-			out = append(out, (*buf)[:n]...)
+			out = append(out, part...)
 		}
 		if err == io.EOF {
 			break
@@ -173,6 +180,7 @@ func (r *answerReader) Read(p []byte) (int, error) {
 // release ends the call; whole says that the answer was read to its end.
 func (x *exchange) release(whole bool) {
 	up := x.call.conn
+	x.noteEnd()
 	x.conn.detach()
 	whole = x.endUpload(up) && whole
 	x.call.conn = nil
@@ -194,8 +202,7 @@ func (x *exchange) relayFiltered() error {
 		x.res.fields = x.res.fields[:0]
 		return x.ctx.Exit(502, nil)
 	}
-	body = x.route.chain.FilterBody(&x.ctx, body)
-	x.sendFiltered(body)
+	x.sendFiltered(x.plan.Run(&x.ctx, body, true))
 	return nil
 }
 
@@ -209,6 +216,7 @@ func (x *exchange) sendFiltered(body []byte) {
 	out = x.appendContentType(out, nil, "")
 	out = x.appendFraming(out, frame, 0)
 	out = x.appendOwnFields(out)
+	x.head = int64(len(out))
 	switch {
 	case frame != chunked:
 	case x.req.head.HTTP10:

@@ -27,6 +27,8 @@ type request struct {
 	// on were added.
 	fields   fields
 	received int
+	// headLength is the head's length in bytes.
+	headLength int
 
 	body     []byte // what has been read of the body
 	space    []byte // where a body is read to; kept for the next request

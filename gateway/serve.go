@@ -61,9 +61,11 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 		return ln.Close()
 	}
 	g.serve.Add(1)
+	l := &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}}
+	g.listeners[l] = struct{}{}
 	g.mu.Unlock()
 	defer g.serve.Done()
-	l := &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}}
+	defer g.forget(l)
 	ticking := make(chan struct{})
 	stopTick := make(chan struct{})
 	go func() {
@@ -91,6 +93,12 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	}
 	return err
+}
+
+func (g *Gateway) forget(l *listener) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.listeners, l)
 }
 
 func (g *Gateway) stopping() bool {
@@ -166,6 +174,7 @@ func scarcity(err error) bool {
 
 func (l *listener) start(conn net.Conn) {
 	c := newConn(l, conn)
+	l.g.counters.accepted.Add(1)
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
 	l.mu.Unlock()
@@ -174,6 +183,7 @@ func (l *listener) start(conn net.Conn) {
 		defer l.done.Done()
 		c.serve()
 		l.mu.Lock()
+		l.g.counters.requests.Add(c.requests.Load())
 		delete(l.conns, c)
 		l.mu.Unlock()
 	}()

@@ -2,14 +2,12 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"sync/atomic"
 
 	"millrace/gateway/route"
 	"millrace/gateway/upstream"
+	"millrace/gateway/upstream/discovery"
 	"millrace/plugin"
 	"millrace/resource"
 )
@@ -24,48 +22,16 @@ type servedRoute struct {
 	id      string
 	matched plugin.Matched
 	rule    *route.Rule[*servedRoute] // nil if the route is switched off
-	chain   *plugin.Chain             // of held
-	held    *heldChain
+	chain   *heldChain
+	own     *plugin.Chain // the route's own plugins; nil if it has none
+	timeout *resource.Timeout
 
-	upstream  *upstream.Upstream
-	timeouts  upstream.Timeouts
+	target
+	inline    *sharedUpstream // that of target, unless it has an id of its own
 	websocket bool
-	// refusal answers every request before the plugins run, upstreamRefusal
-	// those that would be proxied; 0 if all is well.
-	refusal, upstreamRefusal int
-}
-
-// heldChain is a chain of plugins with what it was compiled from. The next form
-// of a route takes it over if its plugins are the same, so that their connections
-// and counters outlive a change of anything else.
-type heldChain struct {
-	*plugin.Chain
-	confs map[string]json.RawMessage
-	// refs counts the tables and the requests that use the plugins.
-	refs atomic.Int64
-}
-
-// acquire holds the route's plugins open; false if they are closed already.
-func (s *servedRoute) acquire() bool {
-	if s.chain.Empty() {
-		return true
-	}
-	for {
-		n := s.held.refs.Load()
-		if n == 0 {
-			return false
-		}
-		if s.held.refs.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-// release undoes acquire; the last one closes the plugins.
-func (s *servedRoute) release() {
-	if !s.chain.Empty() && s.held.refs.Add(-1) == 0 {
-		s.chain.Close()
-	}
+	// refusal answers every request before the plugins run, that of target those
+	// that would be proxied; 0 if all is well.
+	refusal int
 }
 
 // serviceConf is a service as the store keeps it.
@@ -76,17 +42,61 @@ type serviceConf struct {
 	Upstream        *resource.Upstream `json:"upstream"`
 	UpstreamID      resource.ID        `json:"upstream_id"`
 	EnableWebsocket *bool              `json:"enable_websocket"`
+
+	sharedPlugins
 }
 
 // pluginConf is a plugin config as the store keeps it.
 type pluginConf struct {
 	Plugins resource.Plugins `json:"plugins"`
+
+	sharedPlugins
+}
+
+func (c *serviceConf) plugins() (resource.Plugins, *sharedPlugins) {
+	return c.Plugins, &c.sharedPlugins
+}
+
+func (c *pluginConf) plugins() (resource.Plugins, *sharedPlugins) {
+	return c.Plugins, &c.sharedPlugins
+}
+
+// sharedPlugins are the plugins that several routes have from one object.
+type sharedPlugins struct {
+	chain *plugin.Chain // nil if there are none or err is not nil
+	err   error         // why they cannot run
+}
+
+// compile makes the plugins ready; old are those of the object as it was.
+func (s *sharedPlugins) compile(confs resource.Plugins, env *plugin.Env, old *sharedPlugins) {
+	var before *plugin.Chain
+	if old != nil {
+		before = old.chain
+	}
+	if len(confs) > 0 {
+		s.chain, s.err = plugin.Recompile(confs, env, before)
+	}
+	old.close()
+}
+
+// close lets go of the plugins; routes have held those they use.
+func (s *sharedPlugins) close() {
+	if s != nil && s.chain != nil {
+		s.chain.Close()
+	}
 }
 
 // sharedUpstream is an upstream that routes name by its id.
 type sharedUpstream struct {
 	upstream *upstream.Upstream
 	refusal  int // status instead of proxying, 0 if all is well
+}
+
+// close lets go of what only this upstream needs.
+func (s *sharedUpstream) close() {
+	if s != nil && s.upstream != nil {
+		s.upstream.Close()
+	}
 }
 
 // compileRoute makes a route ready.
@@ -103,40 +113,26 @@ func (f *follower) compileRoute(id string, followed *followedRoute) (*servedRout
 		}
 		s.matched.ServiceName = svc.Name
 	}
-	plugins, err := f.mergePlugins(s, svc, r)
-	if err != nil {
-		return nil, err
-	}
 	if err := f.addUpstream(s, svc, r); err != nil {
 		return nil, err
 	}
+	if err := f.complete(s, svc, followed); err != nil {
+		s.inline.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// complete adds what a route needs beside its upstream.
+func (f *follower) complete(s *servedRoute, svc *serviceConf, followed *followedRoute) error {
+	r := followed.conf
 	if ws := cmpOr(r.EnableWebsocket, svc.EnableWebsocket); ws != nil {
 		s.websocket = *ws
 	}
 	if err := f.addRule(s, svc, r, followed.created); err != nil {
-		return nil, err
+		return err
 	}
-	if s.held, err = f.holdChain(plugins, followed.served); err != nil {
-		return nil, err
-	}
-	s.chain = s.held.Chain
-	return s, nil
-}
-
-// holdChain answers the chain of some plugins: that of the route as it was, if
-// its plugins were the same.
-func (f *follower) holdChain(confs map[string]json.RawMessage, old *servedRoute) (*heldChain, error) {
-	same := func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
-	if old != nil && maps.EqualFunc(confs, old.held.confs, same) && old.acquire() {
-		return old.held, nil
-	}
-	chain, err := plugin.Compile(confs, f.g.conf.Env)
-	if err != nil {
-		return nil, err
-	}
-	held := &heldChain{Chain: chain, confs: confs}
-	held.refs.Store(1)
-	return held, nil
+	return f.addPlugins(s, svc, r, followed.served)
 }
 
 func cmpOr[T any](a, b *T) *T {
@@ -160,32 +156,42 @@ func supported(r *resource.Route) error {
 	return nil
 }
 
-// mergePlugins merges by precedence: route, then plugin config, then service.
-func (f *follower) mergePlugins(s *servedRoute, svc *serviceConf, r *resource.Route) (map[string]json.RawMessage, error) {
-	merged := map[string]json.RawMessage{}
-	maps.Copy(merged, svc.Plugins)
+// addPlugins merges by precedence: route, then plugin config, then service. old is
+// the route as it was, nil if it is new.
+func (f *follower) addPlugins(s *servedRoute, svc *serviceConf, r *resource.Route, old *servedRoute) (err error) {
+	shared := &pluginConf{}
 	if id := string(r.PluginConfigID); id != "" {
-		conf := f.pluginConfigs[id]
-		if conf == nil {
-			s.refusal = 503
-		} else {
-			maps.Copy(merged, conf.Plugins)
+		if shared = f.pluginConfigs[id]; shared == nil {
+			shared, s.refusal = &pluginConf{}, 503
 		}
 	}
-	maps.Copy(merged, r.Plugins)
-	return merged, nil
+	if err := errors.Join(svc.err, shared.err); err != nil {
+		return err
+	}
+	if len(r.Plugins) > 0 {
+		var before *plugin.Chain
+		if old != nil {
+			before = old.own
+		}
+		if s.own, err = plugin.Recompile(r.Plugins, f.g.conf.Env, before); err != nil {
+			return err
+		}
+	}
+	s.chain = hold(plugin.Merge(svc.chain, shared.chain, s.own))
+	return nil
 }
 
 // addUpstream finds the upstream: the route's own, else its service's.
 func (f *follower) addUpstream(s *servedRoute, svc *serviceConf, r *resource.Route) error {
-	inline, id := r.Upstream, string(r.UpstreamID)
+	inline, id, key := r.Upstream, string(r.UpstreamID), resource.Prefix+"routes/"+s.id
 	if inline == nil && id == "" {
-		inline, id = svc.Upstream, string(svc.UpstreamID)
+		inline, id, key = svc.Upstream, string(svc.UpstreamID), resource.Prefix+"services/"+string(r.ServiceID)
 	}
 	shared, err := sharedUpstream{refusal: 503}, error(nil)
 	switch {
 	case inline != nil:
-		shared, err = f.compileUpstream(inline)
+		shared, err = f.g.compileUpstream(key, inline)
+		s.inline = &shared
 	case id != "" && f.upstreams[id] != nil:
 		shared = *f.upstreams[id]
 	case id != "":
@@ -194,23 +200,25 @@ func (f *follower) addUpstream(s *servedRoute, svc *serviceConf, r *resource.Rou
 	if err != nil {
 		return err
 	}
-	s.upstream, s.upstreamRefusal = shared.upstream, shared.refusal
-	s.timeouts = upstream.DefaultTimeouts
-	if s.upstream != nil {
-		s.timeouts = s.upstream.Timeouts
-	}
-	s.timeouts = upstream.TimeoutsOf(r.Timeout, s.timeouts)
+	s.timeout, s.target = r.Timeout, shared.targetOf(r.Timeout)
 	return nil
 }
 
-func (f *follower) compileUpstream(conf *resource.Upstream) (sharedUpstream, error) {
-	u, err := upstream.Compile(conf, f.g.pool)
+// compileUpstream makes an upstream ready.
+// key is that of the resource it is configured in, "" for a plugin's own.
+func (g *Gateway) compileUpstream(key string, conf *resource.Upstream) (sharedUpstream, error) {
+	u, err := g.pool.Compile(key, conf)
 	switch {
 	case errors.Is(err, upstream.ErrBalancer):
 		return sharedUpstream{refusal: 500}, nil
+	case errors.Is(err, discovery.ErrUnknown):
+		return sharedUpstream{refusal: 503}, nil
 	case err != nil:
 		return sharedUpstream{}, fmt.Errorf("upstream: %w", err)
-	case u.Len() == 0:
+	case u.Scheme != "http" && u.Scheme != "https":
+		u.Close()
+		return sharedUpstream{}, fmt.Errorf("upstream scheme %q is not served", u.Scheme)
+	case u.Empty():
 		return sharedUpstream{upstream: u, refusal: 503}, nil
 	}
 	return sharedUpstream{upstream: u}, nil

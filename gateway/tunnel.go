@@ -22,7 +22,7 @@ func (x *exchange) tunnel() error {
 		return x.ctx.Exit(502, nil)
 	}
 	x.takeHeaders()
-	x.route.chain.FilterHeader(&x.ctx)
+	x.filterHeader()
 	x.res.status = 101
 	out := x.appendStatus(x.conn.out[:0], nil)
 	out = append(out, "Connection: upgrade\r\n"...)
@@ -32,10 +32,12 @@ func (x *exchange) tunnel() error {
 		}
 	}
 	out = x.appendOwnFields(out)
+	x.head = int64(len(out))
 	if x.flush(out) {
 		x.splice()
 	}
 	x.dropped = true
+	x.noteEnd()
 	x.hangUp(up)
 	return nil
 }
@@ -48,7 +50,7 @@ func (x *exchange) splice() {
 	c.upTime.Store(0) // from here on pipe keeps the time
 	var active atomic.Int64
 	active.Store(time.Now().UnixNano())
-	idle := x.route.timeouts.Read
+	idle := x.target.timeouts.Read
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"net"
+	"strconv"
+	"time"
+
+	"millrace/gateway/http1"
+	"millrace/gateway/upstream"
+	"millrace/plugin"
+)
+
+// noteAttempt begins what plugins are told of a call to a node.
+func (x *exchange) noteAttempt(node *upstream.Node) {
+	if x.plain {
+		return
+	}
+	u := &x.ctx.Upstream
+	addrs := node.Addr
+	if u.Addr != "" {
+		addrs = u.Addr + ", " + node.Addr
+	}
+	host, port, _ := net.SplitHostPort(node.Addr)
+	*u = plugin.Upstream{
+		Addr: addrs, UnresolvedHost: host, Scheme: "http",
+		Host: string(x.upstreamHost(node)), Target: string(appendEither(nil, x.ctx.UpstreamTarget, x.req.head.Target)),
+	}
+	if x.target.upstream.TLS {
+		u.Scheme = "https"
+	}
+	if u.Port, _ = strconv.Atoi(port); net.ParseIP(host) != nil {
+		u.IP = host
+	}
+	x.call.began = time.Now()
+}
+
+// noteConnected is called when there is a connection to the node.
+func (x *exchange) noteConnected(up *upstream.Conn) {
+	if x.plain {
+		return
+	}
+	u := &x.ctx.Upstream
+	u.ConnectTime = time.Since(x.call.began)
+	if addr, ok := up.RemoteAddr().(*net.TCPAddr); ok {
+		u.IP, u.Port = addr.AddrPort().Addr().Unmap().String(), addr.Port
+	}
+}
+
+// noteStatus is called when an attempt has failed or its answer begins.
+func (x *exchange) noteStatus() {
+	if x.plain {
+		return
+	}
+	u := &x.ctx.Upstream
+	u.HeaderTime = time.Since(x.call.began)
+	u.ResponseTime = u.HeaderTime
+	u.Status = x.statusList()
+}
+
+// keepHeaders copies the upstream's headers for plugins: other requests use the
+// upstream's buffer again before the log phase reads them.
+func (x *exchange) keepHeaders() fields {
+	x.call.shown = x.call.shown[:0]
+	for _, f := range x.call.res.Fields {
+		x.call.shown = append(x.call.shown, http1.Field{Name: x.keep(f.Name), Value: x.keep(f.Value), Kind: f.Kind})
+	}
+	x.ctx.Upstream.Headers = x.call.shown.each
+	return x.call.shown
+}
+
+func (x *exchange) keep(b []byte) []byte {
+	n := len(x.kept)
+	x.kept = append(x.kept, b...)
+	return x.kept[n:len(x.kept):len(x.kept)]
+}
+
+// noteEnd is called when the answer has been read, or will not be.
+func (x *exchange) noteEnd() {
+	if !x.plain {
+		x.ctx.Upstream.ResponseTime = time.Since(x.call.began)
+	}
+}
+
+var _ plugin.GatewayStatus = (*Gateway)(nil)
+
+// Connections implements plugin.GatewayStatus.
+func (g *Gateway) Connections() plugin.Connections {
+	n := plugin.Connections{Accepted: g.counters.accepted.Load(), Requests: g.counters.requests.Load()}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for l := range g.listeners {
+		l.each(func(c *clientConn) {
+			n.Active++
+			n.Requests += c.requests.Load()
+			switch {
+			case c.idle.Load():
+				n.Waiting++
+			case c.deadline.Load() != 0:
+				n.Reading++
+			default:
+				n.Writing++
+			}
+		})
+	}
+	return n
+}
