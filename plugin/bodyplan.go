@@ -70,13 +70,3 @@ func (p *BodyPlan) Run(c *Context, part []byte, last bool) []byte {
 	}
 	return part
 }
-
-// HasBodyFilter tells whether a plugin may work on bodies.
-func (ch *Chain) HasBodyFilter() bool { return len(ch.body) > 0 }
-
-// FilterBody passes the whole body through those that want it.
-func (ch *Chain) FilterBody(c *Context, body []byte) []byte {
-	plan := BodyPlan{}
-	ch.PlanBody(c, &plan)
-	return plan.Run(c, body, true)
-}
