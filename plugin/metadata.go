@@ -37,9 +37,9 @@ func MetadataOf[M any](c *Context, name string) *M {
 }
 
 // LoadMetadata checks the metadata of a plugin and decodes it, defaults filled in.
-// It answers nil for a plugin without AsMetadata.
+// It answers nil for a plugin without AsMetadata, whose metadata is only checked.
 func (t *Type) LoadMetadata(conf json.RawMessage) (any, error) {
-	if t.newMetadata == nil {
+	if t.MetadataSchema == "" {
 		return nil, nil
 	}
 	value, err := decode(conf)
@@ -52,6 +52,9 @@ func (t *Type) LoadMetadata(conf json.RawMessage) (any, error) {
 	}
 	if err := schema.Validate(value); err != nil {
 		return nil, err
+	}
+	if t.newMetadata == nil {
+		return nil, nil
 	}
 	schema.SetDefaults(value)
 	m := t.newMetadata()
