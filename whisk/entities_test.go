@@ -171,7 +171,7 @@ func TestRulePut(t *testing.T) {
 		`{"action":"/_/a b /"}`:                      "fully qualified name malformed",
 		`{"action":"/a/b/c/d"}`:                      few,
 		`{"version":"x"}`:                            "semantic version malformed",
-		`{"annotations":{}}`:                         "annotations malformed!",
+		`{"annotations":{}}`:                         "parameters malformed!",
 		`{"publish":"x"}`:                            "'publish' must be a boolean",
 		`[]`:                                         "JSON object expected",
 		`{"action":{"path":1}`:                       "unexpected end of JSON input",
@@ -219,7 +219,7 @@ func TestManyMembers(t *testing.T) {
 		`{"a0":0` + numbered(1<<20, `,"a%d":0`) + `}`:                                                "an object has too many members",
 		`{"parameters":[{"key":"a"}` + strings.Repeat(`,{"key":"a"}`, 1<<20) + `]}`:                  "parameters malformed!",
 		`{"parameters":[{}` + strings.Repeat(`,{}`, 1<<20) + `]}`:                                    "parameters malformed!",
-		`{"annotations":[{"key":"a"` + numbered(1<<20, `,"a%d":0`) + `}]}`:                           "annotations malformed!",
+		`{"annotations":[{"key":"a"` + numbered(1<<20, `,"a%d":0`) + `}]}`:                           "parameters malformed!",
 		`{"delAnnotations":[""` + strings.Repeat(`,""`, 1<<20) + `]}`:                                "annotations malformed!",
 		`{"exec":{"kind":"sequence","components":["/_/a"` + strings.Repeat(`,"/_/a"`, 1<<20) + `]}}`: "Too many actions in the sequence.",
 	} {

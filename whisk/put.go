@@ -153,7 +153,7 @@ func parseLists(fields map[string]json.RawMessage) (parameters, annotations KeyV
 	}
 	if raw := fields["annotations"]; !isNull(raw) {
 		if annotations, err = ParseKeyValues(raw); err != nil {
-			return nil, nil, detail(MsgAnnotationsMalformed)
+			return nil, nil, detail(MsgParametersMalformed) // OpenWhisk has one text for both
 		}
 	}
 	return parameters, annotations, nil

@@ -267,7 +267,7 @@ func TestActionPut(t *testing.T) {
 		`{"exec":{"kind":"java:8","code":"x"}}`:                                  malformed("'main' must be a string defined in 'exec' for 'java:8' actions"),
 		`{"exec":{"kind":"nodejs:20","code":"x","main":1}}`:                      malformed("if defined, 'main' be a string in 'exec' for 'nodejs:20' actions"),
 		`{"parameters":{"a":1}}`:                                                 malformed("parameters malformed!"),
-		`{"annotations":{"a":1}}`:                                                malformed("annotations malformed!"),
+		`{"annotations":{"a":1}}`:                                                malformed("parameters malformed!"),
 		`{"delAnnotations":"a"}`:                                                 malformed("annotations malformed!"),
 		`{"version":"0.0.0"}`:                                                    malformed("semantic version malformed"),
 		`{"version":1}`:                                                          malformed("semantic version malformed"),

@@ -37,6 +37,9 @@ func parseActivationQuery(q url.Values) (activationQuery, error) {
 	if out.Upto, err = queryTime(q, "upto"); err != nil {
 		return out, err
 	}
+	if q.Has("upto") {
+		out.Upto = max(out.Upto, 1) // 0 is no bound for the log, but one for the client; nothing began at either
+	}
 	if out.count && out.docs {
 		return out, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgDocsWithCount}
 	}

@@ -140,6 +140,8 @@ func (a *API) serve(x *exchange, r *http.Request) {
 		a.write(x, answer{body: a.about.version}, nil)
 	case rest == "/api-docs":
 		a.serveDocs(x, r)
+	case rest == "/docs" || rest == "/docs/" || r.URL.Path == docsPath:
+		a.serveDocsPage(x, r)
 	default:
 		a.serveAuthenticated(x, r)
 	}

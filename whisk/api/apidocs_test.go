@@ -165,3 +165,30 @@ func TestDocsDescribeWhatIsServed(t *testing.T) {
 		t.Errorf("GET /api/v1/api-docs: %d", r.status)
 	}
 }
+
+// People find every operation on a page of its own.
+func TestDocsPage(t *testing.T) {
+	s := newSystem(t, nil)
+	r := s.send("GET", "/api/v1/docs", "", "Authorization", "")
+	if r.status != 308 || r.header.Get("Location") != "/api/v1/docs/index.html?url=/api/v1/api-docs" {
+		t.Errorf("GET /api/v1/docs: %d %v", r.status, r.header)
+	}
+	r = s.send("GET", r.header.Get("Location"), "", "Authorization", "")
+	if r.status != 200 || r.header.Get("Content-Type") != "text/html; charset=UTF-8" {
+		t.Errorf("the page: %d %v", r.status, r.header)
+	}
+	paths, err := docs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, operations := range paths {
+		for method := range operations {
+			if row := "<code>" + strings.ToUpper(method) + " " + path + "</code>"; !strings.Contains(r.body, row) {
+				t.Errorf("the page lacks %s", row)
+			}
+		}
+	}
+	if r := s.send("POST", "/api/v1/docs", "", "Authorization", ""); r.status != 404 {
+		t.Errorf("POST /api/v1/docs: %d", r.status)
+	}
+}

@@ -10,7 +10,7 @@ import (
 )
 
 // staticDocuments are what never changes while the process runs.
-type staticDocuments struct{ root, version []byte }
+type staticDocuments struct{ root, version, page []byte }
 
 func (a *API) staticDocuments(started time.Time) staticDocuments {
 	build, buildno := a.Build, a.Buildno
@@ -29,7 +29,7 @@ func (a *API) staticDocuments(started time.Time) staticDocuments {
 	root = append(root, `,"runtimes":`...)
 	root = appendRuntimes(root, a.Manifest)
 	root = append(root, `,"support":{"github":"https://github.com/apache/openwhisk/issues","slack":"http://slack.openwhisk.org"}}`...)
-	return staticDocuments{root: root, version: version}
+	return staticDocuments{root: root, version: version, page: docsPage()}
 }
 
 // buildTime is when the source was committed, if the binary knows.
