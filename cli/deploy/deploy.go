@@ -70,6 +70,8 @@ type session struct {
 	info      *platform.Info
 	plan      *plan.Plan
 	report    *report
+	// problems are those of the project's files.
+	problems plan.Problems
 }
 
 // Deploy carries out a project.
@@ -84,7 +86,11 @@ func Deploy(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	s.problems = append(s.problems, s.plan.Check(s.info)...)
 	if err := s.verify(ctx); err != nil {
+		return err
+	}
+	if err := s.problems.Err(); err != nil {
 		return err
 	}
 	if o.Preview {
@@ -113,6 +119,9 @@ func Undeploy(ctx context.Context, o Options) error {
 		return err
 	}
 	defer s.client.Close()
+	if err := s.problems.Err(); err != nil {
+		return err
+	}
 	steps := s.undeployment()
 	if o.Preview {
 		s.report.removals(steps)
@@ -142,7 +151,8 @@ func undeployMarked(ctx context.Context, o Options) error {
 	return s.run(ctx, steps, msgUndeployed, msgNotUndeployed)
 }
 
-// start reads the project and makes its plan for the platform it goes to.
+// start reads the project and makes its plan for the platform it goes to. What is
+// wrong with the project is left to be told with what is found later.
 func start(ctx context.Context, o Options) (*session, error) {
 	p, file, err := open(&o)
 	if err != nil {
@@ -153,16 +163,13 @@ func start(ctx context.Context, o Options) (*session, error) {
 	if err := s.connect(ctx, p.Target()); err != nil {
 		return nil, err
 	}
-	if s.plan, err = p.Plan(s.info); err != nil {
+	s.plan, err = p.Plan(s.info)
+	if err != nil && !errors.As(err, &s.problems) {
 		s.client.Close()
 		return nil, err
 	}
 	for _, w := range s.plan.Warnings {
 		s.report.warn(w.String())
-	}
-	if err := s.plan.Check(s.info).Err(); err != nil {
-		s.client.Close()
-		return nil, err
 	}
 	return s, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,6 +230,11 @@ func decode(t *testing.T, text string) any {
 		t.Errorf("%q: %v", text, err)
 	}
 	return v
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
 }
 
 // problems are the lines of an error.

@@ -11,23 +11,22 @@ import (
 )
 
 // verify asks the platform for what the plan needs and does not hold, before
-// anything is written.
+// anything is written. The error is one of asking.
 func (s *session) verify(ctx context.Context) error {
-	var problems plan.Problems
 	for _, ref := range s.plan.References() {
-		if err := s.reference(ctx, ref, &problems); err != nil {
+		if err := s.reference(ctx, ref); err != nil {
 			return err
 		}
 	}
 	for i := range s.plan.Packages {
-		if err := s.sameSort(ctx, &s.plan.Packages[i], &problems); err != nil {
+		if err := s.sameSort(ctx, &s.plan.Packages[i]); err != nil {
 			return err
 		}
 	}
-	return problems.Err()
+	return nil
 }
 
-func (s *session) reference(ctx context.Context, ref plan.Reference, problems *plan.Problems) error {
+func (s *session) reference(ctx context.Context, ref plan.Reference) error {
 	n := ref.Name.In(s.namespace)
 	var got annotated
 	name := strings.TrimPrefix(n.Path(), n.Namespace+"/")
@@ -35,20 +34,20 @@ func (s *session) reference(ctx context.Context, ref plan.Reference, problems *p
 	what := strings.TrimSuffix(ref.Collection, "s")
 	switch {
 	case remote.IsStatus(err, http.StatusNotFound) || remote.IsStatus(err, http.StatusForbidden):
-		problems.Add(ref.Pos, "the %s names the %s %s, which neither the project nor the platform has", ref.By, what, n)
+		s.problems.Add(ref.Pos, "the %s names the %s %s, which neither the project nor the platform has", ref.By, what, n)
 	case remote.IsStatus(err, http.StatusConflict):
-		problems.Add(ref.Pos, "the %s names %s, which is no %s", ref.By, n, what)
+		s.problems.Add(ref.Pos, "the %s names %s, which is no %s", ref.By, n, what)
 	case err != nil:
 		return err
 	case ref.Web && !whisk.Truthy(got.Annotations.Find(plan.AnnotationWebExport)):
-		problems.Add(ref.Pos, "the %s names the action %s, which is no web action", ref.By, n)
+		s.problems.Add(ref.Pos, "the %s names the action %s, which is no web action", ref.By, n)
 	}
 	return nil
 }
 
 // sameSort refuses to make a package of a binding, and the opposite: the platform
 // does neither.
-func (s *session) sameSort(ctx context.Context, p *plan.Package, problems *plan.Problems) error {
+func (s *session) sameSort(ctx context.Context, p *plan.Package) error {
 	var old struct {
 		Binding whisk.PackageName `json:"binding"`
 	}
@@ -56,13 +55,13 @@ func (s *session) sameSort(ctx context.Context, p *plan.Package, problems *plan.
 	isBinding := old.Binding.Name != ""
 	switch {
 	case remote.IsStatus(err, http.StatusConflict):
-		problems.Add(p.Pos, "the name of the package %s is taken on the platform by another entity", p.Name)
+		s.problems.Add(p.Pos, "the name of the package %s is taken on the platform by another entity", p.Name)
 	case err != nil && !remote.IsStatus(err, http.StatusNotFound) && !remote.IsStatus(err, http.StatusForbidden):
 		return err
 	case err == nil && isBinding && p.Binding == nil:
-		problems.Add(p.Pos, "%s is a binding on the platform, and a package here: delete it there first", p.Name)
+		s.problems.Add(p.Pos, "%s is a binding on the platform, and a package here: delete it there first", p.Name)
 	case err == nil && !isBinding && p.Binding != nil:
-		problems.Add(p.Pos, "%s is a package on the platform, and a binding here: delete it there first", p.Name)
+		s.problems.Add(p.Pos, "%s is a package on the platform, and a binding here: delete it there first", p.Name)
 	}
 	return nil
 }

@@ -58,7 +58,8 @@ func Read(path string) ([]byte, error) {
 func (r *Reader) Parse(text []byte) Value {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		r.Problems.Add(syntaxPos(r.file, err), "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+		at, msg := syntax(r.file, err)
+		r.Problems.Add(at, "%s", msg)
 		return Value{reader: r}
 	}
 	if len(doc.Content) == 0 {
@@ -67,13 +68,14 @@ func (r *Reader) Parse(text []byte) Value {
 	return Value{reader: r, node: doc.Content[0], line: doc.Content[0].Line}
 }
 
-// syntaxPos finds the line in the text of the parser's error.
-func syntaxPos(file string, err error) plan.Pos {
+// syntax takes the line out of the text of the parser's error.
+func syntax(file string, err error) (plan.Pos, string) {
 	p := plan.Pos{File: file}
-	if _, err := fmt.Sscanf(err.Error(), "yaml: line %d:", &p.Line); err != nil {
-		p.Line = 0
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	if _, err := fmt.Sscanf(msg, "line %d:", &p.Line); err == nil {
+		_, msg, _ = strings.Cut(msg, ": ")
 	}
-	return p
+	return p, msg
 }
 
 // Of makes a value of a node of the file.

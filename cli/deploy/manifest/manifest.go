@@ -156,7 +156,7 @@ func fill(to *string, from document.Value) {
 }
 
 // Plan makes the plan for a platform. The error is one of plan.Problems if anything
-// in the files is wrong.
+// in the files is wrong; the plan then holds what could be read.
 func (p *Project) Plan(on *platform.Info) (*plan.Plan, error) {
 	folder, err := artifact.Open(p.o.Folder, filepath.Dir(p.o.Manifest))
 	if err != nil {

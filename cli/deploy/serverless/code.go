@@ -116,11 +116,12 @@ func (c *compiler) packed(v, at document.Value, file, start string) ([]byte, err
 			return c.folder.Read(made.Text())
 		}
 	}
-	if !c.folder.Exists(file) {
+	handler, err := c.folder.File(file)
+	if err != nil {
 		if ts := strings.TrimSuffix(file, ".js") + ".ts"; ts != file && c.folder.Exists(ts) {
 			return nil, fmt.Errorf("%s is TypeScript: compile it first, and let the handler name what comes out", ts)
 		}
-		return nil, fmt.Errorf("%s does not exist", file)
+		return nil, err
 	}
 	keep := selection(common, own)
 	inside := path.Clean(file)
@@ -128,15 +129,11 @@ func (c *compiler) packed(v, at document.Value, file, start string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := files[inside]; !ok {
-		e, err := c.folder.File(file) // outside of the service's folder, within the project's
-		if err != nil {
-			return nil, err
-		}
+	if _, ok := files[inside]; !ok { // outside of the service's folder, within the project's
 		for strings.HasPrefix(inside, "../") {
 			inside = inside[len("../"):]
 		}
-		files[inside] = e
+		files[inside] = handler
 	}
 	if start != "" {
 		files.Move(inside, start)

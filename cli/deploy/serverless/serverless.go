@@ -109,7 +109,7 @@ func (p *Project) Target() plan.Target {
 }
 
 // Plan makes the plan for a platform. The error is one of plan.Problems if anything
-// in the file is wrong.
+// in the file is wrong; the plan then holds what could be read.
 func (p *Project) Plan(on *platform.Info) (*plan.Plan, error) {
 	folder, err := artifact.Open(p.o.Folder, filepath.Dir(p.o.File))
 	if err != nil {

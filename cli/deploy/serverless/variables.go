@@ -48,7 +48,7 @@ func (r *resolver) node(n *yaml.Node, line, depth int) *yaml.Node {
 	r.nodes++
 	if depth > maxDepth || r.nodes > maxNodes {
 		r.fail(at, "the variables of the file lead too far: do they refer to themselves?")
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: at}
+		return text("", at)
 	}
 	if n.Kind == yaml.AliasNode {
 		return r.node(n.Alias, line, depth+1)

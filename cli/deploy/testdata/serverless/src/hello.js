@@ -1,0 +1,1 @@
+const two = require("two"); exports.main = (p) => ({text: `${p.greeting}, ${p.who} (${p.stage}, ${two}, ${require("./lib/three")})`, url: p.url, list: p.list, files: require("fs").readdirSync(__dirname + "/..").sort()})
