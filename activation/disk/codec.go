@@ -177,9 +177,11 @@ type decoder struct {
 	brief bool
 }
 
-// newDecoder copies b twice, so that no field needs an allocation of its own.
+// newDecoder copies b, so that no field needs an allocation of its own. Text and
+// bytes share the copy, which nobody changes: a record that was put is as it is.
 func newDecoder(b []byte) *decoder {
-	return &decoder{rest: bytes.Clone(b), all: string(b)}
+	b = bytes.Clone(b)
+	return &decoder{rest: b, all: unsafe.String(unsafe.SliceData(b), len(b))}
 }
 
 func (d *decoder) fail() {

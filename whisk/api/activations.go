@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"millrace/activation"
@@ -111,6 +112,11 @@ func (a *API) recordAfterRecord(ctx context.Context, listed []*whisk.Activation)
 // appendRecord appends the whole of a record that was listed, unless it has expired
 // since, as one more item of a list.
 func (a *API) appendRecord(ctx context.Context, b []byte, listed *whisk.Activation) ([]byte, error) {
+	leave, err := a.enterLoads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	rec, err := a.Activations.Get(ctx, listed.Namespace, listed.ID)
 	if errors.Is(err, activation.ErrNotFound) {
 		return b, nil
@@ -127,6 +133,7 @@ func (a *API) appendRecord(ctx context.Context, b []byte, listed *whisk.Activati
 func appendActivationSummary(b []byte, rec *whisk.Activation) []byte { return rec.AppendSummary(b) }
 
 func appendActivationWithLogs(b []byte, rec *whisk.Activation) []byte {
+	b = slices.Grow(b, int(bytesOf(rec))+1024)
 	return rec.AppendJSON(b, rec.LogsSoFar())
 }
 
@@ -172,7 +179,7 @@ const (
 
 // find answers a record, or that of an accepted call which only the queue knows.
 func (a *API) find(ctx context.Context, namespace, id string) (*whisk.Activation, error) {
-	rec, err := a.Activations.Get(ctx, namespace, id)
+	rec, err := a.load(ctx, namespace, id)
 	if a.Queue == nil || !errors.Is(err, activation.ErrNotFound) {
 		return rec, err
 	}
@@ -180,6 +187,29 @@ func (a *API) find(ctx context.Context, namespace, id string) (*whisk.Activation
 		return queued, nil
 	}
 	return a.Activations.Get(ctx, namespace, id) // it may have begun in between
+}
+
+// load reads a record. Only a few are read at once: until it is known how large one
+// is, it may be as large as any.
+func (a *API) load(ctx context.Context, namespace, id string) (*whisk.Activation, error) {
+	leave, err := a.enterLoads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return a.Activations.Get(ctx, namespace, id)
+}
+
+// maxLoads is how many records are read at once.
+const maxLoads = 8
+
+func (a *API) enterLoads(ctx context.Context) (leave func(), err error) {
+	select {
+	case a.loads <- struct{}{}:
+		return func() { <-a.loads }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // awaitEnd answers a record once its call has ended, or as it is when the time
