@@ -20,7 +20,7 @@ import (
 // internal, and what is below its own folder.
 var mayImport = map[string][]string{
 	".":                     {"cli", "whisk/runtime/process"},
-	"cli":                   {"server", "config", "cli", "whisk"},
+	"cli":                   {"server", "config", "cli", "whisk", "resource", "store"},
 	"server":                {"config", "gateway", "admin", "plugin", "plugins", "resource", "whisk", "store", "blob", "activation", "console", "telemetry"},
 	"config":                {},
 	"gateway":               {"plugin", "resource", "store", "gateway"},

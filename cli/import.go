@@ -20,7 +20,7 @@ func newImport(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newImportOpenwhisk(e))
+	cmd.AddCommand(newImportOpenwhisk(e), newImportAPISIX(e))
 	return cmd
 }
 
@@ -78,15 +78,20 @@ func (e *env) importOpenwhisk(cmd *cobra.Command, f *importFlags) error {
 		return fmt.Errorf("destination (--to-apihost, --to-auth, or wsk property set): %w", err)
 	}
 	defer to.Close()
+	return e.reported(func(report func(transfer.Line)) error {
+		return transfer.Run(cmd.Context(), transfer.Options{From: from, To: to, Overwrite: f.overwrite, DryRun: f.dryRun, Report: report})
+	})
+}
+
+// reported prints the lines of a copy and their number; something that is missing
+// at the destination is an error.
+func (e *env) reported(run func(report func(transfer.Line)) error) error {
 	missing, counts := false, map[transfer.Outcome]int{}
 	table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	err = transfer.Run(cmd.Context(), transfer.Options{
-		From: from, To: to, Overwrite: f.overwrite, DryRun: f.dryRun,
-		Report: func(l transfer.Line) {
-			missing = missing || l.Outcome == transfer.Failed || l.Outcome == transfer.Skipped
-			counts[l.Outcome]++
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", l.Outcome, l.Kind, l.Name, l.Note)
-		},
+	err := run(func(l transfer.Line) {
+		missing = missing || l.Outcome == transfer.Failed || l.Outcome == transfer.Skipped
+		counts[l.Outcome]++
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", l.Outcome, l.Kind, l.Name, l.Note)
 	})
 	if flushed := table.Flush(); err == nil {
 		err = flushed
@@ -107,7 +112,7 @@ func importSummary(counts map[transfer.Outcome]int) string {
 		}
 	}
 	if len(parts) == 0 {
-		return "the namespace is empty"
+		return "there is nothing"
 	}
 	return strings.Join(parts, ", ")
 }

@@ -1,0 +1,200 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"millrace/internal/fieldcrypt"
+	"millrace/resource"
+	"millrace/store"
+)
+
+// Resources says how to copy a gateway's resources from an APISIX's store to an
+// Admin API.
+type Resources struct {
+	// From holds them under APISIX's keys, /apisix/routes/1 and so on; Keyring
+	// decrypts its secret fields, nil if they are not encrypted.
+	From    store.Store
+	Keyring *fieldcrypt.Keyring
+	// Admin is the URL of the Admin API, AdminKey its key.
+	Admin, AdminKey string
+	// Overwrite, DryRun and Report are as in Options.
+	Overwrite, DryRun bool
+	Report            func(Line)
+}
+
+// resourceOrder puts what others refer to first.
+var resourceOrder = []string{
+	"secrets", "ssls", "protos", "upstreams", "plugin_metadata", "plugin_configs", "consumer_groups", "consumers", "credentials",
+	"services", "global_rules", "routes", "stream_routes",
+}
+
+// CopyResources copies everything. The error says why it could not go on; what the
+// destination refuses is reported instead.
+func CopyResources(ctx context.Context, o Resources) error {
+	entries, _, err := o.From.List(ctx, resource.Prefix)
+	if err != nil {
+		return fmt.Errorf("reading the source: %w", err)
+	}
+	rank := func(e store.Entry) int {
+		folder, _ := splitKey(e.Key)
+		return slices.Index(resourceOrder, folder)
+	}
+	slices.SortStableFunc(entries, func(a, b store.Entry) int { return rank(a) - rank(b) })
+	c := &adminClient{Resources: o, http: &http.Client{Timeout: 30 * time.Second}}
+	defer c.http.CloseIdleConnections()
+	for _, e := range entries {
+		if err := c.copy(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// splitKey answers the kind of a resource, and where the Admin API has it.
+func splitKey(key string) (folder, path string) {
+	path = strings.TrimPrefix(key, resource.Prefix)
+	folder, _, _ = strings.Cut(path, "/")
+	if folder == "consumers" && strings.Contains(path, "/credentials/") {
+		folder = "credentials"
+	}
+	return folder, path
+}
+
+type adminClient struct {
+	Resources
+	http *http.Client
+}
+
+// copy copies one entry, if it is a resource. The error is for what ends the run.
+func (c *adminClient) copy(ctx context.Context, e store.Entry) error {
+	folder, path := splitKey(e.Key)
+	_, id, _ := strings.Cut(path, "/")
+	if id == "" || string(e.Value) == "init_dir" || folder == "data_plane" {
+		return nil
+	}
+	line := Line{Kind: strings.TrimSuffix(folder, "s"), Name: id}
+	if !slices.Contains(resourceOrder, folder) {
+		line.Outcome, line.Note = Skipped, "there is no such kind of resource here"
+		c.Report(line)
+		return nil
+	}
+	body, err := c.document(e.Value)
+	if err == nil {
+		line.Outcome, err = c.put(ctx, path, body)
+	}
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		line.Outcome, line.Note = Failed, refused.Error()
+	case err != nil:
+		return err
+	case line.Outcome == Kept:
+		line.Note = "the destination has one of this id"
+	}
+	c.Report(line)
+	return nil
+}
+
+// document is a resource as a client of the Admin API sends it.
+func (c *adminClient) document(value []byte) ([]byte, error) {
+	value, err := resource.DecryptJSON(value, c.Keyring)
+	if err != nil {
+		return nil, &refusal{text: err.Error()}
+	}
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(value, &doc); err != nil {
+		return nil, &refusal{text: "it is no JSON object"}
+	}
+	for _, key := range []string{"id", "create_time", "update_time", "validity_start", "validity_end"} {
+		delete(doc, key)
+	}
+	return json.Marshal(doc)
+}
+
+func (c *adminClient) put(ctx context.Context, path string, body []byte) (Outcome, error) {
+	if c.DryRun {
+		return Untouched, nil
+	}
+	there, err := c.exists(ctx, path)
+	switch {
+	case err != nil:
+		return Failed, err
+	case there && !c.Overwrite:
+		return Kept, nil
+	}
+	status, text, err := c.send(ctx, http.MethodPut, path, body)
+	switch {
+	case err != nil:
+		return Failed, err
+	case status > 299:
+		return Failed, refusalOf(status, text)
+	case there:
+		return Replaced, nil
+	}
+	return Created, nil
+}
+
+func (c *adminClient) exists(ctx context.Context, path string) (bool, error) {
+	status, text, err := c.send(ctx, http.MethodGet, path, nil)
+	switch {
+	case err != nil:
+		return false, err
+	case status == http.StatusNotFound:
+		return false, nil
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return false, fmt.Errorf("asking the Admin API %s: %w", c.Admin, refusalOf(status, text).err())
+	case status > 299:
+		return false, refusalOf(status, text)
+	}
+	return true, nil
+}
+
+func (c *adminClient) send(ctx context.Context, method, path string, body []byte) (status int, text []byte, err error) {
+	parts := strings.Split(path, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(c.Admin, "/")+"/apisix/admin/"+strings.Join(parts, "/"), bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("X-API-KEY", c.AdminKey)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, fmt.Errorf("asking the Admin API: %w", err)
+	}
+	defer resp.Body.Close()
+	text, err = io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	return resp.StatusCode, text, err
+}
+
+// refusal is an answer that says why a resource is not taken.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) err() error    { return fmt.Errorf("%s (status %d)", r.text, r.status) }
+
+func refusalOf(status int, text []byte) *refusal {
+	var body struct {
+		Msg         string `json:"error_msg"`
+		Description string `json:"description"`
+	}
+	if json.Unmarshal(text, &body) != nil || body.Msg == "" {
+		body.Msg = http.StatusText(status)
+	}
+	return &refusal{status, join(body.Msg, body.Description)}
+}
