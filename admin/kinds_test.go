@@ -116,7 +116,9 @@ func TestGuards(t *testing.T) {
 	split := func(id string) string {
 		return `"plugins":{"traffic-split":{"rules":[{"weighted_upstreams":[{"weight":1},{"upstream_id":` + id + `}]}]}}`
 	}
-	inUse := func(what, by string) string { return msg("can not delete this " + what + ", " + by + " is still using it now") }
+	inUse := func(what, by string) string {
+		return msg("can not delete this " + what + ", " + by + " is still using it now")
+	}
 	tests := []struct{ name, path, body, guarded, want string }{
 		{"route", "/routes/r", `{"uri":"/a","upstream_id":1}`, "/upstreams/1", inUse("upstream", "route [r]")},
 		{"service", "/services/s1", `{"upstream_id":"1"}`, "/upstreams/1", inUse("upstream", "service [s1]")},
