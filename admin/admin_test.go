@@ -45,12 +45,12 @@ const (
 
 // bench is an Admin API on a store, with a client that has the admin key.
 type bench struct {
-	t     *testing.T
+	t     testing.TB
 	url   string
 	store store.Store
 }
 
-func start(t *testing.T, change func(*admin.Config)) *bench {
+func start(t testing.TB, change func(*admin.Config)) *bench {
 	t.Helper()
 	s := mem.New()
 	ring, err := fieldcrypt.New([]string{"qeddd145sfvddff3", "edd1c9f0985e76a2"})

@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +17,8 @@ import (
 
 // index knows which resources mention which, and what only one may have, so that
 // a deletion need not look through all of them. It is built when it is first
-// asked and follows the store from then on: what happened since is taken in with
-// the next question. No goroutine of its own runs; the watch ends with the store.
+// asked and follows the store from then on, in a goroutine that ends with the
+// store's watch. What others wrote a moment ago may be missing in an answer.
 type index struct {
 	store store.Store
 	ring  *fieldcrypt.Keyring
@@ -27,13 +26,13 @@ type index struct {
 	// it.
 	written atomic.Int64
 
-	mu       sync.Mutex
-	changes  <-chan []store.Event // nil while nothing is followed
-	stop     context.CancelFunc
-	revision int64
-	known    map[string]facts // by store key
-	users    map[resource.Reference]keySet
-	holders  map[resource.Claim]keySet
+	mu        sync.Mutex
+	following bool
+	revision  int64
+	grown     chan struct{}    // closed when revision grows or following ends
+	known     map[string]facts // by store key
+	users     map[resource.Reference]keySet
+	holders   map[resource.Claim]keySet
 }
 
 // facts are what the index has to forget when a resource changes.
@@ -78,51 +77,33 @@ func (x *index) holdersOf(ctx context.Context, c resource.Claim) ([]string, erro
 	return slices.Sorted(maps.Keys(x.holders[c])), nil
 }
 
-// follow takes in what has changed.
+// follow makes sure that the index includes what this API wrote. It is called, and
+// returns, with mu held.
 func (x *index) follow(ctx context.Context) error {
-	if x.changes == nil {
-		return x.rebuild(ctx)
-	}
-	for {
-		events, open, err := x.next(ctx)
-		switch {
-		case err != nil:
-			return err
-		case !open:
-			x.stop()
-			return x.rebuild(ctx)
-		case events == nil:
-			return nil
-		}
-		for i := range events {
-			x.take(&events[i])
-		}
-	}
-}
-
-// next answers the next changes, none if all are taken in that there are.
-func (x *index) next(ctx context.Context) (events []store.Event, open bool, err error) {
-	if x.revision >= x.written.Load() {
-		select {
-		case events, open = <-x.changes:
-			return events, open, nil
-		default:
-			return nil, true, nil
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	select {
-	case events, open = <-x.changes:
-		return events, open, nil
-	case <-ctx.Done():
-		return nil, true, fmt.Errorf("waiting for changes of the configuration: %w", errors.Join(store.ErrUnavailable, ctx.Err()))
+	for {
+		if !x.following {
+			return x.rebuild(ctx)
+		}
+		if x.revision >= x.written.Load() {
+			return nil
+		}
+		grown := x.grown
+		x.mu.Unlock()
+		select {
+		case <-grown:
+		case <-ctx.Done():
+		}
+		x.mu.Lock()
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("waiting for changes of the configuration: %w", err)
+		}
 	}
 }
 
-// rebuild reads everything and watches from there.
+// rebuild reads everything and follows from there.
 func (x *index) rebuild(ctx context.Context) error {
-	x.changes = nil
 	entries, revision, err := x.store.List(ctx, resource.Prefix)
 	if err != nil {
 		return err
@@ -137,8 +118,30 @@ func (x *index) rebuild(ctx context.Context) error {
 	for _, e := range entries {
 		x.add(e.Key, e.Value)
 	}
-	x.changes, x.stop, x.revision = changes, stop, revision
+	x.following, x.revision, x.grown = true, revision, make(chan struct{})
+	go func() {
+		defer stop()
+		x.run(changes)
+	}()
 	return nil
+}
+
+// run takes in changes until the watch ends: with the store, or because it could
+// not keep up. The next question then starts again.
+func (x *index) run(changes <-chan []store.Event) {
+	for events := range changes {
+		x.mu.Lock()
+		for i := range events {
+			x.take(&events[i])
+		}
+		close(x.grown)
+		x.grown = make(chan struct{})
+		x.mu.Unlock()
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.following = false
+	close(x.grown)
 }
 
 func (x *index) take(e *store.Event) {

@@ -38,8 +38,7 @@ type step struct {
 func (b *bench) run(steps []step) {
 	b.t.Helper()
 	for _, s := range steps {
-		t := b.t
-		t.Run(s.name, func(t *testing.T) {
+		b.t.(*testing.T).Run(s.name, func(t *testing.T) {
 			b := *b
 			b.t = t
 			b.expect(b.do(s.method, s.path, s.body), s.status, s.want)
