@@ -25,20 +25,13 @@ type Conn struct {
 	since    time.Time // idle since
 }
 
-// handshake speaks TLS over the connection.
-func (c *Conn) handshake(ctx context.Context, e *Endpoint) error {
-	conf := e.tls
-	if e.key.ClientCert != "" {
-		cert, err := tls.X509KeyPair([]byte(e.key.ClientCert), []byte(e.key.ClientKey))
-		if err != nil {
-			return err
-		}
-		conf = conf.Clone()
-		conf.Certificates = []tls.Certificate{cert}
+// handshake speaks TLS over a connection.
+func (e *Endpoint) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, error) {
+	if e.certErr != nil {
+		return nil, e.certErr
 	}
-	t := tls.Client(c.raw, conf)
-	c.Conn = t
-	return t.HandshakeContext(ctx)
+	t := tls.Client(conn, e.tls)
+	return t, t.HandshakeContext(ctx)
 }
 
 // Fresh says that the connection has served no request yet.
@@ -122,7 +115,7 @@ func (e *Endpoint) Dial(ctx context.Context, timeout time.Duration) (*Conn, erro
 	raw := rawio.NewConn(dialled)
 	c := &Conn{Conn: raw, raw: raw, endpoint: e}
 	if e.tls != nil {
-		if err := c.handshake(ctx, e); err != nil {
+		if c.Conn, err = e.handshake(ctx, raw); err != nil {
 			raw.Close()
 			return nil, fmt.Errorf("TLS with %s: %w", e.key.Addr, err)
 		}

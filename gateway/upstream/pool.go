@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"millrace/gateway/upstream/check"
 	"millrace/gateway/upstream/discovery"
@@ -165,13 +168,7 @@ func (p *Pool) Endpoint(key Key) *Endpoint {
 		unknown := p.closed || p.full(key)
 		e = &Endpoint{key: key, pool: p, used: time.Now(), forgotten: unknown}
 		if key.TLS {
-			e.tls = &tls.Config{
-				NextProtos: key.protocols(),
-				// APISIX does not verify the certificates of upstreams.
-				InsecureSkipVerify: true,
-				ServerName:         key.ServerName,
-				ClientSessionCache: tls.NewLRUClientSessionCache(8),
-			}
+			e.tls, e.certErr = key.tls()
 		}
 		if !unknown {
 			p.endpoints[key] = e
@@ -180,12 +177,26 @@ func (p *Pool) Endpoint(key Key) *Endpoint {
 	return e
 }
 
-// protocols is what a TLS handshake offers.
-func (k *Key) protocols() []string {
-	if k.Protocol == "" {
-		return nil
+// tls is how TLS is spoken. The error is that of a client certificate.
+func (k *Key) tls() (*tls.Config, error) {
+	conf := &tls.Config{
+		// APISIX does not verify the certificates of upstreams.
+		InsecureSkipVerify: true,
+		ServerName:         k.ServerName,
+		ClientSessionCache: tls.NewLRUClientSessionCache(8),
 	}
-	return []string{k.Protocol}
+	if k.Protocol != "" {
+		conf.NextProtos = []string{k.Protocol}
+	}
+	if k.ClientCert == "" {
+		return conf, nil
+	}
+	cert, err := tls.X509KeyPair([]byte(k.ClientCert), []byte(k.ClientKey))
+	if err != nil {
+		return conf, fmt.Errorf("reading the client certificate: %w", err)
+	}
+	conf.Certificates = []tls.Certificate{cert}
+	return conf, nil
 }
 
 // full says that there is no room for another endpoint like this; mu is held.
@@ -209,10 +220,13 @@ func (p *Pool) revive(e *Endpoint) bool {
 type Endpoint struct {
 	key  Key
 	pool *Pool
-	tls  *tls.Config
+	tls  *tls.Config // nil without TLS
+	// certErr is why there can be no handshake.
+	certErr error
 
 	mu        sync.Mutex
-	idle      []*Conn // the newest last
+	idle      []*Conn          // the newest last
+	h2        *http2.Transport // nil until it is called by HTTP/2
 	used      time.Time
 	forgotten bool // no longer in the pool
 }
@@ -264,6 +278,7 @@ func (e *Endpoint) close() {
 		c.Conn.Close()
 	}
 	e.idle, e.forgotten = nil, true
+	e.closeHTTP2()
 }
 
 // sweep closes what should not be kept and says whether the endpoint itself may
@@ -282,5 +297,16 @@ func (e *Endpoint) sweep(now time.Time) bool {
 	clear(e.idle[len(kept):])
 	e.idle = kept
 	e.forgotten = len(kept) == 0 && now.Sub(e.used) > forgetAfter
+	if e.forgotten {
+		e.closeHTTP2()
+	}
 	return e.forgotten
+}
+
+// closeHTTP2 closes the HTTP/2 connections that no request uses; mu is held.
+func (e *Endpoint) closeHTTP2() {
+	if e.h2 != nil {
+		e.h2.CloseIdleConnections()
+		e.h2 = nil
+	}
 }

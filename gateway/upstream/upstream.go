@@ -139,7 +139,13 @@ func (p *Pool) Compile(key string, conf *resource.Upstream) (*Upstream, error) {
 // Close ends what was done for the upstream, such as health checks, unless a newer
 // one has its key. Requests that use it still may go on.
 func (u *Upstream) Close() {
-	if u.shared != nil && !u.closed.Swap(true) {
+	if u.closed.Swap(true) {
+		return
+	}
+	if u.service != nil {
+		u.service.Close()
+	}
+	if u.shared != nil {
 		u.pool.unshare(u.shared)
 	}
 }

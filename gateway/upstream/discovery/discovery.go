@@ -9,10 +9,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"millrace/resource"
 )
+
+// ErrUnknown says that an upstream names a registry that is not configured; its
+// requests are answered with 503.
+var ErrUnknown = errors.New("unknown discovery_type")
 
 // List is the nodes of a service at one time. It never changes.
 type List struct {
@@ -22,13 +29,22 @@ type List struct {
 // Service is one service of a registry.
 type Service interface {
 	// Nodes answers the present nodes: the same list until they change. It waits
-	// for a registry that has not answered yet until ctx ends.
+	// until ctx ends for a registry that has not been asked yet.
 	Nodes(ctx context.Context) (*List, error)
+	// Close says that nobody asks for the service any more.
+	Close()
 }
 
-// ErrUnknown says that an upstream names a registry that is not configured; its
-// requests are answered with 503.
-var ErrUnknown = errors.New("unknown discovery_type")
+// Config is the configured registries; nil leaves one out. The fields are those
+// of APISIX's discovery section.
+type Config struct {
+	DNS        *DNS
+	Consul     *Consul
+	ConsulKV   *ConsulKV
+	Eureka     *Eureka
+	Nacos      *Nacos
+	Kubernetes []Kubernetes
+}
 
 // Registries are the configured registries; nil has none.
 type Registries struct {
@@ -41,8 +57,41 @@ type registry interface {
 	service(name string, args Args) (Service, error)
 	// run keeps services up to date until ctx ends.
 	run(ctx context.Context)
-	// dump answers what is known, for the Control API.
-	dump() any
+	// dump answers the nodes known, by service.
+	dump() map[string]*List
+}
+
+// New makes the registries ready; they are asked while Run runs.
+func New(conf Config, log *slog.Logger) (*Registries, error) {
+	r := &Registries{byType: map[string]registry{}}
+	add := func(kind string, make func() (registry, error)) error {
+		reg, err := make()
+		if err != nil {
+			return fmt.Errorf("setting up discovery by %s: %w", kind, err)
+		}
+		r.byType[kind] = reg
+		return nil
+	}
+	var errs []error
+	if c := conf.DNS; c != nil {
+		errs = append(errs, add("dns", func() (registry, error) { return newDNS(c), nil }))
+	}
+	if c := conf.Consul; c != nil {
+		errs = append(errs, add("consul", func() (registry, error) { return newConsul(c, log) }))
+	}
+	if c := conf.ConsulKV; c != nil {
+		errs = append(errs, add("consul_kv", func() (registry, error) { return newConsulKV(c, log) }))
+	}
+	if c := conf.Eureka; c != nil {
+		errs = append(errs, add("eureka", func() (registry, error) { return newEureka(c, log) }))
+	}
+	if c := conf.Nacos; c != nil {
+		errs = append(errs, add("nacos", func() (registry, error) { return newNacos(c, log) }))
+	}
+	if len(conf.Kubernetes) > 0 {
+		errs = append(errs, add("kubernetes", func() (registry, error) { return newKubernetes(conf.Kubernetes, log) }))
+	}
+	return r, errors.Join(errs...)
 }
 
 // Args are the discovery_args of an upstream.
@@ -65,12 +114,21 @@ func (r *Registries) Service(kind, name string, args json.RawMessage) (Service, 
 	return r.byType[kind].service(name, a)
 }
 
-// Dump answers what is known of a registry; ok is false if it is not configured.
-func (r *Registries) Dump(kind string) (dump any, ok bool) {
+// Dump answers the nodes that are known of a registry, by service; ok is false if
+// it is not configured.
+func (r *Registries) Dump(kind string) (services map[string]*List, ok bool) {
 	if r == nil || r.byType[kind] == nil {
 		return nil, false
 	}
 	return r.byType[kind].dump(), true
+}
+
+// Types answers the configured registries in order.
+func (r *Registries) Types() []string {
+	if r == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(r.byType))
 }
 
 // Run follows the registries until ctx ends.

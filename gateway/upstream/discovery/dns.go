@@ -1,0 +1,179 @@
+package discovery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"millrace/gateway/upstream/resolver"
+	"millrace/resource"
+)
+
+// DNS finds nodes by DNS: those of SRV records with their port, weight and
+// priority, or the addresses of a name, which may be followed by a port.
+type DNS struct {
+	Servers    []string // address:port; none means those of ResolvConf
+	ResolvConf string   // "" is /etc/resolv.conf
+	// Order is the types of records asked for, one after the other until there are
+	// some: last (the one there was last), SRV, A, AAAA. CNAME stands for nothing:
+	// name servers follow such records themselves. Empty is all of them so.
+	Order []string
+}
+
+type dnsRegistry struct {
+	services
+	resolver *resolver.Resolver
+	order    []string
+}
+
+func newDNS(c *DNS) registry {
+	order := c.Order
+	if len(order) == 0 {
+		order = []string{"last", "SRV", "A", "AAAA", "CNAME"}
+	}
+	return &dnsRegistry{
+		resolver: resolver.New(resolver.Config{Servers: c.Servers, ResolvConf: c.ResolvConf}),
+		order:    order,
+	}
+}
+
+// service implements registry.
+func (r *dnsRegistry) service(service string, _ Args) (Service, error) {
+	host, port, err := resource.SplitAddr(service)
+	if err != nil {
+		return nil, fmt.Errorf("reading service_name %s: %w", service, err)
+	}
+	sub, _ := r.get(name{service: service})
+	return &dnsService{subscription: sub, registry: r, host: host, port: port}, nil
+}
+
+// run implements registry; names are looked up when requests need them.
+func (r *dnsRegistry) run(context.Context) {}
+
+// dnsService is a service whose nodes are looked up when they are needed.
+type dnsService struct {
+	*subscription
+	registry *dnsRegistry
+	host     string
+	port     int
+
+	mu    sync.Mutex // held while looking up
+	last  string     // type of the records there were
+	until atomic.Int64
+}
+
+// Nodes implements Service. While one request looks up, others go on with what is
+// known.
+func (s *dnsService) Nodes(ctx context.Context) (*List, error) {
+	known := s.list.Load()
+	if known != nil && time.Now().UnixNano() < s.until.Load() {
+		return known, nil
+	}
+	if known != nil {
+		if !s.mu.TryLock() {
+			return known, nil
+		}
+	} else {
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	if l := s.list.Load(); l != nil && time.Now().UnixNano() < s.until.Load() {
+		return l, nil
+	}
+	nodes, valid, err := s.lookup(ctx)
+	if err != nil && known == nil {
+		return nil, err
+	}
+	if err != nil {
+		valid = minRetry
+	} else {
+		s.set(nodes)
+	}
+	s.until.Store(time.Now().Add(valid).UnixNano())
+	return s.list.Load(), nil
+}
+
+func (s *dnsService) lookup(ctx context.Context) (nodes []resource.Node, valid time.Duration, err error) {
+	err = resolver.ErrNotFound
+	for _, kind := range s.registry.order {
+		if kind == "last" {
+			kind = s.last
+		}
+		var e error
+		switch kind {
+		case "SRV":
+			nodes, valid, e = s.srv(ctx)
+		case "A":
+			nodes, valid, e = s.addrs(ctx, dns.TypeA)
+		case "AAAA":
+			nodes, valid, e = s.addrs(ctx, dns.TypeAAAA)
+		default:
+			continue
+		}
+		if e == nil && len(nodes) > 0 {
+			s.last = kind
+			return nodes, valid, nil
+		}
+		if e != nil && !errors.Is(e, resolver.ErrNotFound) {
+			err = e
+		}
+	}
+	return nil, 0, err
+}
+
+func (s *dnsService) addrs(ctx context.Context, kind uint16) (nodes []resource.Node, valid time.Duration, err error) {
+	records, valid, err := s.registry.resolver.Records(ctx, s.host, kind)
+	for _, rr := range records {
+		switch rr := rr.(type) {
+		case *dns.A:
+			nodes = append(nodes, resource.Node{Host: rr.A.String(), Port: s.port, Weight: 1})
+		case *dns.AAAA:
+			nodes = append(nodes, resource.Node{Host: rr.AAAA.String(), Port: s.port, Weight: 1})
+		}
+	}
+	sortNodes(nodes)
+	return nodes, valid, err
+}
+
+// srv answers the nodes of SRV records: each address of each target. What DNS
+// prefers has the lower priority, here it has the higher.
+func (s *dnsService) srv(ctx context.Context) (nodes []resource.Node, valid time.Duration, err error) {
+	records, valid, err := s.registry.resolver.Records(ctx, s.host, dns.TypeSRV)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, rr := range records {
+		srv, ok := rr.(*dns.SRV)
+		if !ok || srv.Target == "." {
+			continue
+		}
+		found, err := s.registry.resolver.Lookup(ctx, strings.TrimSuffix(srv.Target, "."))
+		if err != nil {
+			continue // the other targets may have addresses
+		}
+		for _, a := range found.Addrs {
+			nodes = append(nodes, resource.Node{
+				Host: a.String(), Port: cmp.Or(int(srv.Port), s.port),
+				Weight: max(1, int(srv.Weight)), Priority: -int(srv.Priority),
+			})
+		}
+		valid = min(valid, max(minRetry, time.Until(found.Until)))
+	}
+	sortNodes(nodes)
+	return nodes, valid, nil
+}
+
+// sortNodes undoes the shuffling of name servers, which is no change.
+func sortNodes(nodes []resource.Node) {
+	slices.SortFunc(nodes, func(a, b resource.Node) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
+	})
+}

@@ -1,0 +1,88 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// ErrConnect says that no connection to a node could be opened, so that it has
+// seen nothing of the request.
+var ErrConnect = errors.New("no connection")
+
+// RoundTrip sends a request over HTTP/2, with TLS or in the clear as the endpoint
+// says: it is how nodes of the schemes grpc and grpcs are called. The request's
+// URL needs its path and query only, its Host is the :authority. Trailers pass
+// both ways as net/http has them; the answer's body must be closed. connect
+// bounds the time to open a connection.
+func (e *Endpoint) RoundTrip(req *http.Request, connect time.Duration) (*http.Response, error) {
+	req = req.WithContext(context.WithValue(req.Context(), connectTimeout{}, connect))
+	u := *req.URL
+	u.Scheme, u.Host = "http", e.key.Addr
+	if e.tls != nil {
+		u.Scheme = "https"
+	}
+	req.URL = &u
+	return e.http2().RoundTrip(req)
+}
+
+// connectTimeout is the context key of the time to open a connection.
+type connectTimeout struct{}
+
+// http2 answers the endpoint's HTTP/2 connections.
+func (e *Endpoint) http2() *http2.Transport {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.used = time.Now()
+	if e.h2 == nil {
+		e.h2 = &http2.Transport{
+			AllowHTTP:          true,
+			DisableCompression: true,
+			IdleConnTimeout:    e.key.Keep.Idle,
+			ReadIdleTimeout:    pingAfter,
+			DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
+				connect, _ := ctx.Value(connectTimeout{}).(time.Duration)
+				conn, err := e.Connect(ctx, connect)
+				if err != nil {
+					return nil, fmt.Errorf("%w: %w", ErrConnect, err)
+				}
+				return conn, nil
+			},
+		}
+	}
+	return e.h2
+}
+
+// pingAfter is how long an HTTP/2 connection may be silent before it is asked
+// whether it is still there.
+const pingAfter = 30 * time.Second
+
+// Connect opens a connection that carries anything but HTTP/1.1, with TLS if the
+// endpoint speaks it. A timeout of 0 leaves the bound to ctx.
+func (e *Endpoint) Connect(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", e.key.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", e.key.Addr, err)
+	}
+	if e.tls == nil {
+		return conn, nil
+	}
+	t, err := e.handshake(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("TLS with %s: %w", e.key.Addr, err)
+	}
+	return t, nil
+}
