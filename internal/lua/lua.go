@@ -1,0 +1,199 @@
+// Package lua runs the Lua of configurations (filter_func, functions of plugins)
+// where it can do no harm: without files, processes, coroutines and loading of code,
+// and bounded in instructions, in the length of strings and in memory.
+//
+// A source is compiled once. It runs in states that are kept and used again, one
+// call at a time each, so what a source keeps in variables of its own lives as long
+// as its state does, as in a worker of nginx.
+package lua
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/parse"
+)
+
+// Bounds of a call.
+const (
+	// Instructions is how many instructions of the virtual machine one call may run.
+	Instructions = 1_000_000
+	// MaxString is the longest string that a call may make, in bytes.
+	MaxString = 4 << 20
+	// maxGrowth is by how much the memory of the process may grow during a call
+	// that runs for long.
+	maxGrowth = 256 << 20
+	// keptStates is how many idle states of one source are kept.
+	keptStates = 16
+)
+
+// ErrNoFunction says that a source evaluates to something else than a function.
+var ErrNoFunction = errors.New("only accept Lua function")
+
+func init() {
+	// An assignment to a high index fills the array below it, in one instruction.
+	lua.MaxArrayIndex = 1 << 16
+}
+
+// State is a virtual machine with the function of one source. Data is what the
+// call under way works on; libraries read it.
+type State struct {
+	*lua.LState
+	Data any
+
+	fn     *lua.LFunction
+	budget *budget
+}
+
+// Library enters functions into a new state.
+type Library func(s *State)
+
+// Function is a function that a source evaluates to. Several goroutines may call
+// it at once.
+type Function struct {
+	proto     *lua.FunctionProto
+	libraries []Library
+	idle      chan *State
+}
+
+// Compile reads a source, which is a chunk that returns a function; name stands in
+// error messages. The source runs once here, to see that it does: data is what its
+// calls of libraries work on.
+func Compile(source, name string, data any, libraries ...Library) (*Function, error) {
+	stmts, err := parse.Parse(strings.NewReader(source), name)
+	if err != nil {
+		return nil, syntaxError(err, source)
+	}
+	bindConcat(stmts)
+	proto, err := lua.Compile(stmts, name)
+	if err != nil {
+		return nil, syntaxError(err, source)
+	}
+	f := &Function{proto: proto, libraries: libraries, idle: make(chan *State, keptStates)}
+	s, err := f.newState(data)
+	if err != nil {
+		return nil, err
+	}
+	f.idle <- s
+	return f, nil
+}
+
+// syntaxError words an error of the parser as Lua does.
+func syntaxError(err error, source string) error {
+	line, near := 1, ""
+	var at *parse.Error
+	if errors.As(err, &at) {
+		if near, line = at.Token, at.Pos.Line; line == parse.EOF {
+			near, line = "", 1+strings.Count(source, "\n")
+		}
+	}
+	if near == "" {
+		near = "<eof>"
+	} else {
+		near = "'" + near + "'"
+	}
+	first, _, more := strings.Cut(source, "\n")
+	if len(first) > 60 {
+		first, more = first[:60], true
+	}
+	if more {
+		first += "..."
+	}
+	return errors.New(`[string "` + first + `"]:` + strconv.Itoa(line) + ": syntax error near " + near)
+}
+
+// newState makes a state and lets the source run in it.
+func (f *Function) newState(data any) (*State, error) {
+	s := &State{
+		LState: lua.NewState(lua.Options{
+			SkipOpenLibs: true, CallStackSize: 200, RegistrySize: 1 << 10, RegistryMaxSize: 1 << 16,
+			MinimizeStackMemory: true,
+		}),
+		budget: &budget{},
+	}
+	openSafe(s)
+	for _, open := range f.libraries {
+		open(s)
+	}
+	s.Data = data
+	defer func() { s.Data = nil }()
+	s.budget.begin()
+	s.SetContext(s.budget)
+	s.Push(s.NewFunctionFromProto(f.proto))
+	if err := s.PCall(0, 1, nil); err != nil {
+		return nil, fmt.Errorf("running the source: %w", plainError(err))
+	}
+	fn, ok := s.Get(-1).(*lua.LFunction)
+	if !ok {
+		return nil, fmt.Errorf("%w, the input code type is %s", ErrNoFunction, s.Get(-1).Type())
+	}
+	s.fn = fn
+	s.SetTop(0)
+	return s, nil
+}
+
+// Call calls the function on data. args makes its arguments; results is given what
+// it returned, which must not be used afterwards. Either may be nil.
+func (f *Function) Call(data any, args func(s *State) []lua.LValue, results func(s *State, values []lua.LValue)) error {
+	var s *State
+	select {
+	case s = <-f.idle:
+	default:
+		var err error
+		if s, err = f.newState(data); err != nil {
+			return err
+		}
+	}
+	s.Data = data
+	s.budget.begin()
+	s.Push(s.fn)
+	n := 0
+	if args != nil {
+		for _, v := range args(s) {
+			s.Push(v)
+			n++
+		}
+	}
+	if err := s.PCall(n, lua.MultRet, nil); err != nil {
+		s.Close() // what the source was doing is half done
+		return plainError(err)
+	}
+	if results != nil {
+		values := make([]lua.LValue, s.GetTop())
+		for i := range values {
+			values[i] = s.Get(i + 1)
+		}
+		results(s, values)
+	}
+	s.SetTop(0)
+	s.Data = nil
+	select {
+	case f.idle <- s:
+	default:
+		s.Close()
+	}
+	return nil
+}
+
+// plainError drops the stack trace of an error.
+func plainError(err error) error {
+	var api *lua.ApiError
+	if errors.As(err, &api) && api.Object != nil {
+		if exit, ok := api.Object.(*lua.LUserData); ok {
+			if cause, ok := exit.Value.(error); ok {
+				return cause
+			}
+		}
+		return errors.New(api.Object.String())
+	}
+	return err
+}
+
+// Raise ends the call under way; Call returns err itself unless the source catches
+// it.
+func (s *State) Raise(err error) {
+	s.Error(&lua.LUserData{Value: err}, 1)
+}

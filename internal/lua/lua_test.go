@@ -1,0 +1,163 @@
+package lua
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// eval runs the body of a function and answers its first result as text.
+func eval(t testing.TB, body string) (string, error) {
+	t.Helper()
+	f, err := Compile("return function() "+body+" end", "test", nil)
+	if err != nil {
+		return "", err
+	}
+	got := ""
+	err = f.Call(nil, nil, func(_ *State, values []lua.LValue) {
+		parts := make([]string, len(values))
+		for i, v := range values {
+			parts[i] = v.String()
+		}
+		got = strings.Join(parts, ",")
+	})
+	return got, err
+}
+
+func TestResults(t *testing.T) {
+	for body, want := range map[string]string{
+		`return 1 + 2`:           "3",
+		`return "a" .. 1 .. "b"`: "a1b",
+		`local function f() return "x", "y" end return "a" .. f()`:                                              "ax",
+		`local t = setmetatable({}, {__concat = function(a, b) return "joined" end}) return t .. "x", "x" .. t`: "joined,joined",
+		`return #("ab" .. ("c"):rep(3))`:                                                                        "5",
+		`return ("hello world"):find("o w")`:                                                                    "5,7",
+		`return ("hello"):find("l+")`:                                                                           "3,4",
+		`return ("hello"):find("(l)(l)")`:                                                                       "3,4,l,l",
+		`return ("key = value"):match("^(%w+)%s*=%s*(%w+)$")`:                                                   "key,value",
+		`return ("hello"):match("xyz")`:                                                                         "nil",
+		`return ("a.b"):find(".", 1, true)`:                                                                     "2,2",
+		`return ("abc"):gsub("%w", "%0%0")`:                                                                     "aabbcc,3",
+		`return ("abc"):gsub("", "-")`:                                                                          "-a-b-c-,4",
+		`return ("hello world"):gsub("o", {o = "0"})`:                                                           "hell0 w0rld,2",
+		`return ("abc"):gsub("b", function() return nil end)`:                                                   "abc,1",
+		`return ("abc abc"):gsub("^abc", "x")`:                                                                  "x abc,1",
+		`return ("THE (quick) fox"):find("%((%a+)%)")`:                                                          "5,11,quick",
+		`return ("f(a(b)c)d"):match("%b()")`:                                                                    "(a(b)c)",
+		`return ("THE (quick) fox"):gsub("%f[%a]%a+", "w")`:                                                     "w (w) w,3",
+		`return ("aa bb"):match("(%w)%1 (%w)%2")`:                                                               "a,b",
+		`return ("abc"):match("()b()")`:                                                                         "2,3",
+		`return ("[x]"):match("[]]")`:                                                                           "]",
+		`local s = "" for k in ("a,b,c"):gmatch("%a") do s = s .. k end return s`:                               "abc",
+		`return table.concat({1, 2, 3}, "-")`:                                                                   "1-2-3",
+		`return ("x"):upper(), ("%5.1f"):format(3.14159)`:                                                       "X,  3.1",
+		`return type(os.time()), type(math.random())`:                                                           "number,number",
+		`return pcall(function() error("no") end)`:                                                              "false,[string",
+	} {
+		got, err := eval(t, body)
+		if strings.HasPrefix(want, "false,") {
+			if err != nil || !strings.HasPrefix(got, "false,") {
+				t.Errorf("%s: %q, %v", body, got, err)
+			}
+			continue
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", body, got, err, want)
+		}
+	}
+}
+
+func TestNothingUnsafeIsThere(t *testing.T) {
+	for _, name := range []string{
+		"io", "os.execute", "os.getenv", "os.exit", "os.remove", "load", "loadstring", "loadfile", "dofile", "require", "module", "debug",
+		"coroutine", "package", "getfenv", "setfenv", "collectgarbage", "string.dump", "print", "newproxy",
+	} {
+		if got, err := eval(t, "return type("+name+")"); err != nil || got != "nil" {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestBounds(t *testing.T) {
+	for body, want := range map[string]string{
+		`while true do end`: "too many instructions",
+		`while true do pcall(function() while true do end end) end`: "too many instructions",
+		`local s = "x" while true do s = s .. s end`:                "string is too long",
+		`return ("x"):rep(1e9)`:                                     "string is too long",
+		`return ("x"):rep(1e6):gsub("x", ("y"):rep(1000))`:          "string is too long",
+		`return table.concat({("x"):rep(4e6), ("x"):rep(4e6)})`:     "string is too long",
+		`return ("a"):rep(5000):find(("a-"):rep(20) .. "b")`:        "pattern",
+		`return ("a"):rep(5000):find(("(a)"):rep(40))`:              "too many captures",
+		`local function f() return f() + 1 end return f()`:          "stack overflow",
+		`return unpack({}, 1, 1e7)`:                                 "too many results",
+		`local t = {} for i = 1, 1e9 do t[i] = {[60000] = 1} end`:   "too m",
+	} {
+		if _, err := eval(t, body); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}
+
+func TestCompileErrors(t *testing.T) {
+	for source, want := range map[string]string{
+		"functon x":        `[string "functon x"]:1: syntax error near 'x'`,
+		"return 1":         "only accept Lua function, the input code type is number",
+		"error('broken')":  "running the source: ",
+		"return function(": `[string "return function("]:1: syntax error near <eof>`,
+	} {
+		if _, err := Compile(source, "test", nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", source, err, want)
+		}
+	}
+}
+
+func TestRaiseEndsTheCall(t *testing.T) {
+	stop := errors.New("stop")
+	f, err := Compile("return function() exit() error('went on') end", "test", nil, func(s *State) {
+		s.SetGlobal("exit", s.Register(func(s *State) int {
+			s.Raise(stop)
+			return 0
+		}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Call(nil, nil, nil); err != stop {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What a source keeps in variables of its own lives on.
+func TestStatesAreKept(t *testing.T) {
+	f, err := Compile("local n = 0 return function() n = n + 1 return n end", "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for range 3 {
+		if err := f.Call(nil, nil, func(_ *State, v []lua.LValue) { last = v[0].String() }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if last != "3" {
+		t.Errorf("got %s", last)
+	}
+}
+
+func FuzzPattern(f *testing.F) {
+	for _, seed := range []string{"(%w+)=(%w+)", "[^%s]-$", "%b()", "%f[%a]", "(()", "[", "%", "(.-)%1"} {
+		f.Add("some text (with) parts = x", seed)
+	}
+	f.Fuzz(func(t *testing.T, src, pat string) {
+		if len(src) > 200 || len(pat) > 50 {
+			return
+		}
+		fn, err := Compile("return function(s, p) return s:gsub(p, '%0') end", "fuzz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = fn.Call(nil, func(*State) []lua.LValue { return []lua.LValue{lua.LString(src), lua.LString(pat)} }, nil)
+	})
+}

@@ -1,0 +1,202 @@
+package lua
+
+import (
+	"math"
+	"reflect"
+	"strings"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+)
+
+// concatName is the global that stands for the operator "..", which no source can
+// name.
+const concatName = "\x00concat"
+
+// bindConcat replaces each a .. b by a call, so that the length of what it makes is
+// bounded.
+func bindConcat(stmts []ast.Stmt) {
+	for i := range stmts {
+		rewrite(reflect.ValueOf(stmts[i]))
+	}
+}
+
+var exprType = reflect.TypeFor[ast.Expr]()
+
+// rewrite walks a tree of the parser's nodes.
+func rewrite(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		if v.IsNil() {
+			return
+		}
+		if v.CanSet() && v.Type() == exprType {
+			if c, ok := v.Interface().(*ast.StringConcatOpExpr); ok {
+				call := &ast.FuncCallExpr{Func: &ast.IdentExpr{Value: concatName}, Args: operands(c), AdjustRet: true}
+				call.SetLine(c.Line())
+				call.SetLastLine(c.LastLine())
+				call.Func.SetLine(c.Line())
+				call.Func.SetLastLine(c.LastLine())
+				v.Set(reflect.ValueOf(call))
+			}
+		}
+		rewrite(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			rewrite(v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			rewrite(v.Index(i))
+		}
+	}
+}
+
+// operands are those of a chain a .. b .. c. The last is kept from being taken for
+// several if it is a call.
+func operands(c *ast.StringConcatOpExpr) []ast.Expr {
+	args := []ast.Expr{c.Lhs}
+	rest := c.Rhs
+	for {
+		next, ok := rest.(*ast.StringConcatOpExpr)
+		if !ok {
+			break
+		}
+		args, rest = append(args, next.Lhs), next.Rhs
+	}
+	switch last := rest.(type) {
+	case *ast.FuncCallExpr:
+		last.AdjustRet = true
+	case *ast.Comma3Expr:
+		last.AdjustRet = true
+	}
+	return append(args, rest)
+}
+
+// concat is the operator "..".
+func concat(s *State) int {
+	n := s.GetTop()
+	total := 0
+	var b strings.Builder
+	for i := 1; i <= n; i++ {
+		v := s.Get(i)
+		if !lua.LVCanConvToString(v) {
+			return concatMeta(s, n)
+		}
+		total += len(lua.LVAsString(v))
+	}
+	s.checkString(total)
+	b.Grow(total)
+	for i := 1; i <= n; i++ {
+		b.WriteString(lua.LVAsString(s.Get(i)))
+	}
+	s.Push(lua.LString(b.String()))
+	return 1
+}
+
+// concatMeta joins from the right, by the operands' own __concat if they have one.
+func concatMeta(s *State, n int) int {
+	right := s.Get(n)
+	for i := n - 1; i >= 1; i-- {
+		left := s.Get(i)
+		if lua.LVCanConvToString(left) && lua.LVCanConvToString(right) {
+			s.checkString(len(lua.LVAsString(left)) + len(lua.LVAsString(right)))
+			right = lua.LString(lua.LVAsString(left) + lua.LVAsString(right))
+			continue
+		}
+		op := s.GetMetaField(left, "__concat")
+		if op == lua.LNil {
+			op = s.GetMetaField(right, "__concat")
+		}
+		if op == lua.LNil {
+			bad := right
+			if !lua.LVCanConvToString(left) {
+				bad = left
+			}
+			s.RaiseError("attempt to concatenate a %s value", bad.Type())
+		}
+		s.Push(op)
+		s.Push(left)
+		s.Push(right)
+		s.LState.Call(2, 1)
+		right = s.Get(-1)
+		s.Pop(1)
+	}
+	s.Push(right)
+	return 1
+}
+
+// checkString ends the call if a string of n bytes would be too long.
+func (s *State) checkString(n int) {
+	if n > MaxString || n < 0 {
+		s.RaiseError("string is too long")
+	}
+}
+
+// Register makes a function of a library.
+func (s *State) Register(fn func(s *State) int) *lua.LFunction {
+	return s.NewFunction(func(*lua.LState) int { return fn(s) })
+}
+
+// openSafe enters what of Lua's own libraries is safe.
+func openSafe(s *State) {
+	for _, lib := range []struct {
+		name string
+		open lua.LGFunction
+	}{{"", lua.OpenBase}, {lua.TabLibName, lua.OpenTable}, {lua.StringLibName, lua.OpenString}, {lua.MathLibName, lua.OpenMath}} {
+		s.Push(s.NewFunction(lib.open))
+		s.Push(lua.LString(lib.name))
+		s.LState.Call(1, 0)
+	}
+	for _, name := range []string{
+		"collectgarbage", "dofile", "getfenv", "load", "loadfile", "loadstring", "print", "_printregs",
+		"setfenv", "module", "require", "newproxy",
+	} {
+		s.SetGlobal(name, lua.LNil)
+	}
+	s.SetGlobal(concatName, s.Register(concat))
+	openStrings(s)
+	openTables(s)
+	openClock(s)
+}
+
+// openTables bounds what makes strings of tables and tables of numbers.
+func openTables(s *State) {
+	table := s.GetGlobal(lua.TabLibName).(*lua.LTable)
+	join := table.RawGetString("concat").(*lua.LFunction).GFunction
+	table.RawSetString("concat", s.Register(func(s *State) int {
+		t, sep := s.CheckTable(1), s.OptString(2, "")
+		total := 0
+		for i, n := s.OptInt(3, 1), s.OptInt(4, t.Len()); i <= n; i++ {
+			total += len(lua.LVAsString(t.RawGetInt(i))) + len(sep)
+			s.checkString(total)
+		}
+		return join(s.LState)
+	}))
+	unpack := s.GetGlobal("unpack").(*lua.LFunction).GFunction
+	bounded := s.Register(func(s *State) int {
+		t := s.CheckTable(1)
+		if n := s.OptInt(3, t.Len()) - s.OptInt(2, 1); n > 1000 {
+			s.RaiseError("too many results to unpack")
+		}
+		return unpack(s.LState)
+	})
+	s.SetGlobal("unpack", bounded)
+	table.RawSetString("unpack", bounded)
+}
+
+// openClock enters what of os tells the time.
+func openClock(s *State) {
+	t := s.NewTable()
+	t.RawSetString("time", s.Register(func(s *State) int {
+		s.Push(lua.LNumber(time.Now().Unix()))
+		return 1
+	}))
+	t.RawSetString("clock", s.Register(func(s *State) int {
+		now := float64(time.Now().UnixMicro()) / 1e6
+		s.Push(lua.LNumber(math.Mod(now, 1e6)))
+		return 1
+	}))
+	s.SetGlobal("os", t)
+}
