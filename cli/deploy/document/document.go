@@ -4,6 +4,7 @@
 package document
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -20,7 +21,7 @@ const (
 	// maxDepth bounds how deep values nest, also through aliases.
 	maxDepth = 100
 	// maxNodes bounds what a document may grow to by aliases.
-	maxNodes = 1_000_000
+	maxNodes = 250_000
 	// maxBytes bounds the texts of these values.
 	maxBytes = 256 << 20
 )
@@ -57,7 +58,13 @@ func Read(path string) ([]byte, error) {
 // Parse reads text; problems of its syntax are noted like all others.
 func (r *Reader) Parse(text []byte) Value {
 	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	err := yaml.Unmarshal(text, &doc)
+	if err != nil && json.Valid(text) { // not all of JSON is YAML to its parser
+		if n, err := nodeOf(text, asItIs); err == nil {
+			return Value{reader: r, node: n}
+		}
+	}
+	if err != nil {
 		at, msg := syntax(r.file, err)
 		r.Problems.Add(at, "%s", msg)
 		return Value{reader: r}
@@ -147,45 +154,54 @@ func (v Value) Members() []Member {
 		v.Fail("a mapping (key: value) is expected here")
 		return nil
 	}
-	var out []Member
-	v.collect(v.resolved(), &out, true, 0)
-	return out
+	c := collector{at: map[string]bool{}}
+	v.collect(v.resolved(), &c, 0)
+	return c.members
 }
 
-func (v Value) collect(n *yaml.Node, out *[]Member, own bool, depth int) {
-	if depth > maxDepth || !v.count() {
-		return
-	}
+// collector gathers the members of a mapping and of those that << merges into it.
+type collector struct {
+	members []Member
+	at      map[string]bool
+}
+
+// collect adds the members of n; depth is 0 for the mapping itself.
+func (v Value) collect(n *yaml.Node, to *collector, depth int) {
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, child := n.Content[i], n.Content[i+1]
+		if depth > 0 && !v.count() {
+			return
+		}
 		if k.ShortTag() == "!!merge" {
 			merged = append(merged, child)
 			continue
 		}
 		key := Value{reader: v.reader, node: k, line: k.Line, vars: v.vars}
 		m := Member{key.Text(), v.child(child, k.Line)}
-		switch at := slices.IndexFunc(*out, func(other Member) bool { return other.Key == m.Key }); {
-		case at < 0:
-			*out = append(*out, m)
-		case own:
+		switch {
+		case !to.at[m.Key]:
+			to.at[m.Key] = true
+			to.members = append(to.members, m)
+		case depth == 0:
 			key.Fail("the key %q is given twice", m.Key)
 		}
 	}
 	for _, child := range merged {
-		v.merge(child, out, depth)
+		v.merge(child, to, depth+1)
 	}
 }
 
 // merge adds what << leads to: a mapping or a list of them.
-func (v Value) merge(n *yaml.Node, out *[]Member, depth int) {
+func (v Value) merge(n *yaml.Node, to *collector, depth int) {
 	from := v.child(n, n.Line)
 	switch {
+	case depth > maxDepth || !v.count():
 	case from.IsMap():
-		v.collect(from.resolved(), out, false, depth+1)
-	case from.IsList() && depth <= maxDepth:
+		v.collect(from.resolved(), to, depth)
+	case from.IsList():
 		for _, item := range from.resolved().Content {
-			v.merge(item, out, depth+1)
+			v.merge(item, to, depth+1)
 		}
 	default:
 		from.Fail("<< needs a mapping")

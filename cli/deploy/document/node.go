@@ -12,12 +12,17 @@ import (
 // Node makes a YAML node of JSON: members in their order, numbers with their
 // digits, texts such that Value reads them back as they are.
 func Node(raw json.RawMessage) (*yaml.Node, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	return nextNode(d)
+	return nodeOf(raw, Text)
 }
 
-func nextNode(d *json.Decoder) (*yaml.Node, error) {
+func nodeOf(raw json.RawMessage, text func(string) *yaml.Node) (*yaml.Node, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return nextNode(d, text)
+}
+
+// nextNode makes a node of the next value; text makes those of texts.
+func nextNode(d *json.Decoder, text func(string) *yaml.Node) (*yaml.Node, error) {
 	t, err := d.Token()
 	if err != nil {
 		return nil, err
@@ -29,7 +34,7 @@ func nextNode(d *json.Decoder) (*yaml.Node, error) {
 			n.Kind = yaml.SequenceNode
 		}
 		for d.More() {
-			child, err := nextNode(d)
+			child, err := nextNode(d, text)
 			if err != nil {
 				return nil, err
 			}
@@ -43,7 +48,7 @@ func nextNode(d *json.Decoder) (*yaml.Node, error) {
 		}
 		return n, nil
 	case string:
-		return Text(t), nil
+		return text(t), nil
 	case json.Number:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: t.String()}, nil
 	case bool:
@@ -58,7 +63,13 @@ func nextNode(d *json.Decoder) (*yaml.Node, error) {
 
 // Text is the node of a text, in which no variable is left to be replaced.
 func Text(s string) *yaml.Node {
+	return asItIs(variable.ReplaceAllStringFunc(s, func(m string) string { return strings.ReplaceAll(m, "$", "$$") }))
+}
+
+func asItIs(s string) *yaml.Node {
 	n := new(yaml.Node)
-	n.SetString(variable.ReplaceAllStringFunc(s, func(m string) string { return strings.ReplaceAll(m, "$", "$$") }))
+	if n.SetString(s); s == "<<" {
+		n.Style = yaml.DoubleQuotedStyle // else it would merge
+	}
 	return n
 }

@@ -36,10 +36,13 @@ func (p Problem) String() string {
 // Problems are all that were found; as an error, one a line.
 type Problems []Problem
 
-// Add notes a problem.
+// maxProblems is how many are told of one file.
+const maxProblems = 1000
+
+// Add notes a problem, once, and the first of very many only.
 func (l *Problems) Add(at Pos, format string, args ...any) {
 	p := Problem{at, fmt.Sprintf(format, args...)}
-	if !slices.Contains(*l, p) {
+	if len(*l) < maxProblems && !slices.Contains(*l, p) {
 		*l = append(*l, p)
 	}
 }
