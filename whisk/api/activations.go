@@ -63,7 +63,7 @@ func (a *API) listActivations(x *exchange, r *http.Request) (answer, error) {
 		return answer{body: countDocument("activations", n, 0)}, err // the log has subtracted skip
 	}
 	q.Brief = true
-	records, err := a.Activations.List(r.Context(), x.namespace, q.Query)
+	records, err := a.list(r.Context(), x.namespace, q.Query)
 	if err != nil {
 		return answer{}, err
 	}
@@ -71,6 +71,16 @@ func (a *API) listActivations(x *exchange, r *http.Request) (answer, error) {
 		return answer{body: appendList(nil, records, appendActivationSummary)}, nil
 	}
 	return a.wholeRecords(r.Context(), x, records)
+}
+
+// list lists records, in its turn.
+func (a *API) list(ctx context.Context, namespace string, q activation.Query) ([]*whisk.Activation, error) {
+	leave, err := a.loads.enter(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return a.Activations.List(ctx, namespace, q)
 }
 
 // wholeBytes is how large a list of whole records becomes in memory before it is
@@ -112,7 +122,7 @@ func (a *API) recordAfterRecord(ctx context.Context, listed []*whisk.Activation)
 // appendRecord appends the whole of a record that was listed, unless it has expired
 // since, as one more item of a list.
 func (a *API) appendRecord(ctx context.Context, b []byte, listed *whisk.Activation) ([]byte, error) {
-	leave, err := a.enterLoads(ctx)
+	leave, err := a.loads.enter(ctx, listed.Namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -189,27 +199,14 @@ func (a *API) find(ctx context.Context, namespace, id string) (*whisk.Activation
 	return a.Activations.Get(ctx, namespace, id) // it may have begun in between
 }
 
-// load reads a record. Only a few are read at once: until it is known how large one
-// is, it may be as large as any.
+// load reads a record, in its turn.
 func (a *API) load(ctx context.Context, namespace, id string) (*whisk.Activation, error) {
-	leave, err := a.enterLoads(ctx)
+	leave, err := a.loads.enter(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
 	return a.Activations.Get(ctx, namespace, id)
-}
-
-// maxLoads is how many records are read at once.
-const maxLoads = 8
-
-func (a *API) enterLoads(ctx context.Context) (leave func(), err error) {
-	select {
-	case a.loads <- struct{}{}:
-		return func() { <-a.loads }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // awaitEnd answers a record once its call has ended, or as it is when the time

@@ -90,7 +90,7 @@ type API struct {
 	// heartbeat is how often a stream of logs says that it is alive.
 	heartbeat time.Duration
 	followers followers
-	loads     chan struct{} // holds one for each record that is being read
+	loads     *gate
 }
 
 // New checks the configuration and makes the handler.
@@ -101,7 +101,7 @@ func New(c Config) (*API, error) {
 	if c.RecordWait <= 0 {
 		c.RecordWait = 2 * time.Second
 	}
-	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: request.Pause, heartbeat: 15 * time.Second, loads: make(chan struct{}, maxLoads)}
+	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: request.Pause, heartbeat: 15 * time.Second, loads: newGate()}
 	a.about = a.staticDocuments(time.Now())
 	a.routes()
 	return a, nil

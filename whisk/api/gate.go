@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+	"sync"
+)
+
+// How many records or lists are read at once, for one namespace and in all: until
+// it is known how large a record is, it may be as large as any.
+const (
+	maxLoadsOfOne = 2
+	maxLoads      = 8
+)
+
+// gate lets few in at once. Those of one namespace wait for one another, so that
+// they leave room for others.
+type gate struct {
+	all chan struct{}
+	mu  sync.Mutex
+	of  map[string]*turnstile
+}
+
+// turnstile is the gate of one namespace; it is forgotten when nobody uses it.
+type turnstile struct {
+	in    chan struct{}
+	users int
+}
+
+func newGate() *gate {
+	return &gate{all: make(chan struct{}, maxLoads), of: map[string]*turnstile{}}
+}
+
+// enter waits for its turn, until ctx ends. leave must be called after a success.
+func (g *gate) enter(ctx context.Context, namespace string) (leave func(), err error) {
+	t := g.use(namespace)
+	select {
+	case t.in <- struct{}{}:
+	case <-ctx.Done():
+		g.forget(namespace, t)
+		return nil, ctx.Err()
+	}
+	select {
+	case g.all <- struct{}{}:
+	case <-ctx.Done():
+		<-t.in
+		g.forget(namespace, t)
+		return nil, ctx.Err()
+	}
+	return func() {
+		<-g.all
+		<-t.in
+		g.forget(namespace, t)
+	}, nil
+}
+
+func (g *gate) use(namespace string) *turnstile {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.of[namespace]
+	if t == nil {
+		t = &turnstile{in: make(chan struct{}, maxLoadsOfOne)}
+		g.of[namespace] = t
+	}
+	t.users++
+	return t
+}
+
+func (g *gate) forget(namespace string, t *turnstile) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.users--; t.users == 0 {
+		delete(g.of, namespace)
+	}
+}
