@@ -110,6 +110,7 @@ type Gateway struct {
 	// TrustedAddresses are the peers whose X-Forwarded-* headers are believed.
 	TrustedAddresses []netip.Prefix
 	Control          Control
+	Status           Status
 	RealIP           RealIP
 	// KeepaliveTimeout closes idle client connections, 0 after each request; the
 	// others bound reading a request's header and body and writing its answer.
@@ -127,7 +128,9 @@ type Gateway struct {
 // TLS configures the data plane's TLS listeners.
 type TLS struct {
 	Enabled bool
-	Listen  []Listener
+	// Given: the file says something about it.
+	Given  bool
+	Listen []Listener
 	// MinVersion and MaxVersion are tls.VersionTLS10 … tls.VersionTLS13.
 	MinVersion, MaxVersion uint16
 	SessionTickets         bool
@@ -139,6 +142,12 @@ type TLS struct {
 
 // Control configures the Control API.
 type Control struct {
+	Enabled bool
+	Listen  Listener
+}
+
+// Status configures the status API, which is off unless the file has its key.
+type Status struct {
 	Enabled bool
 	Listen  Listener
 }
@@ -301,6 +310,7 @@ func defaultGateway() Gateway {
 		Router:               "radixtree_host_uri",
 		MaxPostArgs:          64 << 20,
 		Control:              Control{Enabled: true, Listen: loopback(9090)},
+		Status:               Status{Listen: loopback(7085)},
 		RealIP:               RealIP{Header: "X-Real-IP", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
 		KeepaliveTimeout:     60 * time.Second,
 		ClientHeaderTimeout:  60 * time.Second,

@@ -134,6 +134,7 @@ func TestSource(t *testing.T) {
 		"{}": "data ",
 		"deployment: {role: traditional, role_traditional: {config_provider: etcd}}":     "data ",
 		"deployment: {etcd: {host: [\"https://etcd:2379\"], prefix: /gw}}":               "etcd ",
+		"deployment: {role: traditional, role_traditional: {config_provider: yaml}}":     "api ",
 		"etcd: {host: [\"http://127.0.0.1:2379\"]}":                                      "etcd ",
 		"deployment: {role: data_plane, role_data_plane: {config_provider: yaml}}":       "file apisix.yaml",
 		"deployment: {role: data_plane, role_data_plane: {config_provider: json}}":       "file apisix.json",
@@ -143,8 +144,25 @@ func TestSource(t *testing.T) {
 		if got := c.Gateway.Source.Provider + " " + c.Gateway.Source.File; got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
-		if c.Gateway.Source.Provider == "file" && c.Has(RoleAdmin) {
-			t.Errorf("%s: there is nothing for an Admin API to write", text)
+		if fromFile := c.Gateway.Source.Provider == "file"; fromFile == c.Has(RoleAdmin) {
+			t.Errorf("%s: an Admin API has nothing to write where a file is the source, and else it has", text)
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for text, want := range map[string]string{
+		"{}":                                "off",
+		"apisix: {status: {ip: 127.0.0.2}}": "127.0.0.2:7085",
+		"apisix: {status: {port: 7000}}":    "127.0.0.1:7000",
+		"apisix: {status: {}}":              "127.0.0.1:7085",
+	} {
+		got := "off"
+		if st := mustParse(t, text, nil).Gateway.Status; st.Enabled {
+			got = st.Listen.Address()
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
 }

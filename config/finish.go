@@ -14,9 +14,7 @@ func (k *keys) finish(d *decoder) {
 	k.finishListeners()
 	k.finishRoles(d)
 	k.finishSource(d)
-	if at, ok := d.given["apisix.ssl"]; ok && k.c.Gateway.TLS.Enabled {
-		d.warn(at, "apisix.ssl", "no TLS listener is opened yet")
-	}
+	_, k.c.Gateway.TLS.Given = d.given["apisix.ssl"]
 	l := &k.c.Functions.Limits
 	between(d, "action_timeout", &l.MinActionTimeout, &l.DefaultActionTimeout, &l.MaxActionTimeout)
 	between(d, "action_memory", &l.MinActionMemory, &l.DefaultActionMemory, &l.MaxActionMemory)
@@ -75,7 +73,7 @@ func (k *keys) finishListeners() {
 			all[i].Network = networkFor(all[i].Addr.Addr(), network)
 		}
 	}
-	for _, l := range []*Listener{&c.Admin.Listen, &c.Gateway.Control.Listen, &c.Operator.Listen} {
+	for _, l := range []*Listener{&c.Admin.Listen, &c.Gateway.Control.Listen, &c.Gateway.Status.Listen, &c.Operator.Listen} {
 		l.Network = networkFor(l.Addr.Addr(), network)
 	}
 }

@@ -13,6 +13,7 @@ type keys struct {
 	ipv6, http2 bool
 	role        string
 	provider    string // of the resources, as the file says
+	byAPI       bool   // the resources come as a whole through the Admin API
 }
 
 const (
@@ -118,6 +119,7 @@ func (k *keys) apisix() object {
 			"ip":   ipOf(&g.Control.Listen),
 			"port": portOf(&g.Control.Listen),
 		}.noEffects("the Control API has one router and no metrics dump", "router", "enable_metrics_dump"),
+		"status": k.status(),
 		"router": object{
 			"http": oneOf(&g.Router, "radixtree_host_uri", "radixtree_uri", "radixtree_uri_with_parameter"),
 			"ssl":  only("radixtree_sni"),
@@ -152,7 +154,6 @@ func (k *keys) apisix() object {
 	o.noEffects(noStream, "stream_proxy")
 	o.noEffects("the PROXY protocol is not read", "proxy_protocol")
 	o.noEffects("answers are not cached", "proxy_cache")
-	o.noEffects("there is no status listener; use millrace waitready", "status")
 	o.noEffects(ownStore, "disable_sync_configuration_during_start")
 	return o.noEffects("it is not available", "lru", "tracing", "disable_upstream_healthcheck", "enable_batch_requests")
 }
@@ -216,7 +217,7 @@ func (k *keys) deployment() object {
 	return object{
 		"role":               oneOf(&k.role, "traditional", "control_plane", "data_plane"),
 		"config_provider":    k.configProvider(),
-		"role_traditional":   provider,
+		"role_traditional":   object{"config_provider": k.traditionalProvider()},
 		"role_control_plane": provider,
 		"role_data_plane":    provider,
 		"admin": object{
@@ -232,6 +233,15 @@ func (k *keys) deployment() object {
 		},
 		"etcd": k.etcd(),
 	}
+}
+
+// status takes where the status API listens; that the key is there switches it on.
+func (k *keys) status() field {
+	st := &k.c.Gateway.Status
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		st.Enabled = true
+		object{"ip": ipOf(&st.Listen), "port": portOf(&st.Listen)}.decode(d, key, n)
+	})
 }
 
 func proxyMode() field {

@@ -10,7 +10,8 @@ import (
 
 // Source says where the gateway's resources are kept.
 type Source struct {
-	// Provider is data (the data folder), etcd, or file.
+	// Provider is data (the data folder), api (the data folder too, but the
+	// resources are put as a whole through the Admin API), etcd, or file.
 	Provider string
 	// File is the path of apisix.yaml or apisix.json.
 	File string
@@ -59,11 +60,22 @@ func (k *keys) configProvider() field {
 	})
 }
 
+// traditionalProvider is configProvider in a role that has an Admin API: yaml and
+// json mean that the resources are put there as a whole, not that a file has them.
+func (k *keys) traditionalProvider() field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		k.configProvider().decode(d, key, n)
+		k.byAPI = k.provider == "yaml" || k.provider == "json"
+	})
+}
+
 // finishSource settles where the resources are: in an etcd only if the file says
 // where that is, since one machine needs none.
 func (k *keys) finishSource(d *decoder) {
 	s := &k.c.Gateway.Source
 	switch {
+	case k.byAPI && k.role != "data_plane":
+		s.Provider = "api"
 	case k.provider == "yaml" || k.provider == "json":
 		s.Provider, s.File = "file", filepath.Join(filepath.Dir(d.file), "apisix."+k.provider)
 		if _, named := d.given["roles"]; !named {
