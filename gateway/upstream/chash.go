@@ -3,8 +3,10 @@ package upstream
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math/bits"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"millrace/plugin"
 )
@@ -13,7 +15,7 @@ import (
 // weight, maxPoints bounds the ring for weights without a common divisor.
 const (
 	pointsPerWeight = 160
-	maxPoints       = 4 << 20
+	maxPoints       = 1 << 20
 )
 
 // cHash sends requests with the same key to the same node, by APISIX's ring: a
@@ -22,6 +24,10 @@ const (
 type cHash struct {
 	key    *hashKey
 	points []ringPoint
+	// starts is where the points begin that are not below each multiple of
+	// 1<<shift.
+	starts []int32
+	shift  int
 	nodes  []*Node
 	usable []bool
 }
@@ -74,6 +80,21 @@ func (b *cHash) place() {
 		}
 		return 0
 	})
+	b.index()
+}
+
+// index makes starts, about one for each point.
+func (b *cHash) index() {
+	width := bits.Len(uint(len(b.points)))
+	b.shift = 32 - width
+	b.starts = make([]int32, 1<<width)
+	at := 0
+	for i := range b.starts {
+		for at < len(b.points) && b.points[at].hash < uint32(i)<<b.shift {
+			at++
+		}
+		b.starts[i] = int32(at)
+	}
 }
 
 // Pick implements Balancer.
@@ -105,18 +126,13 @@ func (b *cHash) exhausted(tried Tried) bool {
 	return true
 }
 
-// find answers the first point not below a hash, from its likely place on: the
-// points are spread evenly.
+// find answers the first point not below a hash, or the first of all.
 func (b *cHash) find(hash uint32) int {
-	last := len(b.points) - 1
-	i := int(uint64(hash) * uint64(len(b.points)) >> 32)
-	for i > 0 && b.points[i-1].hash >= hash {
-		i--
-	}
-	for i <= last && b.points[i].hash < hash {
+	i := int(b.starts[hash>>b.shift])
+	for i < len(b.points) && b.points[i].hash < hash {
 		i++
 	}
-	if i > last {
+	if i == len(b.points) {
 		return 0
 	}
 	return i
@@ -151,10 +167,15 @@ func (k *hashKey) hash(vars Vars) uint32 {
 	}
 	if k.template != nil {
 		if text, present := k.template.Resolve(vars.Var); present > 0 {
-			return crc32.ChecksumIEEE([]byte(text))
+			return checksum(text)
 		}
 	} else if v := vars.Var(k.name); v.Present {
-		return crc32.ChecksumIEEE([]byte(v.Text))
+		return checksum(v.Text)
 	}
-	return crc32.ChecksumIEEE([]byte(vars.Var("remote_addr").Text))
+	return checksum(vars.Var("remote_addr").Text)
+}
+
+// checksum does without a copy of the text, which would be made for each request.
+func checksum(s string) uint32 {
+	return crc32.ChecksumIEEE(unsafe.Slice(unsafe.StringData(s), len(s)))
 }

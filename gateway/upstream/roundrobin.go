@@ -3,6 +3,7 @@ package upstream
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 )
 
 // roundRobin walks the nodes again and again and picks those whose weight is at
@@ -10,38 +11,48 @@ import (
 // weights at each end of the list. So over Σweight/gcd picks each node is picked
 // weight/gcd times, heavy nodes spread among the light.
 type roundRobin struct {
-	nodes    []*Node
-	gcd, max int
+	nodes []*Node
+	// cycle is what one turn of the walk picks, if it is not too long.
+	cycle []*Node
+	at    atomic.Uint64 // in cycle
 
-	mu      sync.Mutex
-	next    int
-	current int
+	mu   sync.Mutex // held for the walk of a longer one
+	walk walk
 }
+
+// walk is a place in the walk over nodes.
+type walk struct {
+	nodes         []*Node
+	gcd, max      int
+	next, current int
+}
+
+// maxCycle bounds the memory for a cycle.
+const maxCycle = 1024
 
 func newRoundRobin(_ *hashKey, _, usable []*Node) Balancer {
-	b := &roundRobin{nodes: weighted(usable)}
-	for _, n := range b.nodes {
-		b.gcd = gcd(b.gcd, n.weight())
-		b.max = max(b.max, n.weight())
+	nodes := weighted(usable)
+	// Where it begins spreads the first picks of many processes over the nodes.
+	return newRoundRobinAfter(nodes, rand.IntN(len(nodes)))
+}
+
+// newRoundRobinAfter begins behind a node, as if that had been picked last.
+func newRoundRobinAfter(nodes []*Node, last int) *roundRobin {
+	b := &roundRobin{nodes: nodes, walk: walk{nodes: nodes, next: last}}
+	total := 0
+	for _, n := range nodes {
+		b.walk.gcd = gcd(b.walk.gcd, n.weight())
+		b.walk.max = max(b.walk.max, n.weight())
+		total += n.weight()
 	}
-	b.startAfter(rand.IntN(len(b.nodes)))
-	return b
-}
-
-// startAfter begins the walk behind a node, as if that had been picked last; it
-// spreads the first picks of many processes over the nodes.
-func (b *roundRobin) startAfter(i int) {
-	b.next, b.current = i, b.max
-	b.advance()
-}
-
-func (b *roundRobin) advance() {
-	if b.next++; b.next == len(b.nodes) {
-		b.next = 0
-		if b.current -= b.gcd; b.current <= 0 {
-			b.current = b.max
+	b.walk.current = b.walk.max
+	b.walk.advance()
+	if n := total / b.walk.gcd; n <= maxCycle {
+		for range n {
+			b.cycle = append(b.cycle, b.walk.pick())
 		}
 	}
+	return b
 }
 
 func gcd(a, b int) int {
@@ -53,21 +64,56 @@ func gcd(a, b int) int {
 
 // Pick implements Balancer.
 func (b *roundRobin) Pick(tried Tried, _ Vars) *Node {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for range 4*len(b.nodes) + 64 {
-		n := b.nodes[b.next]
-		chosen := n.weight() >= b.current
-		b.advance()
-		if chosen && !tried.Has(n) {
+	if len(b.cycle) == 0 {
+		return b.pickLong(tried)
+	}
+	for range len(b.cycle) {
+		n := b.cycle[(b.at.Add(1)-1)%uint64(len(b.cycle))]
+		if len(tried) == 0 || !tried.Has(n) {
 			return n
 		}
 	}
-	// The untried nodes are so light that the walk would be long.
-	for _, n := range b.nodes {
+	return untried(b.nodes, tried) // others have taken the steps to it
+}
+
+func (b *roundRobin) pickLong(tried Tried) *Node {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for range len(tried) + 1 {
+		if n := b.walk.pick(); !tried.Has(n) {
+			return n
+		}
+	}
+	return untried(b.nodes, tried) // those left are so light that the walk would be long
+}
+
+func untried(nodes []*Node, tried Tried) *Node {
+	for _, n := range nodes {
 		if !tried.Has(n) {
 			return n
 		}
 	}
 	return nil
+}
+
+// pick goes on to the next node that is heavy enough.
+func (w *walk) pick() *Node {
+	for {
+		n := w.nodes[w.next]
+		chosen := n.weight() >= w.current
+		w.advance()
+		if chosen {
+			return n
+		}
+	}
+}
+
+// advance takes one step.
+func (w *walk) advance() {
+	if w.next++; w.next == len(w.nodes) {
+		w.next = 0
+		if w.current -= w.gcd; w.current <= 0 {
+			w.current = w.max
+		}
+	}
 }
