@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/gateway/sni"
 	"millrace/gateway/upstream"
 	"millrace/internal/fieldcrypt"
 	"millrace/plugin"
@@ -28,12 +29,16 @@ type Config struct {
 	// Version stands in the Server header.
 	Version string
 
+	// TLS is for the listeners of ServeTLS.
+	TLS sni.Settings
+
 	// Local answers requests whose path is one of LocalPrefixes or below one,
 	// for clients on this machine only. Others are routed as if it were not there.
 	Local         http.Handler
 	LocalPrefixes []string
 
-	// Router is radixtree_host_uri (default) or radixtree_uri.
+	// Router is radixtree_host_uri (default), radixtree_uri or
+	// radixtree_uri_with_parameter.
 	Router string
 	// TrustedAddresses are the clients whose X-Forwarded-* headers pass through;
 	// nil means that nothing is configured.

@@ -29,6 +29,7 @@ const (
 type clientConn struct {
 	net.Conn
 	raw                 net.Conn // below TLS
+	security            *security
 	l                   *listener
 	reader              *http1.Reader
 	out                 []byte // room to build messages in

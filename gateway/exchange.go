@@ -21,6 +21,8 @@ func (x *exchange) handle(head []byte) (keep bool) {
 	switch {
 	case x.g.conf.MaxBody > 0 && x.req.head.Length > x.g.conf.MaxBody:
 		x.exit(413, nil)
+	case c.security.refuses(x):
+		x.exit(400, nil)
 	case x.isLocal():
 		x.serveLocal()
 	default:
@@ -82,6 +84,7 @@ func (x *exchange) read(head []byte) (err error) {
 	x.query = route.Query{
 		Host: withoutPort(full), HostPort: full,
 		Path: r.path, Method: r.head.Method, Addr: x.addr,
+		Vars: x.ctx.Lookup(), Params: x.query.Params[:0],
 	}
 	return nil
 }

@@ -90,6 +90,7 @@ type follower struct {
 	users         map[string]*followedUser
 	globalRules   map[string]*globalRule
 	metadata      plugin.Metadata
+	ssls          map[string]followedSSL
 
 	// gone are the chains that the next table no longer uses.
 	gone map[*heldChain]bool
@@ -114,6 +115,7 @@ func newFollower(g *Gateway) *follower {
 		upstreams: map[string]*sharedUpstream{}, services: map[string]*serviceConf{},
 		pluginConfigs: map[string]*pluginConf{}, users: map[string]*followedUser{},
 		globalRules: map[string]*globalRule{}, gone: map[*heldChain]bool{},
+		ssls: map[string]followedSSL{},
 	}
 }
 
@@ -228,6 +230,8 @@ func (f *follower) takeInto(folder, id string, e *store.Event, ch *changes) (err
 		err = f.takeGroup(id, e)
 	case "global_rules":
 		err, ch.global = f.takeGlobalRule(id, e), true
+	case "ssls":
+		err = f.takeSSL(id, e)
 	case "plugin_metadata":
 		err, ch.metadata = f.takeMetadata(id, e), true
 	}

@@ -13,11 +13,13 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"millrace/gateway/http1"
 	"millrace/gateway/route"
+	"millrace/gateway/sni"
 	"millrace/gateway/upstream"
 	"millrace/internal/calmlog"
 	"millrace/plugin"
@@ -38,9 +40,11 @@ type Gateway struct {
 	consumers  consumers
 	merged     mergedChains
 	upstreams  sync.Map // *sharedUpstream by id, as the follower knows them
-	applied    progress
-	counters   counters
-	clock      clock
+	// certificates are those that clients of TLS listeners are shown.
+	certificates atomic.Pointer[sni.Table]
+	applied      progress
+	counters     counters
+	clock        clock
 
 	// ctx ends when the gateway is stopped for good.
 	ctx   context.Context
@@ -63,7 +67,7 @@ func New(conf Config) (*Gateway, error) {
 		g.server = "millrace"
 	}
 	switch conf.Router {
-	case "", "radixtree_host_uri", "radixtree_uri":
+	case "", "radixtree_host_uri", "radixtree_uri", "radixtree_uri_with_parameter":
 	default:
 		return nil, fmt.Errorf("router %q is not served", conf.Router)
 	}
@@ -76,10 +80,11 @@ func New(conf Config) (*Gateway, error) {
 	}
 	g.realIPKind = http1.KindOf([]byte(conf.RealIPHeader))
 	g.ctx, g.stop = context.WithCancel(context.Background())
-	g.snapshot.Store(&snapshot{table: route.New[*servedRoute](conf.Router == "radixtree_uri"), global: noPlugins})
+	g.snapshot.Store(&snapshot{table: route.New[*servedRoute](strings.HasPrefix(conf.Router, "radixtree_uri")), global: noPlugins})
 	env := *conf.Env
 	env.Services = append(slices.Clip(env.Services), g)
 	g.conf.Env = &env
+	g.certificates.Store(sni.NewTable(nil, conf.TLS))
 	g.applied.init()
 	g.clock.tick()
 	return g, nil

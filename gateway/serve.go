@@ -44,6 +44,8 @@ func (c *clock) tick() {
 type listener struct {
 	g  *Gateway
 	ln net.Listener
+	// tls: its clients speak TLS.
+	tls bool
 
 	draining atomic.Bool
 	mu       sync.Mutex
@@ -55,13 +57,16 @@ type listener struct {
 // stops accepting, finishes the requests in flight, for DrainTimeout at most if
 // it was ctx, and returns nil when all connections are gone. It closes ln.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	return g.serveListener(ctx, &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}})
+}
+
+func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
 	g.mu.Lock()
 	if g.stopping() {
 		g.mu.Unlock()
-		return ln.Close()
+		return l.ln.Close()
 	}
 	g.serve.Add(1)
-	l := &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}}
 	g.listeners[l] = struct{}{}
 	g.mu.Unlock()
 	defer g.serve.Done()
@@ -143,7 +148,11 @@ func (l *listener) accept() error {
 		conn, err := l.ln.Accept()
 		if err == nil {
 			wait = 0
-			l.start(rawio.NewConn(conn))
+			if l.tls {
+				l.startTLS(conn)
+			} else {
+				l.start(rawio.NewConn(conn), nil)
+			}
 			continue
 		}
 		if l.draining.Load() {
@@ -172,8 +181,9 @@ func scarcity(err error) bool {
 	return false
 }
 
-func (l *listener) start(conn net.Conn) {
+func (l *listener) start(conn net.Conn, s *security) {
 	c := newConn(l, conn)
+	c.security = s
 	l.g.counters.accepted.Add(1)
 	l.mu.Lock()
 	l.conns[c] = struct{}{}

@@ -41,6 +41,7 @@ func (s *Server) openGateway(context.Context) error {
 	role := &gatewayRole{}
 	conf := gateway.Config{
 		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Version: s.opt.Version,
+		TLS:                tlsSettings(&cfg.TLS),
 		Router:             cfg.Router,
 		TrustedAddresses:   prefixTexts(cfg.TrustedAddresses),
 		RealIPFrom:         append(prefixTexts(cfg.RealIP.From), "unix:"),
@@ -72,6 +73,10 @@ func (s *Server) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
+	secured, err := s.listenTLS()
+	if err != nil {
+		return err
+	}
 	for _, l := range listeners {
 		s.addAddress(config.RoleGateway, "gateway", l)
 	}
@@ -79,9 +84,12 @@ func (s *Server) openGateway(context.Context) error {
 	s.add(part{name: "gateway configuration", run: role.Run})
 	s.add(part{
 		name:  "gateway",
-		run:   func(ctx context.Context) error { return serveGateway(ctx, role.Gateway, listeners) },
+		run:   func(ctx context.Context) error { return serveGateway(ctx, role.Gateway, listeners, secured) },
 		drain: role.Shutdown,
 	})
+	if err := s.openStatus(); err != nil {
+		return err
+	}
 	return s.openControl(keyring)
 }
 
@@ -115,6 +123,28 @@ func (s *Server) warnOfPlugins() {
 	}
 }
 
+// openStatus opens the status API, for probes, if the configuration has it.
+func (s *Server) openStatus() error {
+	cfg := &s.cfg.Gateway.Status
+	if !cfg.Enabled {
+		return nil
+	}
+	listeners, err := s.listen("the status API", "apisix.status", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	h := admin.NewStatus(admin.StatusConfig{Log: s.log, Version: s.opt.Version, Ready: s.gateway.loaded})
+	s.addHTTP(config.RoleGateway, "status API", h, listeners)
+	return nil
+}
+
+// loaded tells whether the configuration has been read once.
+func (g *gatewayRole) loaded() bool {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return g.WaitApplied(now, 0) == nil
+}
+
 // openControl opens the Control API, which shows what the gateway has in force.
 func (s *Server) openControl(keyring *fieldcrypt.Keyring) error {
 	cfg := &s.cfg.Gateway.Control
@@ -137,21 +167,25 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring) error {
 
 // serveGateway serves every listener until ctx ends, from when the stored routes
 // are in force: clients that come before wait.
-func serveGateway(ctx context.Context, g *gateway.Gateway, listeners []net.Listener) error {
+func serveGateway(ctx context.Context, g *gateway.Gateway, plain, secured []net.Listener) error {
 	if err := g.WaitApplied(ctx, 0); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan error, len(listeners))
-	for _, l := range listeners {
-		go func() {
-			defer cancel() // one listener gone ends them all
-			ended <- g.Serve(ctx, l)
-		}()
+	ended := make(chan error, len(plain)+len(secured))
+	serve := func(listeners []net.Listener, serve func(context.Context, net.Listener) error) {
+		for _, l := range listeners {
+			go func() {
+				defer cancel() // one listener gone ends them all
+				ended <- serve(ctx, l)
+			}()
+		}
 	}
+	serve(plain, g.Serve)
+	serve(secured, g.ServeTLS)
 	var errs []error
-	for range listeners {
+	for range cap(ended) {
 		errs = append(errs, <-ended)
 	}
 	return errors.Join(errs...)
@@ -181,7 +215,11 @@ func (s *Server) openAdmin(context.Context) error {
 	} else {
 		s.warnOfPlugins()
 	}
-	h, err := admin.New(conf)
+	open := admin.New
+	if s.cfg.Gateway.Source.Provider == "api" {
+		open = admin.NewStandalone
+	}
+	h, err := open(conf)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,218 @@
+// Package sni chooses the certificate that a TLS client is shown by the server
+// name that it asks for, and says what the client itself must show. A Table is
+// immutable: a change makes a new one.
+package sni
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+
+	"millrace/internal/pcre"
+	"millrace/resource"
+)
+
+// Settings are those of the listener, which an ssl object may narrow.
+type Settings struct {
+	// MinVersion and MaxVersion are tls.VersionTLS12 and the like; 0 is 1.2, 1.3.
+	MinVersion, MaxVersion uint16
+	SessionTickets         bool
+	// NextProtos are offered by ALPN.
+	NextProtos []string
+	// Fallback is the server name of clients that send none, or one that nobody
+	// has; empty: such clients are refused.
+	Fallback string
+}
+
+// Entry is one ssl object made ready.
+type Entry struct {
+	names  []string // lower-case
+	config *tls.Config
+	client *clients // nil: clients need no certificate
+}
+
+// clients is what the certificates of clients must be.
+type clients struct {
+	roots *x509.CertPool
+	depth int
+	skip  []*pcre.Pattern
+}
+
+// Compile makes an ssl object ready. One that is switched off, or for calls to
+// upstreams, is nil.
+func Compile(s *resource.SSL, settings Settings) (*Entry, error) {
+	if !s.IsServer() || s.Status != nil && *s.Status == 0 {
+		return nil, nil
+	}
+	e := &Entry{}
+	for _, name := range append([]string{s.SNI}, s.SNIs...) {
+		if name != "" {
+			e.names = append(e.names, strings.ToLower(name))
+		}
+	}
+	e.config = &tls.Config{
+		MinVersion: settings.MinVersion, MaxVersion: settings.MaxVersion,
+		NextProtos: settings.NextProtos, SessionTicketsDisabled: !settings.SessionTickets,
+	}
+	if err := e.addCertificates(s); err != nil {
+		return nil, err
+	}
+	if err := e.setVersions(s.SSLProtocols); err != nil {
+		return nil, err
+	}
+	return e, e.addClients(s.Client)
+}
+
+func (e *Entry) addCertificates(s *resource.SSL) error {
+	if len(s.Certs) != len(s.Keys) {
+		return errors.New("mismatched number of certs and keys")
+	}
+	certs, keys := append([]string{s.Cert}, s.Certs...), append([]string{s.Key}, s.Keys...)
+	for i := range certs {
+		pair, err := tls.X509KeyPair([]byte(certs[i]), []byte(keys[i]))
+		if err != nil {
+			return fmt.Errorf("certificate %d: %w", i+1, err)
+		}
+		e.config.Certificates = append(e.config.Certificates, pair)
+	}
+	return nil
+}
+
+var versions = map[string]uint16{"TLSv1.1": tls.VersionTLS11, "TLSv1.2": tls.VersionTLS12, "TLSv1.3": tls.VersionTLS13}
+
+func (e *Entry) setVersions(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	least, most := uint16(tls.VersionTLS13), uint16(0)
+	for _, name := range names {
+		v, ok := versions[name]
+		if !ok {
+			return fmt.Errorf("protocol %s is not known", name)
+		}
+		least, most = min(least, v), max(most, v)
+	}
+	e.config.MinVersion, e.config.MaxVersion = least, most
+	return nil
+}
+
+// addClients asks clients for a certificate without ending the handshake when it
+// is missing: such a client is answered 400.
+func (e *Entry) addClients(c *resource.ClientTLS) error {
+	if c == nil || c.CA == "" {
+		return nil
+	}
+	e.client = &clients{roots: x509.NewCertPool(), depth: 1}
+	if !e.client.roots.AppendCertsFromPEM([]byte(c.CA)) {
+		return errors.New("client.ca holds no certificate")
+	}
+	if c.Depth != nil {
+		e.client.depth = *c.Depth
+	}
+	for _, text := range c.SkipMTLSURIRegex {
+		p, err := pcre.Compile(text)
+		if err != nil {
+			return fmt.Errorf("client.skip_mtls_uri_regex: %w", err)
+		}
+		e.client.skip = append(e.client.skip, p)
+	}
+	e.config.ClientAuth, e.config.ClientCAs = tls.RequestClientCert, e.client.roots
+	return nil
+}
+
+// Table finds entries by name.
+type Table struct {
+	settings Settings
+	exact    map[string]*Entry
+	wildcard map[string]*Entry // by what follows the *, such as .example.com
+}
+
+// NewTable makes a table. Of entries with the same name the last one counts.
+func NewTable(entries []*Entry, settings Settings) *Table {
+	t := &Table{settings: settings, exact: map[string]*Entry{}, wildcard: map[string]*Entry{}}
+	for _, e := range entries {
+		for _, name := range e.names {
+			if suffix, ok := strings.CutPrefix(name, "*"); ok {
+				t.wildcard[suffix] = e
+				continue
+			}
+			t.exact[name] = e
+		}
+	}
+	return t
+}
+
+// find answers the entry of a name: its own, or that of a wildcard in the place of
+// its first label.
+func (t *Table) find(name string) *Entry {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if e := t.exact[name]; e != nil {
+		return e
+	}
+	if i := strings.IndexByte(name, '.'); i >= 0 {
+		if e := t.wildcard[name[i:]]; e != nil {
+			return e
+		}
+	}
+	return t.wildcard[""]
+}
+
+// ErrNoCertificate ends the handshake of a client whose name nobody has.
+var ErrNoCertificate = errors.New("no certificate for this server name")
+
+// Choose answers the entry for a client.
+func (t *Table) Choose(hello *tls.ClientHelloInfo) (*Entry, error) {
+	if hello.ServerName != "" {
+		if e := t.find(hello.ServerName); e != nil {
+			return e, nil
+		}
+	}
+	if t.settings.Fallback != "" {
+		if e := t.find(t.settings.Fallback); e != nil {
+			return e, nil
+		}
+	}
+	return nil, ErrNoCertificate
+}
+
+// Config is what the handshake goes by.
+func (e *Entry) Config() *tls.Config { return e.config }
+
+// Demands tells whether clients must show a certificate for a path (decoded and
+// normalised).
+func (e *Entry) Demands(path string) bool {
+	if e.client == nil {
+		return false
+	}
+	for _, p := range e.client.skip {
+		if p.MatchString(path) {
+			return false
+		}
+	}
+	return true
+}
+
+// Verify answers nil if a client has shown a certificate as the entry demands it.
+func (e *Entry) Verify(state *tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		return errors.New("client certificate was not present")
+	}
+	between := x509.NewCertPool()
+	for _, c := range state.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	chains, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		Roots: e.client.roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return fmt.Errorf("client certificate verification is not passed: %w", err)
+	}
+	for _, chain := range chains {
+		if len(chain)-1 <= e.client.depth { // the root counts, as in OpenSSL
+			return nil
+		}
+	}
+	return errors.New("client certificate verification is not passed: the chain is too long")
+}

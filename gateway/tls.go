@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+
+	"millrace/gateway/sni"
+	"millrace/internal/rawio"
+	"millrace/resource"
+	"millrace/store"
+)
+
+// ServeTLS is Serve for a listener whose clients speak TLS. They are shown the
+// certificates of the ssl objects.
+func (g *Gateway) ServeTLS(ctx context.Context, ln net.Listener) error {
+	return g.serveListener(ctx, &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}, tls: true})
+}
+
+// security is what TLS has settled for a connection; nil without TLS.
+type security struct {
+	entry *sni.Entry
+	state tls.ConnectionState
+}
+
+// refuses tells whether a request must not be answered because its client has not
+// shown the certificate that its server name demands, or asks for another host.
+func (s *security) refuses(x *exchange) bool {
+	if s == nil || s.entry == nil || !s.entry.Demands(x.req.Path()) {
+		return false
+	}
+	if host := string(x.query.Host); s.state.ServerName != "" && host != s.state.ServerName {
+		x.g.log.Warn("refusing a request: its host is not the server name that the client certificate was shown for", "host", host, "name", s.state.ServerName)
+		return true
+	}
+	if err := s.entry.Verify(&s.state); err != nil {
+		x.g.log.Warn("refusing a request", "err", err, "name", s.state.ServerName)
+		return true
+	}
+	return false
+}
+
+// handshake settles TLS. nil: the client was sent away.
+func (l *listener) handshake(conn net.Conn) (net.Conn, *security) {
+	s := &security{}
+	secured := tls.Server(conn, &tls.Config{
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			e, err := l.g.certificates.Load().Choose(hello)
+			if err != nil {
+				return nil, err
+			}
+			s.entry = e
+			return e.Config(), nil
+		},
+	})
+	ctx, cancel := context.WithTimeout(l.g.ctx, l.g.conf.HeaderTimeout)
+	defer cancel()
+	err := secured.HandshakeContext(ctx)
+	if err == nil {
+		s.state = secured.ConnectionState()
+		return secured, s
+	}
+	var odd tls.RecordHeaderError
+	if errors.As(err, &odd) && odd.Conn != nil && looksLikeHTTP(odd.RecordHeader) {
+		c := newConn(l, conn)
+		c.x.refuse(400, "The plain HTTP request was sent to HTTPS port")
+		c.linger()
+	}
+	conn.Close()
+	return nil, nil
+}
+
+func looksLikeHTTP(header [5]byte) bool {
+	for _, c := range header {
+		if (c < 'A' || c > 'Z') && c != ' ' && c != '/' {
+			return false
+		}
+	}
+	return true
+}
+
+// startTLS serves a connection after its handshake, which others need not wait for.
+func (l *listener) startTLS(conn net.Conn) {
+	l.done.Add(1)
+	go func() {
+		defer l.done.Done()
+		if secured, s := l.handshake(rawio.NewConn(conn)); secured != nil {
+			l.start(secured, s)
+		}
+	}()
+}
+
+// takeSSL keeps an ssl object as it was last good.
+func (f *follower) takeSSL(id string, e *store.Event) error {
+	if e.Deleted {
+		delete(f.ssls, id)
+		f.setCertificates()
+		return nil
+	}
+	conf, err := resource.Parse[resource.SSL](e.Value, f.g.conf.Keyring)
+	if err != nil {
+		return err
+	}
+	entry, err := sni.Compile(conf, f.g.conf.TLS)
+	if err != nil {
+		return err
+	}
+	if f.ssls[id] = (followedSSL{entry, e.CreateRevision}); entry == nil {
+		delete(f.ssls, id)
+	}
+	f.setCertificates()
+	return nil
+}
+
+// followedSSL is an ssl object made ready, with the order in which it came.
+type followedSSL struct {
+	entry   *sni.Entry
+	created int64
+}
+
+// setCertificates swaps the table. Of two objects with the same name the newer one
+// counts.
+func (f *follower) setCertificates() {
+	all := slices.SortedFunc(maps.Values(f.ssls), func(a, b followedSSL) int { return cmp.Compare(a.created, b.created) })
+	entries := make([]*sni.Entry, len(all))
+	for i := range all {
+		entries[i] = all[i].entry
+	}
+	f.g.certificates.Store(sni.NewTable(entries, f.g.conf.TLS))
+}

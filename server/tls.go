@@ -1,0 +1,39 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+
+	"millrace/config"
+	"millrace/gateway/sni"
+)
+
+// tlsSettings takes over what config.yaml says.
+func tlsSettings(t *config.TLS) sni.Settings {
+	return sni.Settings{
+		MinVersion: t.MinVersion, MaxVersion: t.MaxVersion, SessionTickets: t.SessionTickets,
+		NextProtos: []string{"http/1.1"}, Fallback: t.FallbackSNI,
+	}
+}
+
+// listenTLS opens the listeners for TLS. Where config.yaml does not ask for them,
+// a port that somebody else has is no reason not to start.
+func (s *Server) listenTLS() ([]net.Listener, error) {
+	t := &s.cfg.Gateway.TLS
+	if !t.Enabled {
+		return nil, nil
+	}
+	listeners, err := s.listen("the gateway's TLS", "apisix.ssl.listen", t.Listen...)
+	if err != nil && !t.Given && errors.Is(err, syscall.EADDRINUSE) {
+		s.log.Warn("no TLS is served", "reason", err)
+		return nil, nil
+	}
+	for _, l := range listeners {
+		s.addAddress(config.RoleGateway, "gateway, TLS", l)
+		last := &s.status.Addresses[len(s.status.Addresses)-1]
+		last.URL = "https" + strings.TrimPrefix(last.URL, "http")
+	}
+	return listeners, err
+}
