@@ -81,6 +81,8 @@ func (c *Context) RequestID() string {
 type Matched struct {
 	RouteID, RouteName     string
 	ServiceID, ServiceName string
+	// URI and Host are the patterns of the route, empty if it has several.
+	URI, Host string
 	// Ext is what the trailing * of the path pattern stood for.
 	Ext string
 	// Params are the path parameters (:name), nil if the pattern has none.

@@ -9,4 +9,6 @@ const (
 	msgBadVars     = "failed to validate the 'vars' expression: %w"
 	msgBadBase64   = "invalid base64 content"
 	msgBadRegex    = "regex \"%s\" validation failed: %w"
+	msgBadMatch    = "failed to validate the 'match' expression: %w"
+	msgNoLogPath   = `property "path" is not set in either the plugin conf or the metadata`
 )

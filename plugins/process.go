@@ -1,0 +1,68 @@
+package plugins
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"millrace/plugin"
+	"millrace/plugins/internal/batch"
+)
+
+// Process is what the plugin instances of a process have in common and what
+// outlives them: metrics, and the logs that are on their way. The server makes one
+// and lends it to the plugins by appending it to the services of plugin.Env.
+type Process struct {
+	conf    ProcessConfig
+	started time.Time
+	host    string
+	env     *plugin.Env
+	metrics *gatewayMetrics
+	logs    *batch.Group
+	files   logFiles
+}
+
+// ProcessConfig is what a Process is made of; the zero values of its fields are fit
+// for tests.
+type ProcessConfig struct {
+	Log *slog.Logger
+	// Version is that of the program, ID the one by which this process is told
+	// from others.
+	Version, ID string
+	Prometheus  PrometheusConfig
+}
+
+// NewProcess makes a process that finds the gateway's services in env when it
+// needs them.
+func NewProcess(conf ProcessConfig, env *plugin.Env) *Process {
+	if conf.Log == nil {
+		conf.Log = env.Log
+	}
+	p := &Process{conf: conf, started: time.Now(), env: env, logs: batch.NewGroup()}
+	p.host, _ = os.Hostname()
+	p.metrics = newGatewayMetrics(p)
+	return p
+}
+
+// Lend adds services that were made after the process, such as the gateway. It is
+// not for use while requests are served.
+func (p *Process) Lend(services ...any) {
+	env := *p.env
+	env.Services = append(slices.Clip(env.Services), services...)
+	p.env = &env
+}
+
+// Close sends the logs that wait, as far as ctx gives them time. What is logged
+// later is lost.
+func (p *Process) Close(ctx context.Context) error { return p.logs.Close(ctx) }
+
+// processOf finds the process that env belongs to. Instances outside of one, in
+// tests, get one of their own.
+func processOf(env *plugin.Env) *Process {
+	if p, ok := plugin.Service[*Process](env); ok {
+		return p
+	}
+	return NewProcess(ProcessConfig{}, env)
+}
