@@ -78,6 +78,12 @@ func (x *exchange) fill(snap *snapshot, ext []byte) {
 	if x.route != nil {
 		c.Matched = x.route.matched
 		c.Matched.Ext = string(ext)
+		for _, p := range x.query.Params {
+			if c.Matched.Params == nil {
+				c.Matched.Params = map[string]string{}
+			}
+			c.Matched.Params[p.Name] = string(p.Value)
+		}
 	}
 }
 

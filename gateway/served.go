@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -144,13 +143,7 @@ func cmpOr[T any](a, b *T) *T {
 
 // supported refuses what a request cannot yet be matched by.
 func supported(r *resource.Route) error {
-	vars := bytes.TrimSpace(r.Vars)
-	switch {
-	case len(vars) > 0 && string(vars) != "[]" && string(vars) != "null":
-		return fmt.Errorf("vars: %w", errUnsupported)
-	case r.FilterFunc != "":
-		return fmt.Errorf("filter_func: %w", errUnsupported)
-	case r.Script != "":
+	if r.Script != "" {
 		return fmt.Errorf("script: %w", errUnsupported)
 	}
 	return nil
@@ -232,6 +225,7 @@ func (f *follower) addRule(s *servedRoute, svc *serviceConf, r *resource.Route, 
 	spec := route.Spec[*servedRoute]{
 		ID: s.id, URIs: r.URIs, Hosts: r.Hosts, Methods: r.Methods, Addrs: r.RemoteAddrs,
 		Priority: r.Priority, Created: created, Value: s,
+		Params: f.g.conf.Router == "radixtree_uri_with_parameter",
 	}
 	if r.URI != "" {
 		spec.URIs = []string{r.URI}
@@ -247,6 +241,9 @@ func (f *follower) addRule(s *servedRoute, svc *serviceConf, r *resource.Route, 
 	}
 	if len(spec.URIs) == 0 {
 		return errors.New("no uri")
+	}
+	if err := f.g.addConditions(&spec, r); err != nil {
+		return err
 	}
 	s.rule, err = route.Compile(spec)
 	return err

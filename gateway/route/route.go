@@ -14,15 +14,22 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"millrace/internal/expr"
 )
 
 // Spec is what a route matches on, and what it leads to.
 type Spec[V any] struct {
-	ID       string
-	URIs     []string
-	Hosts    []string
-	Methods  []string
-	Addrs    []string // addresses or CIDR blocks of clients
+	ID      string
+	URIs    []string
+	Hosts   []string
+	Methods []string
+	Addrs   []string // addresses or CIDR blocks of clients
+	// Vars and Filter are conditions on variables; nil always holds. Params tells
+	// that ":name" in a path is a parameter, as under radixtree_uri_with_parameter.
+	Vars     *expr.Expr
+	Filter   func(vars expr.Lookup) bool
+	Params   bool
 	Priority int
 	Created  int64 // orders routes of equal priority: smaller first
 	Value    V
@@ -40,6 +47,9 @@ type Rule[V any] struct {
 // Compile checks a Spec.
 func Compile[V any](s Spec[V]) (*Rule[V], error) {
 	r := &Rule[V]{spec: s}
+	if s.Vars != nil && s.Vars.Always() {
+		r.spec.Vars = nil
+	}
 	for _, m := range s.Methods {
 		bit := methodBit([]byte(m))
 		if bit == 0 {
@@ -58,7 +68,7 @@ func Compile[V any](s Spec[V]) (*Rule[V], error) {
 		r.hosts = append(r.hosts, parseHost(h))
 	}
 	for _, u := range s.URIs {
-		r.paths = append(r.paths, parsePath(u))
+		r.paths = append(r.paths, parsePath(u, s.Params))
 	}
 	return r, nil
 }
@@ -124,9 +134,15 @@ type pathPattern struct {
 	prefix string
 	exact  bool
 	rest   []string // for an inner *: the texts after each *
+	tokens []token  // from the first parameter on; nil without parameters
 }
 
-func parsePath(uri string) pathPattern {
+func parsePath(uri string, params bool) pathPattern {
+	if params {
+		if begin, tokens := parseParams(uri); tokens != nil {
+			return pathPattern{prefix: uri[:begin], tokens: tokens}
+		}
+	}
 	i := strings.IndexByte(uri, '*')
 	if i < 0 {
 		return pathPattern{prefix: uri, exact: true}
@@ -140,11 +156,15 @@ func parsePath(uri string) pathPattern {
 
 // match checks what the tree does not: the texts after an inner *. It answers
 // what the trailing * stood for.
-func (p *pathPattern) match(path []byte) (ext []byte, ok bool) {
+func (p *pathPattern) match(q *Query) (ext []byte, ok bool) {
+	q.Params = q.Params[:0]
 	if p.exact {
 		return nil, true
 	}
-	rest := path[len(p.prefix):]
+	rest := q.Path[len(p.prefix):]
+	if p.tokens != nil {
+		return matchTokens(p.tokens, rest, q)
+	}
 	if p.rest == nil {
 		return rest, true
 	}

@@ -1,6 +1,10 @@
 package route
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"millrace/internal/expr"
+)
 
 // Query is what a request is matched by. Host is its host in lower case without
 // port, HostPort the same with the port if one was sent.
@@ -9,6 +13,10 @@ type Query struct {
 	Path           []byte
 	Method         []byte
 	Addr           netip.Addr
+	// Vars answers the variables of the request; nil if there are none.
+	Vars expr.Lookup
+	// Params are the path parameters of the route that was found, if it has any.
+	Params []Param
 
 	method methodSet
 }
@@ -100,17 +108,15 @@ func matchPrefix[V any](n *node[*slot[V]], path []byte, q *Query) (*Rule[V], []b
 func firstOf[V any](list []candidate[V], q *Query) (*Rule[V], []byte) {
 	for i := range list {
 		c := &list[i]
-		if !c.rule.holds(q) {
-			continue
-		}
-		if ext, ok := c.path.match(q.Path); ok {
+		if ext, ok := c.path.match(q); ok && c.rule.holds(q) {
 			return c.rule, ext
 		}
 	}
 	return nil, nil
 }
 
-// holds checks the conditions in APISIX's order: methods, addresses, hosts.
+// holds checks the conditions in APISIX's order: methods, addresses, hosts,
+// variables.
 func (r *Rule[V]) holds(q *Query) bool {
 	if r.methods != 0 && r.methods&q.method == 0 {
 		return false
@@ -118,9 +124,17 @@ func (r *Rule[V]) holds(q *Query) bool {
 	if len(r.addrs) > 0 && !containsAddr(r.addrs, q.Addr) {
 		return false
 	}
-	if len(r.hosts) == 0 {
-		return true
+	if len(r.hosts) > 0 && !r.isFor(q) {
+		return false
 	}
+	if r.spec.Vars != nil && !r.spec.Vars.Holds(q.Vars) {
+		return false
+	}
+	return r.spec.Filter == nil || r.spec.Filter(q.Vars)
+}
+
+// isFor tells whether one of the hosts is the request's.
+func (r *Rule[V]) isFor(q *Query) bool {
 	for i := range r.hosts {
 		if r.hosts[i].match(q) {
 			return true
