@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"time"
+	"unsafe"
 
 	"millrace/whisk"
 	"millrace/whisk/catalog"
@@ -53,23 +54,35 @@ func (a *API) showAction(x *exchange, r *http.Request) (answer, error) {
 	if !withCode {
 		return answer{body: appendBoundAction(nil, act, parameters, nil, found.Binding)}, nil
 	}
-	return a.withCode(r.Context(), act, parameters)
+	return a.withCode(r.Context(), x.namespace, act, parameters)
 }
 
-// withCode answers an action and its code.
-func (a *API) withCode(ctx context.Context, act *whisk.Action, parameters whisk.KeyValues) (answer, error) {
+// largeCode is from where actions are written in turn, in bytes.
+const largeCode = 1 << 20
+
+// withCode answers an action and its code, in its turn.
+func (a *API) withCode(ctx context.Context, namespace string, act *whisk.Action, parameters whisk.KeyValues) (answer, error) {
 	if act.Exec.Kind == whisk.KindSequence {
 		return answer{body: appendAction(nil, act, parameters, nil)}, nil
 	}
+	leave, err := a.codes.enter(ctx, namespace)
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
 	code, err := a.Catalog.Code(ctx, act.Exec.Digest)
 	if err != nil {
 		return answer{}, err
 	}
+	return actionAnswer(act, parameters, code), nil
+}
+
+func actionAnswer(act *whisk.Action, parameters whisk.KeyValues, code []byte) answer {
 	if code == nil {
 		code = []byte{} // empty code is shown too
 	}
 	b := make([]byte, 0, len(code)+len(code)/16+1024)
-	return answer{body: appendAction(b, act, parameters, code)}, nil
+	return answer{body: appendAction(b, act, parameters, code)}
 }
 
 func (a *API) putAction(x *exchange, r *http.Request) (answer, error) {
@@ -84,26 +97,47 @@ func (a *API) putAction(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	put, err := whisk.ParseActionPut(body, a.Manifest, x.caller.SystemLimits(&a.Limits))
+	act, code, err := a.replaceAction(x, r, body, overwrite)
 	if err != nil {
 		return answer{}, err
+	}
+	if code != nil {
+		return actionAnswer(act, act.Parameters, code), nil
+	}
+	return a.withCode(r.Context(), x.namespace, act, act.Parameters)
+}
+
+// replaceAction stores the action that a PUT makes and answers it, with its code if
+// that was given. Large bodies wait for their turn.
+func (a *API) replaceAction(x *exchange, r *http.Request, body []byte, overwrite bool) (*whisk.Action, []byte, error) {
+	if len(body) > largeCode {
+		leave, err := a.codes.enter(r.Context(), x.namespace)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer leave()
+	}
+	put, err := whisk.ParseActionPut(body, a.Manifest, x.caller.SystemLimits(&a.Limits))
+	if err != nil {
+		return nil, nil, err
 	}
 	old, exists := a.Catalog.Action(x.namespace, x.pkg, x.name)
 	if err := a.replaceable(x.fullName(), exists, overwrite); err != nil {
-		return answer{}, err
+		return nil, nil, err
 	}
 	act, err := a.changed(x, put, old)
 	if err != nil {
-		return answer{}, err
+		return nil, nil, err
 	}
 	var code []byte
 	if put.Exec != nil && put.Exec.Kind != whisk.KindSequence {
-		code = []byte(put.Exec.Code)
+		code = []byte{}
+		if put.Exec.Code != "" {
+			code = unsafe.Slice(unsafe.StringData(put.Exec.Code), len(put.Exec.Code)) // which nobody changes
+		}
 	}
-	if act, err = a.Catalog.PutAction(r.Context(), act, code); err != nil {
-		return answer{}, err
-	}
-	return a.withCode(r.Context(), act, act.Parameters)
+	act, err = a.Catalog.PutAction(r.Context(), act, code)
+	return act, code, err
 }
 
 // changed answers the action that a PUT makes of old (nil: there is none), if
@@ -141,7 +175,7 @@ func (a *API) deleteAction(x *exchange, r *http.Request) (answer, error) {
 	if !ok {
 		return answer{}, a.absent(x.fullName())
 	}
-	out, err := a.withCode(r.Context(), act, act.Parameters)
+	out, err := a.withCode(r.Context(), x.namespace, act, act.Parameters)
 	if err != nil {
 		return answer{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"runtime"
 	"strings"
 	"time"
 
@@ -90,7 +91,8 @@ type API struct {
 	// heartbeat is how often a stream of logs says that it is alive.
 	heartbeat time.Duration
 	followers followers
-	loads     *gate
+	loads     *gate // of records and lists, each of which may be as large as any
+	codes     *gate // of the large code of actions
 }
 
 // New checks the configuration and makes the handler.
@@ -101,7 +103,9 @@ func New(c Config) (*API, error) {
 	if c.RecordWait <= 0 {
 		c.RecordWait = 2 * time.Second
 	}
-	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: request.Pause, heartbeat: 15 * time.Second, loads: newGate()}
+	turns := max(2, runtime.GOMAXPROCS(0))
+	a := &API{Config: c, mux: http.NewServeMux(), bodyPause: request.Pause, heartbeat: 15 * time.Second}
+	a.loads, a.codes = newGate(turns, 4*turns), newGate(turns, 2*turns)
 	a.about = a.staticDocuments(time.Now())
 	a.routes()
 	return a, nil
@@ -109,7 +113,7 @@ func New(c Config) (*API, error) {
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, tid: request.TransactionID(r.Header.Get("X-Request-Id"))}
+	x := &exchange{ResponseWriter: w, tid: request.TransactionID(r.Header.Get("X-Request-Id")), reads: r.Method == http.MethodGet}
 	a.serve(x, r)
 	x.letGo()
 	if x.refused {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"strconv"
+	"unsafe"
 
 	"millrace/whisk"
 )
@@ -50,7 +51,7 @@ func appendExec(b []byte, e *whisk.Exec, code []byte) []byte {
 		return append(b, '}')
 	}
 	if code != nil {
-		b = appendText(b, `,"code":`, string(code))
+		b = appendText(b, `,"code":`, unsafe.String(unsafe.SliceData(code), len(code))) // it may be large
 	}
 	b = appendBool(b, `,"binary":`, e.Binary)
 	if e.Main != "" {

@@ -19,6 +19,7 @@ type exchange struct {
 	tid    string // transaction id, also the code of error bodies
 	caller *whisk.Identity
 
+	reads   bool // nothing is changed
 	refused bool // an error was answered
 	// done gives back the memory that the body is measured to take; may be nil.
 	done  func()
@@ -99,7 +100,7 @@ func checkPath(namespace, pkg, name string) error {
 
 // write sends the answer, or the error in its place.
 func (a *API) write(x *exchange, out answer, err error) {
-	if err == nil {
+	if err == nil && x.reads { // what was done has its answer
 		err = x.measure(a.Meter, int64(len(out.body)))
 	}
 	if err != nil {

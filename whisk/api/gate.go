@@ -5,19 +5,13 @@ import (
 	"sync"
 )
 
-// How many records or lists are read at once, for one namespace and in all: until
-// it is known how large a record is, it may be as large as any.
-const (
-	maxLoadsOfOne = 2
-	maxLoads      = 8
-)
-
-// gate lets few in at once. Those of one namespace wait for one another, so that
-// they leave room for others.
+// gate lets few in at once, who may take much memory. Those of one namespace wait
+// for one another, so that they leave room for others.
 type gate struct {
-	all chan struct{}
-	mu  sync.Mutex
-	of  map[string]*turnstile
+	ofOne int // how many of one namespace
+	all   chan struct{}
+	mu    sync.Mutex
+	of    map[string]*turnstile
 }
 
 // turnstile is the gate of one namespace; it is forgotten when nobody uses it.
@@ -26,8 +20,8 @@ type turnstile struct {
 	users int
 }
 
-func newGate() *gate {
-	return &gate{all: make(chan struct{}, maxLoads), of: map[string]*turnstile{}}
+func newGate(ofOne, all int) *gate {
+	return &gate{ofOne: ofOne, all: make(chan struct{}, all), of: map[string]*turnstile{}}
 }
 
 // enter waits for its turn, until ctx ends. leave must be called after a success.
@@ -58,7 +52,7 @@ func (g *gate) use(namespace string) *turnstile {
 	defer g.mu.Unlock()
 	t := g.of[namespace]
 	if t == nil {
-		t = &turnstile{in: make(chan struct{}, maxLoadsOfOne)}
+		t = &turnstile{in: make(chan struct{}, g.ofOne)}
 		g.of[namespace] = t
 	}
 	t.users++

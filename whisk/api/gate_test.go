@@ -8,7 +8,8 @@ import (
 // Few of one namespace are let in, others are not kept out by it, and who gives up
 // leaves nothing behind.
 func TestGate(t *testing.T) {
-	g := newGate()
+	const ofOne, all = 2, 8
+	g := newGate(ofOne, all)
 	full, cancel := context.WithCancel(t.Context())
 	var leave []func()
 	enter := func(namespace string) {
@@ -19,10 +20,10 @@ func TestGate(t *testing.T) {
 		}
 		leave = append(leave, out)
 	}
-	for range maxLoadsOfOne {
+	for range ofOne {
 		enter("a")
 	}
-	for range maxLoadsOfOne {
+	for range ofOne {
 		enter("b")
 	}
 	cancel()
@@ -31,6 +32,9 @@ func TestGate(t *testing.T) {
 	}
 	for _, namespace := range []string{"c", "c", "d", "d"} {
 		enter(namespace)
+	}
+	if len(leave) != all {
+		t.Fatalf("%d are in", len(leave))
 	}
 	if _, err := g.enter(full, "e"); err == nil {
 		t.Error("one more in all is let in")
