@@ -100,7 +100,7 @@ func (k *keys) functions() object {
 			"max_parameters":         size(&l.MaxParameters, 1),
 			"max_code":               size(&l.MaxCode, 1),
 			"max_result":             size(&l.MaxResult, 1),
-			"max_blocking_wait":      notYet(duration(&l.MaxBlockingWait)),
+			"max_blocking_wait":      duration(&l.MaxBlockingWait),
 		},
 	}
 }

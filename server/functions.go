@@ -179,7 +179,7 @@ func systemLimits(l *config.Limits) whisk.SystemLimits {
 	limits.LogsMB = whisk.Range{Min: int(l.MinActionLogs >> 20), Default: int(l.DefaultActionLogs >> 20), Max: int(l.MaxActionLogs >> 20)}
 	limits.Concurrency.Max = l.MaxActionConcurrency
 	limits.Exec, limits.Parameters, limits.Payload = l.MaxCode, l.MaxParameters, l.MaxPayload
-	limits.SequenceLength = l.SequenceLength
+	limits.SequenceLength, limits.BlockingWait = l.SequenceLength, l.MaxBlockingWait
 	return limits
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Range bounds one limit of an action, both ends allowed, and says what an
@@ -29,6 +30,8 @@ type SystemLimits struct {
 	Exec, Parameters, Payload int64
 	// SequenceLength is how many actions a sequence may have.
 	SequenceLength int
+	// BlockingWait is how long a blocking call and a web action wait at most.
+	BlockingWait time.Duration
 }
 
 // DefaultSystemLimits are OpenWhisk's, except that one machine of its own allows
@@ -46,6 +49,7 @@ func DefaultSystemLimits() SystemLimits {
 		Parameters:     1 << 20,
 		Payload:        1 << 20,
 		SequenceLength: 50,
+		BlockingWait:   time.Minute,
 	}
 }
 

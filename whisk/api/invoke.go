@@ -49,6 +49,7 @@ func (a *API) invokeAction(x *exchange, r *http.Request) (answer, error) {
 	if in.wait, err = queryWait(q); err != nil {
 		return answer{}, err
 	}
+	in.wait = min(in.wait, a.Limits.BlockingWait)
 	return a.call(r.Context(), &in)
 }
 

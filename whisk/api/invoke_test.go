@@ -337,3 +337,14 @@ func TestBodyThatStops(t *testing.T) {
 		t.Errorf("%v, %v", resp, err)
 	}
 }
+
+func TestBlockingWaitIsBounded(t *testing.T) {
+	s := newSystem(t, func(c *Config) { c.Limits.BlockingWait = 5 * time.Second })
+	s.mustPut("actions/echo")
+	for query, want := range map[string]time.Duration{"": 5 * time.Second, "&timeout=60000": 5 * time.Second, "&timeout=1000": time.Second} {
+		s.send("POST", "/api/v1/namespaces/_/actions/echo?blocking=true"+query, "{}")
+		if got := s.invoke.last.Wait; got != want {
+			t.Errorf("%q: waits %v, want %v", query, got, want)
+		}
+	}
+}

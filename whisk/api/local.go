@@ -59,6 +59,7 @@ func (a *API) invokeLocal(ctx context.Context, tid string, local *LocalCall) (an
 	if in.wait, err = checkWait(local.Wait.Milliseconds()); err != nil {
 		return answer{}, err
 	}
+	in.wait = min(in.wait, a.Limits.BlockingWait)
 	in.body = local.Body
 	return a.call(ctx, &in)
 }

@@ -71,7 +71,7 @@ type Handler struct {
 
 // New makes the handler.
 func New(c Config) *Handler {
-	return &Handler{Config: c, wait: time.Minute, pause: request.Pause}
+	return &Handler{Config: c, wait: c.Limits.BlockingWait, pause: request.Pause}
 }
 
 // exchange is one request on its way to its answer.
