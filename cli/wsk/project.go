@@ -119,7 +119,7 @@ func isProject(args []string) bool {
 		switch {
 		case takesValue[args[i]]:
 			i++
-		case strings.HasPrefix(args[i], "-") || i == 0 && args[i] == "wsk" || strings.HasPrefix(args[i], cobra.ShellCompRequestCmd):
+		case strings.HasPrefix(args[i], "-") || args[i] == "wsk" || strings.HasPrefix(args[i], cobra.ShellCompRequestCmd):
 		default:
 			return args[i] == "project"
 		}
