@@ -2,6 +2,8 @@ package plugins
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -18,6 +20,7 @@ type Process struct {
 	conf    ProcessConfig
 	started time.Time
 	host    string
+	id      string // a UUID that no other process has
 	env     *plugin.Env
 	metrics *gatewayMetrics
 	logs    *batch.Group
@@ -28,10 +31,9 @@ type Process struct {
 // for tests.
 type ProcessConfig struct {
 	Log *slog.Logger
-	// Version is that of the program, ID the one by which this process is told
-	// from others.
-	Version, ID string
-	Prometheus  PrometheusConfig
+	// Version is that of the program.
+	Version    string
+	Prometheus PrometheusConfig
 }
 
 // NewProcess makes a process that finds the gateway's services in env when it
@@ -42,8 +44,17 @@ func NewProcess(conf ProcessConfig, env *plugin.Env) *Process {
 	}
 	p := &Process{conf: conf, started: time.Now(), env: env, logs: batch.NewGroup()}
 	p.host, _ = os.Hostname()
+	p.id = newID()
 	p.metrics = newGatewayMetrics(p)
 	return p
+}
+
+// newID makes a random UUID.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // Lend adds services that were made after the process, such as the gateway. It is
