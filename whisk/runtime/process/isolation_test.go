@@ -390,3 +390,25 @@ func TestWithoutOwnRoot(t *testing.T) {
 	`), fmt.Sprintf(`{"data":%q,"other":%q,"code":%q}`, data, other.home, l.codes.dir))
 	expect(t, said, map[string]string{"data": "EACCES", "other": "EACCES", "code": "EACCES", "writeTmp": "EACCES", "writeHome": "<nil>"})
 }
+
+// In the user namespace of a container root has some ids only, and then
+// instances run as root in a user namespace of their own.
+func TestIDsOfContainers(t *testing.T) {
+	for text, want := range map[string]bool{
+		"         0          0 4294967295\n":            true,
+		"0 1000 1\n":                                    false,
+		"0 100000 65536\n":                              false,
+		"0 1000 1\n1 100000 4294967000\n":               true,
+		fmt.Sprintf("%d 5 %d\n", firstID, countIDs):     true,
+		fmt.Sprintf("%d 5 %d\n", firstID, countIDs-1):   false,
+		fmt.Sprintf("%d 5 %d\n", firstID+1, 2*countIDs): false,
+		"": false, "a b c\n": false,
+	} {
+		if got := coversIDs(text); got != want {
+			t.Errorf("coversIDs(%q): got %v, want %v", text, got, want)
+		}
+	}
+	if reason := lacksIDs(filepath.Join(t.TempDir(), "none")); reason != "" {
+		t.Errorf("a kernel without user namespaces: %s", reason)
+	}
+}

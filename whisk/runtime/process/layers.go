@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -108,7 +109,10 @@ func (l *Launcher) tryLayers() error {
 	}
 	missing := map[string]string{}
 	l.groups = openCgroups(missing)
-	l.layers.ownIDs = os.Geteuid() == 0
+	if os.Geteuid() == 0 {
+		missing[layerOwnID] = lacksIDs("/proc/self/uid_map", "/proc/self/gid_map")
+		l.layers.ownIDs = missing[layerOwnID] == ""
+	}
 	if err := l.tryFlags(missing); err != nil {
 		return err
 	}
@@ -117,6 +121,33 @@ func (l *Launcher) tryLayers() error {
 		return l.layers.complete()
 	}
 	return nil
+}
+
+// lacksIDs answers why instances cannot have ids of their own: in the user
+// namespace of a container root may have a few ids only, as the maps tell.
+func lacksIDs(maps ...string) string {
+	for _, name := range maps {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // without user namespaces there are no maps, and all ids
+		}
+		if !coversIDs(string(text)) {
+			return "the user namespace that this process runs in has no ids from " + strconv.Itoa(firstID) + " on"
+		}
+	}
+	return ""
+}
+
+// coversIDs tells whether a range of an id map (inside, outside, length in each
+// line) has all ids of instances.
+func coversIDs(text string) bool {
+	for line := range strings.Lines(text) {
+		var inside, outside, length int64
+		if _, err := fmt.Sscan(line, &inside, &outside, &length); err == nil && inside <= firstID && firstID+countIDs <= inside+length {
+			return true
+		}
+	}
+	return false
 }
 
 // tryFlags tries sets of namespaces, the best first, until one can be started,
@@ -214,7 +245,7 @@ func (y *layers) settle(noNetwork bool, missing func(layer string) string) {
 		}
 	}
 	for _, s := range steps {
-		if s.layer != layerOwnID || y.ownIDs {
+		if s.layer != layerOwnID || y.ownIDs || missing(s.layer) != "" {
 			add(s.layer)
 		}
 	}
