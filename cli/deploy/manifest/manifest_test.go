@@ -1,12 +1,14 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -288,6 +290,21 @@ project:
 	for _, warning := range []string{"the manifest has no gone in actions of the package p", "the manifest has no package q"} {
 		if !slices.ContainsFunc(p.Warnings, func(w plan.Problem) bool { return w.Msg == warning }) {
 			t.Errorf("%q is not among %v", warning, p.Warnings)
+		}
+	}
+}
+
+// docs/deploy.md speaks of every key.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("\n## manifest.yaml\n"))
+	text, _, _ = bytes.Cut(text, []byte("\n## serverless.yml\n"))
+	for _, key := range slices.Concat(projectKeys, packageKeys, actionKeys, grammar[:5]) {
+		if !regexp.MustCompile("[`{ ]" + key + "[`:,}]").Match(text) {
+			t.Errorf("docs/deploy.md does not name the key %s of manifests", key)
 		}
 	}
 }

@@ -44,11 +44,11 @@ var (
 	rootKeys = []string{
 		"service", "provider", "functions", "resources", "package", "custom", "plugins", "frameworkVersion", "configValidationMode", "useDotenv",
 		"variablesResolutionMode", "disabledDeprecations", "deprecationNotificationMode", "unresolvedVariablesNotificationMode", "app", "org",
-		"projectDir", "params", "console",
+		"projectDir", "console",
 	}
 	providerKeys = []string{
 		"name", "runtime", "memory", "timeout", "concurrency", "namespace", "parameters", "annotations", "ignore_certs", "overwrite", "stage",
-		"region", "apihost", "auth",
+		"region",
 	}
 )
 

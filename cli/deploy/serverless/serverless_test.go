@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -236,6 +237,20 @@ func TestIs(t *testing.T) {
 	} {
 		if got := Is([]byte(text)); got != want {
 			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// docs/deploy.md speaks of every key.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("\n## serverless.yml\n"))
+	for _, key := range slices.Concat(rootKeys, providerKeys, functionKeys, packageKeys) {
+		if !regexp.MustCompile("[`{ ]" + key + "[`:,}]").Match(text) {
+			t.Errorf("docs/deploy.md does not name the key %s of a serverless.yml", key)
 		}
 	}
 }
