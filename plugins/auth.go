@@ -1,0 +1,94 @@
+package plugins
+
+import (
+	"net/url"
+	"strings"
+
+	"millrace/plugin"
+)
+
+// message is the body that most plugins refuse a request with.
+type message struct {
+	Message string `json:"message"`
+}
+
+// errorMessage is what limits put rejected_msg into.
+type errorMessage struct {
+	ErrorMsg string `json:"error_msg"`
+}
+
+// authAttributes are the members of a schema that all authentication plugins
+// have, beside realm.
+const authAttributes = `"hide_credentials":{"type":"boolean","default":false},
+		"anonymous_consumer":{"type":"string","minLength":1}`
+
+// realmSchema is the rest of the schema of an attribute realm, after its default:
+// what can stand between quotation marks in WWW-Authenticate.
+const realmSchema = `"type":"string","minLength":1,"maxLength":128,"pattern":"^[\\x20-\\x21\\x23-\\x5B\\x5D-\\x7E]+$"`
+
+const invalidUser = "Invalid user authorization"
+
+// gate is what authentication plugins do with who they found, or did not find.
+type gate struct {
+	Realm             string `json:"realm"`
+	AnonymousConsumer string `json:"anonymous_consumer"`
+	HideCredentials   bool   `json:"hide_credentials"`
+}
+
+// refuse lets the anonymous consumer in, if there is one; else it answers 401.
+func (g *gate) refuse(c *plugin.Context, scheme, why string) error {
+	if g.AnonymousConsumer != "" {
+		if c.Consumers != nil {
+			if who := c.Consumers.Named(g.AnonymousConsumer); who != nil {
+				c.Authenticated(who)
+				return nil
+			}
+		}
+		why = invalidUser
+	}
+	c.Response.SetHeader("WWW-Authenticate", scheme+` realm="`+g.Realm+`"`)
+	return c.Exit(401, message{why})
+}
+
+// credential finds who has a key of an authentication plugin, or answers nil.
+func credential(c *plugin.Context, plugin, key string) *plugin.Credential {
+	if c.Consumers == nil {
+		return nil
+	}
+	return c.Consumers.Credential(plugin, key)
+}
+
+// outgoingTarget is the target that the upstream gets as things stand.
+func outgoingTarget(c *plugin.Context) string {
+	if c.UpstreamTarget != "" {
+		return c.UpstreamTarget
+	}
+	return c.Request.Target()
+}
+
+// hideArg keeps a query argument from the upstream.
+func hideArg(c *plugin.Context, name string) {
+	c.UpstreamTarget = withoutArg(outgoingTarget(c), name)
+}
+
+// withoutArg is a target without the arguments of a name; the others stay as they
+// are.
+func withoutArg(target, name string) string {
+	path, query, ok := strings.Cut(target, "?")
+	if !ok {
+		return target
+	}
+	var b strings.Builder
+	b.WriteString(path)
+	sep := byte('?')
+	for pair := range strings.SplitSeq(query, "&") {
+		key, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(key); key == name || err == nil && decoded == name {
+			continue
+		}
+		b.WriteByte(sep)
+		b.WriteString(pair)
+		sep = '&'
+	}
+	return b.String()
+}
