@@ -15,6 +15,7 @@ import (
 	"millrace/gateway/upstream"
 	"millrace/internal/fieldcrypt"
 	"millrace/plugin"
+	"millrace/plugins"
 )
 
 // gatewayRole is the data plane of this process.
@@ -35,6 +36,7 @@ func (s *Server) openGateway(context.Context) error {
 	}
 	s.warnOfPlugins()
 	env := &plugin.Env{Log: s.log, Plugins: pluginSet(cfg.Plugins)}
+	env.Services = append(env.Services, plugins.NewCounters(), httpsPort(&cfg.TLS))
 	if s.functions != nil {
 		env.Services = append(env.Services, s.functions)
 	}
@@ -99,6 +101,18 @@ func zeroIsNone[T int | time.Duration](v T) T {
 		return -1
 	}
 	return v
+}
+
+// redirectPort tells the plugin redirect where HTTPS is.
+type redirectPort int
+
+func (p redirectPort) HTTPSPort() int { return int(p) }
+
+func httpsPort(tls *config.TLS) redirectPort {
+	if !tls.Enabled || len(tls.Listen) == 0 {
+		return 0
+	}
+	return redirectPort(tls.Listen[0].Addr.Port())
 }
 
 // pluginSet is the set of the plugins that the configuration lists, all if it has
