@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
@@ -48,20 +49,20 @@ func newCHash(key *hashKey, group, usable []*Node) Balancer {
 	if !some { // those that are well have weight 0
 		return newCHash(key, usable, usable)
 	}
-	b.place()
+	b.place(maxPoints)
 	return b
 }
 
-// place makes the ring.
-func (b *cHash) place() {
+// place makes the ring, of about limit points at most.
+func (b *cHash) place(limit int) {
 	divisor, total := 0, 0
 	for _, n := range b.nodes {
 		divisor = gcd(divisor, n.weight())
 		total += n.weight()
 	}
 	each := func(n *Node) int { return pointsPerWeight * (n.weight() / divisor) }
-	if total/divisor > maxPoints/pointsPerWeight {
-		each = func(n *Node) int { return max(1, int(float64(n.weight())/float64(total)*maxPoints)) }
+	if total/divisor > limit/pointsPerWeight {
+		each = func(n *Node) int { return max(1, int(float64(n.weight())/float64(total)*float64(limit))) }
 	}
 	for i, n := range b.nodes {
 		base := crc32.ChecksumIEEE([]byte(strings.ReplaceAll(n.Addr, ":", "\x00")))
@@ -72,13 +73,8 @@ func (b *cHash) place() {
 			binary.LittleEndian.PutUint32(previous[:], h)
 		}
 	}
-	slices.SortStableFunc(b.points, func(p, q ringPoint) int {
-		if p.hash < q.hash {
-			return -1
-		} else if p.hash > q.hash {
-			return 1
-		}
-		return 0
+	slices.SortFunc(b.points, func(p, q ringPoint) int {
+		return cmp.Or(cmp.Compare(p.hash, q.hash), cmp.Compare(p.node, q.node))
 	})
 	b.index()
 }

@@ -129,7 +129,7 @@ func TestClientCertificate(t *testing.T) {
 		t.Errorf("the server saw %s", got)
 	}
 	e = p.Endpoint(Key{Addr: server.Listener.Addr().String(), TLS: true, ClientCert: "x", ClientKey: "y"})
-	if _, err := e.Dial(context.Background(), time.Second); err == nil || strings.Contains(err.Error(), "no client") {
+	if _, err := e.Dial(context.Background(), time.Second); err == nil {
 		t.Errorf("a certificate that is none: %v", err)
 	}
 	if _, err := tryCompile(t, `{"scheme":"https","nodes":{},"tls":{"client_cert_id":"1"}}`); err == nil {

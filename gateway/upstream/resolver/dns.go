@@ -63,11 +63,12 @@ func withPort(server string) string {
 
 // addrs answers the addresses of a name and the least TTL of their records.
 func (c *client) addrs(ctx context.Context, name string) (addrs []netip.Addr, ttl time.Duration, err error) {
+	err = ErrNotFound
 	for _, full := range c.settings().NameList(name) {
 		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
 			var records []dns.RR
-			if records, ttl, err = c.query(ctx, full, kind); err != nil {
-				break
+			if records, ttl, err = c.query(ctx, full, kind); err != nil && !errors.Is(err, ErrNotFound) {
+				return nil, 0, err
 			}
 			for _, rr := range records {
 				if a, ok := addrOf(rr); ok {
@@ -77,13 +78,9 @@ func (c *client) addrs(ctx context.Context, name string) (addrs []netip.Addr, tt
 			if len(addrs) > 0 {
 				return addrs, ttl, nil
 			}
-			err = ErrNotFound
-		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, 0, err
 		}
 	}
-	return nil, 0, err
+	return nil, 0, ErrNotFound
 }
 
 func addrOf(rr dns.RR) (netip.Addr, bool) {
