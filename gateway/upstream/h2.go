@@ -2,14 +2,11 @@ package upstream
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // ErrConnect says that no connection to a node could be opened, so that it has
@@ -29,6 +26,12 @@ func (e *Endpoint) RoundTrip(req *http.Request, connect time.Duration) (*http.Re
 		u.Scheme = "https"
 	}
 	req.URL = &u
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	if req.Header["User-Agent"] == nil {
+		req.Header["User-Agent"] = []string{""} // else net/http adds its own
+	}
 	return e.http2().RoundTrip(req)
 }
 
@@ -36,24 +39,29 @@ func (e *Endpoint) RoundTrip(req *http.Request, connect time.Duration) (*http.Re
 type connectTimeout struct{}
 
 // http2 answers the endpoint's HTTP/2 connections.
-func (e *Endpoint) http2() *http2.Transport {
+func (e *Endpoint) http2() *http.Transport {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.used = time.Now()
 	if e.h2 == nil {
-		e.h2 = &http2.Transport{
-			AllowHTTP:          true,
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			connect, _ := ctx.Value(connectTimeout{}).(time.Duration)
+			conn, err := e.Connect(ctx, connect)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrConnect, err)
+			}
+			return conn, nil
+		}
+		var protocols http.Protocols
+		protocols.SetHTTP2(e.tls != nil)
+		protocols.SetUnencryptedHTTP2(e.tls == nil)
+		e.h2 = &http.Transport{
+			Protocols:          &protocols,
+			HTTP2:              &http.HTTP2Config{SendPingTimeout: pingAfter},
 			DisableCompression: true,
 			IdleConnTimeout:    e.key.Keep.Idle,
-			ReadIdleTimeout:    pingAfter,
-			DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
-				connect, _ := ctx.Value(connectTimeout{}).(time.Duration)
-				conn, err := e.Connect(ctx, connect)
-				if err != nil {
-					return nil, fmt.Errorf("%w: %w", ErrConnect, err)
-				}
-				return conn, nil
-			},
+			DialContext:        dial,
+			DialTLSContext:     dial,
 		}
 	}
 	return e.h2

@@ -6,10 +6,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"millrace/gateway/upstream/check"
 	"millrace/gateway/upstream/discovery"
@@ -225,8 +224,8 @@ type Endpoint struct {
 	certErr error
 
 	mu        sync.Mutex
-	idle      []*Conn          // the newest last
-	h2        *http2.Transport // nil until it is called by HTTP/2
+	idle      []*Conn         // the newest last
+	h2        *http.Transport // nil until it is called by HTTP/2
 	used      time.Time
 	forgotten bool // no longer in the pool
 }

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,6 @@ func withPort(server string) string {
 
 // addrs answers the addresses of a name and the least TTL of their records.
 func (c *client) addrs(ctx context.Context, name string) (addrs []netip.Addr, ttl time.Duration, err error) {
-	err = ErrNotFound
 	for _, full := range c.settings().NameList(name) {
 		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
 			var records []dns.RR
@@ -103,15 +103,16 @@ func (c *client) query(ctx context.Context, name string, kind uint16) (records [
 	m.SetEdns0(1232, false)
 	servers := c.settings().Servers
 	each := c.conf.Timeout / time.Duration(max(1, len(servers)))
-	err = errors.New("no name server")
 	for _, server := range servers {
 		var answer *dns.Msg
 		if answer, err = exchange(ctx, m, server, each); err == nil {
 			return c.records(answer)
 		}
 	}
-	return nil, 0, err
+	return nil, 0, cmp.Or(err, errNoServer)
 }
+
+var errNoServer = errors.New("no name server")
 
 func exchange(ctx context.Context, m *dns.Msg, server string, timeout time.Duration) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
