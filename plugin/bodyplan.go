@@ -25,7 +25,7 @@ func (p *BodyPlan) Reset() {
 // filters have run.
 func (ch *Chain) PlanBody(c *Context, plan *BodyPlan) {
 	for _, in := range ch.body {
-		if !in.runs(c) {
+		if !in.joins(c, PhaseBodyFilter) {
 			continue
 		}
 		if chooser, ok := in.plugin.(BodyChooser); ok && !chooser.WantsBody(c) {

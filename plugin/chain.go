@@ -143,8 +143,12 @@ func (ch *Chain) has(name string) bool {
 func (ch *Chain) Rewrite(c *Context) error {
 	for i := range ch.rewrite {
 		s := &ch.rewrite[i]
-		if !s.in.runs(c) {
-			continue
+		if s.in.guarded {
+			if runs, err := s.in.enter(c, PhaseRewrite); err != nil {
+				return s.in.outcome(c, err)
+			} else if !runs {
+				continue
+			}
 		}
 		if err := s.plugin.Rewrite(c); err != nil {
 			return s.in.outcome(c, err)
@@ -157,8 +161,12 @@ func (ch *Chain) Rewrite(c *Context) error {
 func (ch *Chain) Access(c *Context) error {
 	for i := range ch.access {
 		s := &ch.access[i]
-		if !s.in.runs(c) {
-			continue
+		if s.in.guarded {
+			if runs, err := s.in.enter(c, PhaseAccess); err != nil {
+				return s.in.outcome(c, err)
+			} else if !runs {
+				continue
+			}
 		}
 		if err := s.plugin.Access(c); err != nil {
 			return s.in.outcome(c, err)
@@ -171,8 +179,12 @@ func (ch *Chain) Access(c *Context) error {
 func (ch *Chain) BeforeProxy(c *Context) error {
 	for i := range ch.beforeProxy {
 		s := &ch.beforeProxy[i]
-		if !s.in.runs(c) {
-			continue
+		if s.in.guarded {
+			if runs, err := s.in.enter(c, PhaseBeforeProxy); err != nil {
+				return s.in.outcome(c, err)
+			} else if !runs {
+				continue
+			}
 		}
 		if err := s.plugin.BeforeProxy(c); err != nil {
 			return s.in.outcome(c, err)
@@ -198,7 +210,7 @@ func (in *instance) outcome(c *Context, err error) error {
 // FilterHeader runs the header filters.
 func (ch *Chain) FilterHeader(c *Context) {
 	for i := range ch.headerFilter {
-		if s := &ch.headerFilter[i]; s.in.runs(c) {
+		if s := &ch.headerFilter[i]; s.in.joins(c, PhaseHeaderFilter) {
 			s.plugin.FilterHeader(c)
 		}
 	}
@@ -207,7 +219,7 @@ func (ch *Chain) FilterHeader(c *Context) {
 // Log runs the log phase.
 func (ch *Chain) Log(c *Context) {
 	for i := range ch.log {
-		if s := &ch.log[i]; s.in.runs(c) {
+		if s := &ch.log[i]; s.in.joins(c, PhaseLog) {
 			s.plugin.Log(c)
 		}
 	}

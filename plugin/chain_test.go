@@ -173,7 +173,6 @@ func TestCompileErrors(t *testing.T) {
 		{`{"nope":{}}`, "unknown plugin [nope]"},
 		{`{"probe":{}}`, `configuration of plugin probe: property "name" is required`},
 		{`{"probe":{"name":"p","_meta":{"filter":[["a","=","b"]]}}}`, "configuration of plugin probe: failed to validate the 'vars' expression: invalid operator '='"},
-		{`{"probe":{"name":"p","_meta":{"pre_function":""}}}`, "configuration of plugin probe: _meta.pre_function is not supported"},
 		{`{"probe":{"name":"init fails"}}`, "initialising plugin probe: no luck"},
 	}
 	for _, tc := range cases {

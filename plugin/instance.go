@@ -34,7 +34,8 @@ type instance struct {
 	// errorResponse, unless nil, is the body of answers from 400 on.
 	errorResponse []byte
 	filter        *expr.Expr // nil: runs for every request
-	log           *slog.Logger
+	before        *Function  // runs ahead of each phase; nil if there is none
+	guarded       bool       // filter or before is set
 	refs          atomic.Int64
 }
 
@@ -44,7 +45,7 @@ func newInstance(t *Type, conf json.RawMessage, env *Env) (*instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration of plugin %s: %w", t.Name, err)
 	}
-	in := &instance{name: t.Name, conf: conf, priority: t.Priority, log: env.Log}
+	in := &instance{name: t.Name, conf: conf, priority: t.Priority}
 	in.refs.Store(1)
 	if m.Disable {
 		return in, nil
@@ -52,7 +53,7 @@ func newInstance(t *Type, conf json.RawMessage, env *Env) (*instance, error) {
 	if in.plugin = p; m.Priority != nil {
 		in.priority = *m.Priority
 	}
-	if err := in.takeMeta(&m); err != nil {
+	if err := in.takeMeta(&m, env.Log); err != nil {
 		return nil, fmt.Errorf("configuration of plugin %s: %w", t.Name, err)
 	}
 	if i, ok := p.(Initer); ok {
@@ -65,13 +66,17 @@ func newInstance(t *Type, conf json.RawMessage, env *Env) (*instance, error) {
 }
 
 // takeMeta makes ready what _meta says beside disable and priority.
-func (in *instance) takeMeta(m *meta) (err error) {
+func (in *instance) takeMeta(m *meta, log *slog.Logger) (err error) {
 	if in.errorResponse, err = errorBody(m.ErrorResponse); err != nil {
 		return err
 	}
 	if !m.filter.Always() {
 		in.filter = m.filter
 	}
+	if in.before = m.before; in.before != nil {
+		in.before.log = log
+	}
+	in.guarded = in.filter != nil || in.before != nil
 	return nil
 }
 
@@ -94,9 +99,25 @@ func (in *instance) same(name string, conf json.RawMessage) bool {
 	return in.name == name && bytes.Equal(in.conf, conf)
 }
 
-// runs tells whether the plugin takes part in a phase of this request.
-func (in *instance) runs(c *Context) bool {
-	return in.filter == nil || in.filter.Holds(c.Lookup())
+// enter tells whether the plugin takes part in a phase of this request, after what
+// runs ahead of it. An error ends the phase as one of the plugin's own does.
+func (in *instance) enter(c *Context, phase Phase) (runs bool, err error) {
+	if in.filter != nil && !in.filter.Holds(c.Lookup()) {
+		return false, nil
+	}
+	if in.before != nil {
+		err = in.before.before(c, phase)
+	}
+	return err == nil, err
+}
+
+// joins is enter for phases that cannot end the request.
+func (in *instance) joins(c *Context, phase Phase) bool {
+	if !in.guarded {
+		return true
+	}
+	runs, _ := in.enter(c, phase)
+	return runs
 }
 
 func (in *instance) retain() *instance {

@@ -28,7 +28,8 @@
 // its consumer group and its own replace those of the route. What they add runs its
 // rewrite then; authentication plugins among them are data and never run.
 //
-// The engine does _meta for all plugins: disable, priority, filter and error_response.
+// The engine does _meta for all plugins: disable, priority, filter, error_response and
+// pre_function.
 //
 // # What a plugin finds
 //
@@ -39,6 +40,7 @@
 //	Service[UpstreamCompiler](env), c.SetUpstream another upstream than the route's
 //	Service[GatewayStatus](env)                   connections and requests
 //	RegisterPublicAPI, FindPublicAPI              endpoints for public-api to show
+//	CompileFunction                               Lua functions of configurations
 //	c.Started, c.Sizes, c.Upstream                for loggers and log formats
 package plugin
 

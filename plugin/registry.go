@@ -173,6 +173,7 @@ type meta struct {
 	PreFunction   *string         `json:"pre_function"`
 
 	filter *expr.Expr
+	before *Function
 }
 
 // load checks conf and makes an instance of it that is not yet initialised.
@@ -193,12 +194,13 @@ func (t *Type) load(conf json.RawMessage) (any, meta, error) {
 	if err := errors.Join(remake(value, &m), remake(value, p)); err != nil {
 		return nil, meta{}, err
 	}
-	// Ignoring one of these would run a plugin where it must not run.
 	if m.Meta.filter, err = expr.Compile(m.Meta.Filter); err != nil {
 		return nil, meta{}, fmt.Errorf("failed to validate the 'vars' expression: %w", err)
 	}
-	if m.Meta.PreFunction != nil {
-		return nil, meta{}, errors.New("_meta.pre_function is not supported")
+	if source := m.Meta.PreFunction; source != nil {
+		if m.Meta.before, err = CompileFunction(*source, conf, nil); err != nil {
+			return nil, meta{}, fmt.Errorf("failed to load _meta.pre_function in plugin: %w", err)
+		}
 	}
 	if c, ok := p.(Checker); ok {
 		if err := c.Check(); err != nil {

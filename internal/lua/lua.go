@@ -33,6 +33,15 @@ const (
 // ErrNoFunction says that a source evaluates to something else than a function.
 var ErrNoFunction = errors.New("only accept Lua function")
 
+// SourceError says that a source went wrong before it answered its function.
+type SourceError struct{ Err error }
+
+// Error answers the text of what went wrong.
+func (e *SourceError) Error() string { return e.Err.Error() }
+
+// Unwrap answers what went wrong.
+func (e *SourceError) Unwrap() error { return e.Err }
+
 func init() {
 	// An assignment to a high index fills the array below it, in one instruction.
 	lua.MaxArrayIndex = 1 << 16
@@ -124,7 +133,7 @@ func (f *Function) newState(data any) (*State, error) {
 	s.SetContext(s.budget)
 	s.Push(s.NewFunctionFromProto(f.proto))
 	if err := s.PCall(0, 1, nil); err != nil {
-		return nil, fmt.Errorf("running the source: %w", plainError(err))
+		return nil, &SourceError{plainError(err)}
 	}
 	fn, ok := s.Get(-1).(*lua.LFunction)
 	if !ok {

@@ -104,7 +104,7 @@ func TestCompileErrors(t *testing.T) {
 	for source, want := range map[string]string{
 		"functon x":        `[string "functon x"]:1: syntax error near 'x'`,
 		"return 1":         "only accept Lua function, the input code type is number",
-		"error('broken')":  "running the source: ",
+		"error('broken')":  "test:1: broken",
 		"return function(": `[string "return function("]:1: syntax error near <eof>`,
 	} {
 		if _, err := Compile(source, "test", nil); err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -1,0 +1,144 @@
+package lua
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// maxDepthOfValues bounds how deep tables are turned into values.
+const maxDepthOfValues = 100
+
+var errDepth = errors.New("excessive nesting")
+
+// null stands for JSON's null in a source.
+type null struct{}
+
+// Null answers the value of JSON's null.
+func (s *State) Null() lua.LValue {
+	const name = "\x00null"
+	v := s.GetGlobal(name)
+	if v == lua.LNil {
+		v = &lua.LUserData{Value: null{}}
+		s.SetGlobal(name, v)
+	}
+	return v
+}
+
+// Value makes a Lua value of what encoding/json decodes to, of texts and of numbers.
+func (s *State) Value(v any) lua.LValue {
+	switch v := v.(type) {
+	case nil:
+		return s.Null()
+	case bool:
+		return lua.LBool(v)
+	case string:
+		return lua.LString(v)
+	case []byte:
+		return lua.LString(v)
+	case int:
+		return lua.LNumber(v)
+	case int64:
+		return lua.LNumber(v)
+	case float64:
+		return lua.LNumber(v)
+	case []any:
+		t := s.CreateTable(len(v), 0)
+		for _, item := range v {
+			t.Append(s.Value(item))
+		}
+		return t
+	case map[string]any:
+		t := s.CreateTable(0, len(v))
+		for key, item := range v {
+			t.RawSetString(key, s.Value(item))
+		}
+		return t
+	}
+	return lua.LNil
+}
+
+// GoValue is the reverse of Value: a table is a list if it has the keys 1 to n and
+// no others. What JSON does not know, such as a function, is an error.
+func GoValue(v lua.LValue) (any, error) { return goValue(v, 0) }
+
+func goValue(v lua.LValue, depth int) (any, error) {
+	if depth > maxDepthOfValues {
+		return nil, errDepth
+	}
+	switch v := v.(type) {
+	case *lua.LNilType:
+		return nil, nil
+	case lua.LBool:
+		return bool(v), nil
+	case lua.LString:
+		return string(v), nil
+	case lua.LNumber:
+		return jsonNumber(float64(v))
+	case *lua.LTable:
+		return goTable(v, depth)
+	case *lua.LUserData:
+		if _, ok := v.Value.(null); ok {
+			return nil, nil
+		}
+	}
+	return nil, errors.New("type '" + v.Type().String() + "' is not supported by JSON")
+}
+
+// jsonNumber writes a number as lua-cjson does.
+func jsonNumber(f float64) (any, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, errors.New("number is NaN or Infinity")
+	}
+	return json.Number(strconv.FormatFloat(f, 'g', 14, 64)), nil
+}
+
+func goTable(t *lua.LTable, depth int) (any, error) {
+	n, entries := t.Len(), 0
+	object := map[string]any{}
+	var failed error
+	t.ForEach(func(key, value lua.LValue) {
+		entries++
+		item, err := goValue(value, depth+1)
+		if err != nil && failed == nil {
+			failed = err
+		}
+		object[lua.LVAsString(key)] = item
+	})
+	if failed != nil || n == 0 || entries != n {
+		return object, failed
+	}
+	list := make([]any, n)
+	for i := range list {
+		list[i] = object[strconv.Itoa(i+1)]
+	}
+	return list, nil
+}
+
+// EncodeJSON writes a value as JSON.
+func EncodeJSON(v lua.LValue) (string, error) {
+	value, err := GoValue(v)
+	if err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return "", err
+	}
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}
+
+// DecodeJSON reads JSON.
+func (s *State) DecodeJSON(text string) (lua.LValue, error) {
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, err
+	}
+	return s.Value(v), nil
+}

@@ -1,0 +1,196 @@
+package plugin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	sandbox "millrace/internal/lua"
+)
+
+// Function is a Lua function that stands in the configuration of a plugin, as
+// "return function(conf, ctx) … end". It finds the ngx and apisix.core that such
+// snippets use, as far as they work on the request at hand; it reaches neither files
+// nor the network. Several requests may run it at once.
+type Function struct {
+	fn   *sandbox.Function
+	conf json.RawMessage
+	log  *slog.Logger
+}
+
+// functionCall is one call of a Function: the Data of its state.
+type functionCall struct {
+	f     *Function
+	c     *Context // nil while the source is compiled
+	phase Phase
+	said  strings.Builder // what ngx.say has said
+	body  []byte          // ngx.arg[1] in the phase of the body filters
+	last  bool
+	// quiet: what the function returns means nothing.
+	quiet bool
+}
+
+// errExited ends a call in which the source has answered the request.
+var errExited = errors.New("request answered")
+
+// errFinished ends a call in which the source wants to go no further.
+var errFinished = errors.New("function ended")
+
+// CompileFunction reads a source. conf is what it gets as its first argument, log
+// takes what it logs. The error's text is for the client of the Admin API.
+func CompileFunction(source string, conf json.RawMessage, log *slog.Logger) (*Function, error) {
+	f := &Function{conf: conf, log: log}
+	fn, err := sandbox.Compile(source, chunkName(source), &functionCall{f: f}, openNgx, openCore)
+	var broken *sandbox.SourceError
+	switch {
+	case errors.Is(err, sandbox.ErrNoFunction):
+		return nil, err
+	case errors.As(err, &broken):
+		return nil, fmt.Errorf("pcall error: %w", broken.Err)
+	case err != nil:
+		return nil, fmt.Errorf("failed to loadstring: %w", err)
+	}
+	f.fn = fn
+	return f, nil
+}
+
+// chunkName is how Lua names a source in messages.
+func chunkName(source string) string {
+	line, _, more := strings.Cut(source, "\n")
+	if len(line) > 60 {
+		line, more = line[:60], true
+	}
+	if more {
+		line += "..."
+	}
+	return `[string "` + line + `"]`
+}
+
+// Call runs the function for a request. It answers what a phase answers: the
+// function may end the request by ngx.exit and its like, or by returning a status, a
+// body or both.
+func (f *Function) Call(c *Context, phase Phase) error {
+	call := &functionCall{f: f, c: c, phase: phase}
+	return call.run()
+}
+
+// before runs a _meta.pre_function, which may end the request only by calls. What
+// goes wrong in it is logged.
+func (f *Function) before(c *Context, phase Phase) error {
+	call := &functionCall{f: f, c: c, phase: phase, quiet: true}
+	err := call.run()
+	if err != nil && err != ErrExit && err != ErrDrop {
+		f.log.Error("running a pre_function", "phase", string(phase), "err", err)
+		return nil
+	}
+	return err
+}
+
+// FilterPart runs the function on a part of the answer's body, which it finds in
+// ngx.arg, and answers what it left there.
+func (f *Function) FilterPart(c *Context, part []byte, last bool) []byte {
+	call := &functionCall{f: f, c: c, phase: PhaseBodyFilter, body: part, last: last}
+	if err := call.run(); err != nil && err != ErrExit {
+		f.log.Error("running a function", "phase", PhaseBodyFilter, "err", err)
+	}
+	return call.body
+}
+
+func (call *functionCall) run() error {
+	var status, body any
+	var failed error
+	err := call.f.fn.Call(call, func(s *sandbox.State) []lua.LValue {
+		return []lua.LValue{call.f.confValue(s), s.GetGlobal(ctxName)}
+	}, func(s *sandbox.State, values []lua.LValue) {
+		if !call.quiet {
+			status, body, failed = results(values)
+		}
+	})
+	switch {
+	case err == errExited:
+		return ErrExit
+	case err == errFinished:
+		return nil
+	case err != nil:
+		return err
+	case failed != nil:
+		return failed
+	case status != nil || body != nil:
+		return call.exit(status, body)
+	case call.said.Len() > 0:
+		return call.c.Exit(call.statusOr(200), call.said.String())
+	}
+	return nil
+}
+
+// results reads what a function returned: a status, a body.
+func results(values []lua.LValue) (status, body any, err error) {
+	if len(values) > 0 {
+		if status, err = sandbox.GoValue(values[0]); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(values) > 1 {
+		body, err = sandbox.GoValue(values[1])
+	}
+	return status, body, err
+}
+
+// exit ends the request as APISIX does when a plugin returns these: what is no
+// number is a body.
+func (call *functionCall) exit(status, body any) error {
+	code := call.statusOr(200)
+	if n, ok := status.(json.Number); ok {
+		v, _ := n.Float64()
+		code = int(v)
+	} else if status != nil {
+		body = status
+	}
+	if n, ok := body.(json.Number); ok {
+		body = n.String()
+	}
+	if call.said.Len() > 0 {
+		body = call.said.String()
+	}
+	return call.c.Exit(code, body)
+}
+
+// statusOr answers the status that the source has set.
+func (call *functionCall) statusOr(preset int) int {
+	if s := call.c.Response.Status(); s != 0 {
+		return s
+	}
+	return preset
+}
+
+// confValue answers the configuration as a table, made once a state.
+func (f *Function) confValue(s *sandbox.State) lua.LValue {
+	const name = "\x00conf"
+	if v := s.GetGlobal(name); v != lua.LNil {
+		return v
+	}
+	var conf any
+	if f.conf != nil && json.Unmarshal(f.conf, &conf) != nil {
+		conf = nil
+	}
+	if conf == nil {
+		conf = map[string]any{}
+	}
+	v := s.Value(conf)
+	s.SetGlobal(name, v)
+	return v
+}
+
+// callOf answers the call that a state is in; a source that asks for the request
+// while it is compiled goes wrong.
+func callOf(s *sandbox.State) *functionCall {
+	call := s.Data.(*functionCall)
+	if call.c == nil {
+		s.RaiseError("API disabled in the context of loading")
+	}
+	return call
+}
