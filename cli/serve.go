@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -60,9 +59,7 @@ func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 		log.Warn(w)
 	}
 	if _, set := e.lookup("GOGC"); !set {
-		// The live heap is small: at the default the collector would run many
-		// times a second under load.
-		debug.SetGCPercent(400)
+		tuneCollector()
 	}
 	ctx, stop := stopSignals(ctx)
 	defer stop()
