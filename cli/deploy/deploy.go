@@ -93,23 +93,23 @@ func Deploy(ctx context.Context, o Options) error {
 	if err := s.problems.Err(); err != nil {
 		return err
 	}
-	if o.Preview {
-		s.preview()
-		return nil
-	}
-	steps := s.deployment()
+	var stale []step
 	if o.Managed {
-		stale, err := s.stale(ctx)
-		if err != nil {
+		if stale, err = s.stale(ctx); err != nil {
 			return err
 		}
-		steps = append(steps, stale...)
 	}
-	return s.run(ctx, steps, msgDeployed, msgNotDeployed)
+	if o.Preview {
+		s.preview()
+		s.report.removals(stale)
+		return nil
+	}
+	return s.run(ctx, append(s.deployment(), stale...), msgDeployed, msgNotDeployed)
 }
 
 // Undeploy takes a project away: what its file has, or, without a file and with a
-// project's name, what is marked to belong to it.
+// project's name, what is marked to belong to it. What is wrong with the file does
+// not matter as far as names can be read.
 func Undeploy(ctx context.Context, o Options) error {
 	if o.File == "" && o.Project != "" && !hasFile(o.Folder) {
 		return undeployMarked(ctx, o)
@@ -119,8 +119,8 @@ func Undeploy(ctx context.Context, o Options) error {
 		return err
 	}
 	defer s.client.Close()
-	if err := s.problems.Err(); err != nil {
-		return err
+	for _, p := range s.problems {
+		s.report.warn(p.String())
 	}
 	steps := s.undeployment()
 	if o.Preview {

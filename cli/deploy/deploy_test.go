@@ -210,7 +210,7 @@ func TestManifest(t *testing.T) {
 	s.deploy("hello") // again
 	check()
 
-	o, printed := s.options("testdata/hello")
+	o, printed := s.options(without(t, "testdata/hello", "src/greet.js")) // names are enough
 	if out := must(t, undeploying(t), o, printed); !strings.HasSuffix(out, "Success: Undeployment completed successfully.\n") {
 		t.Errorf("undeploying:\n%s", out)
 	}
@@ -221,6 +221,19 @@ func TestManifest(t *testing.T) {
 		t.Errorf("the API is left: %d %s", status, body)
 	}
 	must(t, undeploying(t), o, printed) // nothing is there
+}
+
+// without is a copy of a folder that lacks a file.
+func without(t *testing.T, folder, file string) string {
+	t.Helper()
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(folder)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(copied, file)); err != nil {
+		t.Fatal(err)
+	}
+	return copied
 }
 
 func decode(t *testing.T, text string) any {

@@ -31,6 +31,11 @@ func TestSync(t *testing.T) {
 		t.Errorf("mark: %+v, %v", m, err)
 	}
 	s.put("actions/second/guest", `{"exec":{"kind":"nodejs:default","code":"function main() { return {} }"}}`)
+	o, printed := s.options("testdata/sync2")
+	o.Managed, o.Preview = true, true
+	if out := must(t, deploying(t), o, printed); !strings.Contains(out, "* trigger [ticking]\n") {
+		t.Errorf("preview: %s", out)
+	}
 	out := s.sync("sync2")
 	want := []string{"actions/first/kept", "actions/mine", "actions/second/guest", "packages/first", "packages/second"}
 	if diff := cmp.Diff(want, sorted(s.left())); diff != "" {
@@ -58,7 +63,7 @@ func TestSync(t *testing.T) {
 		}
 	}
 
-	o, printed := s.options(t.TempDir())
+	o, printed = s.options(t.TempDir())
 	o.Project = "growing"
 	o.Preview = true
 	if out := must(t, undeploying(t), o, printed); !strings.Contains(out, "* action [first/kept]\n") {

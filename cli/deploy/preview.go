@@ -91,7 +91,10 @@ func shown(value json.RawMessage) string {
 
 // removals prints what would be taken away.
 func (r *report) removals(steps []step) {
-	fmt.Fprintln(r.out, "----==== OpenWhisk Undeployment Plan ====----")
+	if len(steps) == 0 {
+		return
+	}
+	fmt.Fprintln(r.out, "\n----==== OpenWhisk Undeployment Plan ====----")
 	for i := range steps {
 		fmt.Fprintf(r.out, "* %s\n", steps[i].label())
 	}

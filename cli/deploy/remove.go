@@ -50,7 +50,7 @@ func (s *session) undeployment() []step {
 			}
 		}
 	}
-	return steps
+	return slices.DeleteFunc(steps, func(st step) bool { return st.name == "" || strings.HasSuffix(st.name, "/") })
 }
 
 const noteGone = "is not there."

@@ -10,7 +10,7 @@ import (
 // What wskdeploy says at the end.
 const (
 	msgDeployed      = "Deployment completed successfully."
-	msgNotDeployed   = "Deployment did not complete sucessfully. Run `wskdeploy undeploy` to remove partially deployed assets."
+	msgNotDeployed   = "Deployment did not complete sucessfully. Run `wsk project undeploy` or `millrace deploy --remove` to remove partially deployed assets."
 	msgUndeployed    = "Undeployment completed successfully."
 	msgNotUndeployed = "Undeployment did not complete sucessfully."
 	msgExported      = "Manifest exported successfully."

@@ -39,7 +39,7 @@ func (s *session) credentials(t plan.Target) (host, key string, err error) {
 	}
 	host, key = cmp.Or(s.APIHost, t.APIHost, ownHost), cmp.Or(s.Key, t.Key, ownKey)
 	// A project from somewhere must not have the user's key sent to its host.
-	if s.APIHost == "" && s.Key == "" && t.APIHost != "" && t.Key == "" && !sameHost(t.APIHost, ownHost) {
+	if s.APIHost == "" && s.Key == "" && t.APIHost != "" && !t.Own && t.Key == "" && !sameHost(t.APIHost, ownHost) {
 		return "", "", fmt.Errorf("%s names the API host %s without a credential, and your key is for %s: give --auth, or --apihost", t.Pos, t.APIHost, cmp.Or(ownHost, "no host"))
 	}
 	return host, key, nil

@@ -3,9 +3,7 @@ package artifact
 import (
 	"archive/zip"
 	"bytes"
-	"compress/flate"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -135,7 +133,6 @@ var made = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 func (f *Folder) Zip(entries Entries) ([]byte, error) {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestCompression) })
 	left := int64(maxRaw)
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[name]

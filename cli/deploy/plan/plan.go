@@ -37,6 +37,8 @@ type Target struct {
 	// Token is what the API gateway of a hosted platform asks for.
 	Token    string
 	Insecure bool
+	// Own: the host is named by the user's environment, not by a file.
+	Own bool
 	// Pos is where the host is named, if it is.
 	Pos Pos
 }

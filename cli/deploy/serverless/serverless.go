@@ -100,7 +100,7 @@ func (p *Project) Target() plan.Target {
 	}
 	t := plan.Target{
 		APIHost: env("OW_APIHOST"), Key: env("OW_AUTH"), Namespace: env("OW_NAMESPACE"), Token: env("OW_APIGW_ACCESS_TOKEN"),
-		Insecure: p.provider.Get("ignore_certs").Bool(), Pos: plan.Pos{File: "OW_APIHOST"},
+		Insecure: p.provider.Get("ignore_certs").Bool(), Own: true,
 	}
 	if n := p.provider.Get("namespace"); !n.Missing() {
 		t.Namespace = n.Text()

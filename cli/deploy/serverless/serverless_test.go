@@ -224,7 +224,7 @@ func TestTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := plan.Target{APIHost: "h", Key: "k", Namespace: "ns", Token: "t", Insecure: true, Pos: plan.Pos{File: "OW_APIHOST"}}
+	want := plan.Target{APIHost: "h", Key: "k", Namespace: "ns", Token: "t", Insecure: true, Own: true}
 	if diff := cmp.Diff(want, p.Target()); diff != "" {
 		t.Error(diff)
 	}
