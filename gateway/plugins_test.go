@@ -20,6 +20,7 @@ func init() {
 	plugin.Register[closing]("test-close", 8, anySchema)
 	plugin.Register[filter]("test-filter", 7, anySchema)
 	plugin.Register[changedStatus]("test-status", 6, anySchema)
+	plugin.Register[setQuery]("test-query", 5, anySchema)
 }
 
 var exitWith struct {
@@ -280,4 +281,31 @@ func TestBodilessAnswersOfPlugins(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A plugin that sets the query changes what the upstream gets.
+func TestPluginSetsQuery(t *testing.T) {
+	r := start(t, nil)
+	up := ok(t, "x")
+	for query, want := range map[string]string{"a=1&b": "/c%20d?a=1&b", "": "/c%20d"} {
+		r.put("routes/1", `{"uri":"/c d","upstream":{"nodes":{"`+up.addr+`":1}},"plugins":{"test-query":{"query":"`+query+`"}}}`)
+		if rep := r.get("/c%20d?old=1"); rep.status != 200 || rep.header.Get("X-Seen") != want+"|"+query {
+			t.Errorf("%q: %s, seen as %q", query, rep.line, rep.header.Get("X-Seen"))
+		}
+		if line, _, _ := strings.Cut(up.last(t), "\r\n"); line != "GET "+want+" HTTP/1.1" {
+			t.Errorf("%q: sent as %s", query, line)
+		}
+	}
+}
+
+// setQuery sets the query and tells what the request then looks like.
+type setQuery struct {
+	Query string `json:"query"`
+}
+
+func (p *setQuery) Rewrite(c *plugin.Context) error {
+	_ = c.Request.Target() // is not kept
+	c.Request.SetQuery(p.Query)
+	c.Response.SetHeader("X-Seen", c.Request.Target()+"|"+c.Request.Query())
+	return nil
 }

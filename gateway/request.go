@@ -75,6 +75,16 @@ func (r *request) Query() string {
 	return r.Target()[i+1:]
 }
 
+// SetQuery implements plugin.Request.
+func (r *request) SetQuery(query string) {
+	path, _, _ := bytes.Cut(r.head.Target, []byte("?"))
+	target := bytes.Clone(path)
+	if query != "" {
+		target = append(append(target, '?'), query...)
+	}
+	r.head.Target, r.target = target, ""
+}
+
 func (r *request) Header(name string) []byte                { return r.fields.get(name) }
 func (r *request) Headers(fn func(name, value []byte) bool) { r.fields.each(fn) }
 func (r *request) SetHeader(name, value string)             { r.fields.set(name, value) }

@@ -117,6 +117,9 @@ type Request interface {
 	Target() string
 	Path() string
 	Query() string
+	// SetQuery replaces the query, and with it the target's: the plugins that
+	// follow and the upstream see the new one.
+	SetQuery(query string)
 	// Host is the Host header as sent, with its port.
 	Host() string
 	// Header answers the first value of a header, names compared without case,

@@ -58,37 +58,24 @@ func credential(c *plugin.Context, plugin, key string) *plugin.Credential {
 	return c.Consumers.Credential(plugin, key)
 }
 
-// outgoingTarget is the target that the upstream gets as things stand.
-func outgoingTarget(c *plugin.Context) string {
-	if c.UpstreamTarget != "" {
-		return c.UpstreamTarget
-	}
-	return c.Request.Target()
-}
-
-// hideArg keeps a query argument from the upstream.
+// hideArg keeps a query argument from the plugins that follow and from the upstream.
 func hideArg(c *plugin.Context, name string) {
-	c.UpstreamTarget = withoutArg(outgoingTarget(c), name)
+	c.Request.SetQuery(withoutArg(c.Request.Query(), name))
+	if path, query, ok := strings.Cut(c.UpstreamTarget, "?"); ok {
+		c.UpstreamTarget = joinQuery(path, withoutArg(query, name))
+	}
 }
 
-// withoutArg is a target without the arguments of a name; the others stay as they
+// withoutArg is a query without the arguments of a name; the others stay as they
 // are.
-func withoutArg(target, name string) string {
-	path, query, ok := strings.Cut(target, "?")
-	if !ok {
-		return target
-	}
-	var b strings.Builder
-	b.WriteString(path)
-	sep := byte('?')
+func withoutArg(query, name string) string {
+	var left []string
 	for pair := range strings.SplitSeq(query, "&") {
 		key, _, _ := strings.Cut(pair, "=")
 		if decoded, err := url.QueryUnescape(key); key == name || err == nil && decoded == name {
 			continue
 		}
-		b.WriteByte(sep)
-		b.WriteString(pair)
-		sep = '&'
+		left = append(left, pair)
 	}
-	return b.String()
+	return strings.Join(left, "&")
 }

@@ -113,5 +113,8 @@ func upstreamTarget(chain *plugin.Chain, consumers plugin.Consumers, r *http.Req
 	c := plugintest.NewContext(r)
 	c.Consumers = consumers
 	plugintest.RunContext(chain, c)
-	return outgoingTarget(c)
+	if c.UpstreamTarget != "" {
+		return c.UpstreamTarget
+	}
+	return c.Request.Target()
 }

@@ -132,3 +132,19 @@ func TestKeyAuthHidesCredentials(t *testing.T) {
 		}
 	}
 }
+
+// What a plugin that follows makes of the target does not bring the key back.
+func TestKeyAuthHidesCredentialsFromOthers(t *testing.T) {
+	people := newCrowd(t).add("key-auth", `{"key":"k1"}`, plugin.Consumer{Username: "jack"})
+	for rewrite, want := range map[string]string{
+		`{"uri":"/new?z=$args"}`:                      "/new?z=x=1&x=1",
+		`{"uri":"/new/$arg_apikey"}`:                  "/new/?x=1",
+		`{"use_real_request_uri_unsafe":true}`:        "/a?x=1",
+		`{"uri":"/early","_meta":{"priority":20000}}`: "/early?x=1",
+	} {
+		chain := plugintest.Compile(t, plugintest.Env(t), `{"key-auth":{"hide_credentials":true},"proxy-rewrite":`+rewrite+`}`)
+		if got := upstreamTarget(chain, people, request("GET /a?x=1&apikey=k1")); got != want {
+			t.Errorf("%s: sent as %s, want %s", rewrite, got, want)
+		}
+	}
+}

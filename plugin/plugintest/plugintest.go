@@ -142,6 +142,12 @@ func (r *Request) Path() string {
 // Query is the raw query.
 func (r *Request) Query() string { return r.r.URL.RawQuery }
 
+// SetQuery replaces the query.
+func (r *Request) SetQuery(query string) {
+	r.r.URL.RawQuery, r.r.URL.ForceQuery = query, false
+	r.target = r.r.URL.RequestURI()
+}
+
 // Host is the Host header.
 func (r *Request) Host() string { return r.r.Host }
 
