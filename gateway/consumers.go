@@ -123,10 +123,3 @@ func (s *consumers) group(id string) *heldChain {
 	defer s.mu.RUnlock()
 	return s.groups[id]
 }
-
-// user answers a user, nil if there is none.
-func (s *consumers) user(name string) *user {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.users[name]
-}
