@@ -97,7 +97,7 @@ func TestWskPollAndFollow(t *testing.T) {
 echo 'async function main() { for (let i = 0; i < 3; i++) { console.log("line", i); await new Promise(r => setTimeout(r, 500)) } }' > slow.js
 wsk action create hello hello.js >/dev/null
 wsk action create slow slow.js >/dev/null
-wsk action invoke hello >/dev/null
+wsk action invoke hello --blocking >/dev/null
 "$MILLRACE" wsk activation poll > poll.txt & poll=$!
 while ! grep -q Polling poll.txt; do :; done
 id=$(wsk action invoke slow | grep -o '[0-9a-f]\{32\}')
