@@ -104,7 +104,10 @@ func (f *follower) compileRoute(id string, followed *followedRoute) (*servedRout
 	if err := supported(r); err != nil {
 		return nil, err
 	}
-	s := &servedRoute{id: id, matched: plugin.Matched{RouteID: id, RouteName: r.Name, ServiceID: string(r.ServiceID)}}
+	s := &servedRoute{id: id, matched: plugin.Matched{
+		RouteID: id, RouteName: r.Name, ServiceID: string(r.ServiceID),
+		URI: onlyPattern(r.URI, r.URIs), Host: onlyPattern(r.Host, r.Hosts),
+	}}
 	svc := &serviceConf{}
 	if r.ServiceID != "" {
 		if svc = f.services[string(r.ServiceID)]; svc == nil {
@@ -139,6 +142,14 @@ func cmpOr[T any](a, b *T) *T {
 		return a
 	}
 	return b
+}
+
+// onlyPattern is the pattern of a route that has one, "" if it has several.
+func onlyPattern(one string, list []string) string {
+	if one == "" && len(list) == 1 {
+		return list[0]
+	}
+	return one
 }
 
 // supported refuses what a request cannot yet be matched by.
