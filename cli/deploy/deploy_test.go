@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -93,6 +94,37 @@ func (s *site) invoke(action, parameters string) string {
 		s.t.Errorf("invoking %s: %v", action, err)
 	}
 	return string(result)
+}
+
+// fire fires a trigger.
+func (s *site) fire(trigger, payload string) {
+	s.t.Helper()
+	if err := s.client.Do(s.t.Context(), http.MethodPost, "/namespaces/_/triggers/"+trigger, nil, json.RawMessage(payload), nil); err != nil {
+		s.t.Errorf("firing %s: %v", trigger, err)
+	}
+}
+
+// result is that of the newest call of an action of hello that speaks of Rosa, as
+// the trigger does: it is waited for.
+func (s *site) result(action string) string {
+	s.t.Helper()
+	type activation struct {
+		End      int64 `json:"end"`
+		Response struct {
+			Result json.RawMessage `json:"result"`
+		} `json:"response"`
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		var all []activation
+		if err := s.client.Do(s.t.Context(), http.MethodGet, "/namespaces/_/activations", url.Values{"docs": {"true"}, "name": {"hello/" + action}}, nil, &all); err != nil {
+			s.t.Fatal(err)
+		}
+		if len(all) > 0 && all[0].End > 0 && strings.Contains(string(all[0].Response.Result), "Rosa") {
+			return string(all[0].Response.Result)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return "no call"
 }
 
 // get answers a document of the namespace.
@@ -206,6 +238,10 @@ func TestManifest(t *testing.T) {
 	}
 	if rule := s.get("rules/on-arrived"); string(rule["status"]) != `"active"` {
 		t.Errorf("rule: %s", rule)
+	}
+	s.fire("arrived", `{"count":8}`)
+	if got, want := s.result("greet"), `{"text":"Hello, Rosa of Paris 8 $5"}`; got != want {
+		t.Errorf("the rule's call: %s, want %s", got, want)
 	}
 	s.deploy("hello") // again
 	check()

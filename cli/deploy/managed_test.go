@@ -145,6 +145,12 @@ func TestKeyIsNotSentElsewhere(t *testing.T) {
 	if err := Deploy(t.Context(), o); err == nil || !strings.Contains(err.Error(), "without a credential") {
 		t.Errorf("a foreign host: %v", err)
 	}
+	write("  apiHost: https://" + strings.TrimPrefix(s.Functions, "http://") + "\n")
+	if err := Deploy(t.Context(), o); err == nil || !strings.Contains(err.Error(), "without a credential") {
+		t.Errorf("another scheme: %v", err)
+	}
+	write("  apiHost: " + strings.TrimPrefix(s.Functions, "http://") + "\n")
+	must(t, deploying(t), o, out)
 	write("  apiHost: " + s.Functions + "/\n  namespace: guest\n")
 	must(t, deploying(t), o, out)
 	write("  namespace: somebody\n")

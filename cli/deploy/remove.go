@@ -121,10 +121,10 @@ func (s *session) removeAPI(base, path, verb string) step {
 const annotationManaged = "whisk-managed"
 
 type mark struct {
-	Project string            `json:"projectName"`
-	Hash    string            `json:"projectHash"`
-	Deps    []whisk.KeyValues `json:"projectDeps"`
-	File    string            `json:"file"`
+	Project string `json:"projectName"`
+	Hash    string `json:"projectHash"`
+	Deps    []mark `json:"projectDeps"`
+	File    string `json:"file"`
 }
 
 // mark puts the project's mark on all of the plan.
@@ -132,7 +132,7 @@ func (s *session) mark() error {
 	if s.plan.Project == "" {
 		return fmt.Errorf("%s names no project (project: name: …), which a managed deployment needs: give it a name, or --projectname", s.plan.File)
 	}
-	raw, err := json.Marshal(mark{s.plan.Project, s.plan.Hash, []whisk.KeyValues{}, s.plan.File})
+	raw, err := json.Marshal(mark{s.plan.Project, s.plan.Hash, []mark{}, s.plan.File})
 	if err != nil {
 		return err
 	}

@@ -37,22 +37,30 @@ func (s *session) credentials(t plan.Target) (host, key string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	host, key = cmp.Or(s.APIHost, t.APIHost, ownHost), cmp.Or(s.Key, t.Key, ownKey)
+	if sameHost(t.APIHost, ownHost) {
+		t.APIHost = ownHost // with its scheme
+	}
 	// A project from somewhere must not have the user's key sent to its host.
-	if s.APIHost == "" && s.Key == "" && t.APIHost != "" && !t.Own && t.Key == "" && !sameHost(t.APIHost, ownHost) {
+	if s.APIHost == "" && s.Key == "" && t.APIHost != "" && !t.Own && t.Key == "" && t.APIHost != ownHost {
 		return "", "", fmt.Errorf("%s names the API host %s without a credential, and your key is for %s: give --auth, or --apihost", t.Pos, t.APIHost, cmp.Or(ownHost, "no host"))
 	}
-	return host, key, nil
+	return cmp.Or(s.APIHost, t.APIHost, ownHost), cmp.Or(s.Key, t.Key, ownKey), nil
 }
 
-func sameHost(a, b string) bool {
-	bare := func(s string) string {
-		if _, after, ok := strings.Cut(s, "://"); ok {
-			s = after
-		}
-		return strings.TrimRight(s, "/")
+// sameHost tells whether a project's host is the user's. It may lack the scheme,
+// but not have another one.
+func sameHost(theirs, own string) bool {
+	scheme, host := split(theirs)
+	ownScheme, ownHost := split(own)
+	return strings.EqualFold(host, ownHost) && (scheme == "" || scheme == cmp.Or(ownScheme, "https"))
+}
+
+func split(address string) (scheme, host string) {
+	scheme, host, ok := strings.Cut(strings.TrimRight(address, "/"), "://")
+	if !ok {
+		scheme, host = "", scheme
 	}
-	return strings.EqualFold(bare(a), bare(b))
+	return scheme, host
 }
 
 // ask learns the namespace and what the platform offers.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"path"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -168,24 +169,19 @@ func (x *Export) Action(a plan.Action) error {
 	if a.Exec.Main != "" {
 		putText(n, "main", a.Exec.Main)
 	}
-	for _, l := range []struct {
-		key   string
-		value *int
-	}{{"timeout", a.Limits.Timeout}, {"memorySize", a.Limits.Memory}, {"logSize", a.Limits.Logs}, {"concurrentActivations", a.Limits.Concurrency}} {
-		if l.value != nil {
-			number, err := document.Node(json.RawMessage(jsonInt(*l.value)))
-			if err != nil {
-				return err
-			}
-			put(below(n, "limits"), l.key, number)
-		}
-	}
+	putLimits(n, &a.Limits)
 	return putHead(n, &a.Head)
 }
 
-func jsonInt(n int) []byte {
-	text, _ := json.Marshal(n) // of a number
-	return text
+func putLimits(n *yaml.Node, l *plan.Limits) {
+	for _, limit := range []struct {
+		key   string
+		value *int
+	}{{"timeout", l.Timeout}, {"memorySize", l.Memory}, {"logSize", l.Logs}, {"concurrentActivations", l.Concurrency}} {
+		if limit.value != nil {
+			put(below(n, "limits"), limit.key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(*limit.value)})
+		}
+	}
 }
 
 // short is the name of an action as a sequence, rule or API of the default package

@@ -82,28 +82,41 @@ func (c *compiler) schedule(key, full string, v document.Value) {
 			payload = at.JSON()
 		}
 	}
-	text := strings.TrimSpace(when.Text())
-	if m := cron.FindStringSubmatch(text); m != nil && (len(strings.Fields(m[1])) == 5 || len(strings.Fields(m[1])) == 6) {
-		t.Feed = "/whisk.system/alarms/alarm"
-		t.FeedParameters = whisk.KeyValues{{Key: "cron", Value: document.Quote(m[1])}}
-	} else if m := rate.FindStringSubmatch(text); m != nil {
-		n, err := strconv.Atoi(m[1])
-		minutes := n * map[string]int{"minute": 1, "hour": 60, "day": 1440}[m[2]]
-		if err != nil || minutes < 1 || n > 1_000_000 {
-			when.Fail("the rate %s is not valid", text)
-		}
-		t.Feed = "/whisk.system/alarms/interval"
-		t.FeedParameters = whisk.KeyValues{{Key: "minutes", Value: json.RawMessage(strconv.Itoa(minutes))}}
-	} else {
-		when.Fail(`the schedule %q has neither the form "cron(* * * * *)" nor "rate(5 minutes)"`, text)
+	feed, ok := alarm(strings.TrimSpace(when.Text()))
+	if !ok {
+		when.Fail(`the schedule %q has neither the form "cron(* * * * *)" nor "rate(5 minutes)"`, when.Text())
 		return
 	}
+	t.Feed, t.FeedParameters = "/whisk.system/alarms/"+feed.name, whisk.KeyValues{feed.when}
 	t.FeedParameters = t.FeedParameters.With("trigger_payload", payload)
 	if n := v.Get("max").Int(); n != nil {
 		t.FeedParameters = t.FeedParameters.With("maxTriggers", json.RawMessage(strconv.Itoa(*n)))
 	}
 	c.plan.Triggers = append(c.plan.Triggers, t)
 	c.plan.Rules = append(c.plan.Rules, plan.Rule{Head: plan.Head{Pos: v.Pos(), Name: rule}, Trigger: "/_/" + t.Name, Action: full})
+}
+
+// alarmFeed is a feed of alarms and the parameter that says when.
+type alarmFeed struct {
+	name string
+	when whisk.KeyValue
+}
+
+// maxRate bounds the number in rate(…), which no alarm outlives.
+const maxRate = 1_000_000
+
+func alarm(text string) (alarmFeed, bool) {
+	if m := cron.FindStringSubmatch(text); m != nil {
+		fields := len(strings.Fields(m[1]))
+		return alarmFeed{"alarm", whisk.KeyValue{Key: "cron", Value: document.Quote(m[1])}}, fields == 5 || fields == 6
+	}
+	m := rate.FindStringSubmatch(text)
+	if m == nil {
+		return alarmFeed{}, false
+	}
+	n, err := strconv.Atoi(m[1])
+	minutes := n * map[string]int{"minute": 1, "hour": 60, "day": 1440}[m[2]]
+	return alarmFeed{"interval", whisk.KeyValue{Key: "minutes", Value: json.RawMessage(strconv.Itoa(minutes))}}, err == nil && n > 0 && n <= maxRate
 }
 
 // triggered links a function to a trigger: its name, or name and rule.
