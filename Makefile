@@ -5,7 +5,7 @@ STATICCHECK_VERSION := v0.8.2
 GOVULNCHECK_VERSION := v1.9.0
 CADDY_VERSION := v2.11.9
 
-.PHONY: run build test quick lint vuln bench clean
+.PHONY: run build test quick lint vuln bench soak clean
 
 run:
 	go run . serve
@@ -36,6 +36,10 @@ $(TOOLS)/staticcheck:
 bench: build $(TOOLS)/caddy
 	scripts/install.sh bench
 	PATH="$$PATH:$(TOOLS)" go run ./bench -millrace ./millrace
+
+# Ten thousand changes of everything under load, each answer checked.
+soak:
+	go test ./gateway -count=1 -timeout 20m -run TestEachAnswerIsOfItsMoment -changes 10000 -v
 
 $(TOOLS)/caddy:
 	GOBIN=$(TOOLS) go install github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY_VERSION)
