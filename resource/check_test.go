@@ -121,7 +121,7 @@ func TestCheckUpstream(t *testing.T) {
 	}
 }
 
-func TestReferences(t *testing.T) {
+func TestExistence(t *testing.T) {
 	stored := map[string]string{"upstreams/1": `{}`, "ssls/c": `{"type":"client"}`, "ssls/s": `{"type":"server"}`}
 	down := errors.New("store is down")
 	refs := func(folder, id string) ([]byte, error) {

@@ -52,3 +52,20 @@ func ForStore(item map[string]any, key string) map[string]any {
 	}
 	return doc
 }
+
+// CheckStored tells whether the value of a store key is a valid resource, without
+// looking for what it refers to. Keys of no resource are all right.
+func CheckStored(key string, value []byte, w World) error {
+	folder, id, ok := SplitKey(key)
+	kind := KindOf(folder)
+	if !ok || kind == nil {
+		return nil
+	}
+	doc, err := decode(value)
+	if err != nil {
+		return fmt.Errorf("reading %s %s: %w", kind.Word, id, err)
+	}
+	Decrypt(doc, w.Keyring)
+	w.Key = key
+	return kind.Check(doc, w)
+}
