@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,22 @@ func TestResourcesOfTheNpmClient(t *testing.T) {
 // Compositions of the npm package openwhisk-composer, by library and commands.
 func TestComposer(t *testing.T) {
 	s := start(t)
-	s.node("npm/composer.js", s.rest, guestKey)
+	s.node("npm/composer.js", s.rest, guestKey, startRedis(t))
+}
+
+// startRedis starts a Redis that keeps nothing, and answers its URL.
+func startRedis(t *testing.T) string {
+	t.Helper()
+	port := strconv.Itoa(freePort(t))
+	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting Redis, which scripts/install.sh installs: %v", err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return "redis://127.0.0.1:" + port
 }
 
 // A service of the Serverless Framework, with the plugin serverless-openwhisk.

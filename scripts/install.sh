@@ -13,7 +13,7 @@ need node nodejs
 need npm npm
 need python3 python3
 case "${1:-test}" in
-  test) need etcd etcd-server ;;
+  test) need etcd etcd-server; need redis-server redis-server ;;
   bench) need nginx nginx-light; need haproxy haproxy; need wrk wrk; need taskset util-linux ;;
   *) echo "usage: $0 test|bench" >&2; exit 2 ;;
 esac

@@ -1,5 +1,5 @@
-// Compositions of every combinator of the npm package openwhisk-composer, but
-// for parallel and map, which need Redis: composer.js REST AUTH
+// Compositions of every combinator of the npm package openwhisk-composer:
+// composer.js REST AUTH REDIS
 //
 // The expected results are those of its docs/COMBINATORS.md.
 const assert = require('node:assert/strict')
@@ -10,7 +10,7 @@ const { join } = require('node:path')
 const composer = require('openwhisk-composer')
 const client = require('openwhisk-composer/client')
 
-const [rest, auth] = process.argv.slice(2)
+const [rest, auth, redis] = process.argv.slice(2)
 
 const actions = {
   echo: 'function main(p) { return p }',
@@ -76,6 +76,7 @@ async function main () {
   await records(wsk)
   await asynchronous(wsk)
   await actionsInside(wsk)
+  await parallel(wsk)
   await commands(wsk)
 }
 
@@ -124,6 +125,21 @@ async function asynchronous (wsk) {
     assert.ok(tries < 200, 'the asynchronous part did not end')
     await new Promise(resolve => setTimeout(resolve, 50))
   }
+}
+
+// parallel and map call branches of themselves, which meet in Redis.
+async function parallel (wsk) {
+  const $composer = { redis: { uri: redis } }
+  const call = async (name, composition, params) => {
+    await wsk.compositions.deploy({ name, ...composer.sequence(composition).compile() }, true)
+    return (await wsk.actions.invoke({ name, params: { ...params, $composer }, blocking: true })).response.result
+  }
+  assert.deepEqual(await call('parallel', composer.parallel(inc, 'fail', composer.seq(inc, inc)), { n: 1 }),
+    { value: [{ n: 2 }, { error: 'failed' }, { n: 3 }] })
+  assert.deepEqual(await call('par-of-none', composer.par(), { n: 1 }), { value: [] })
+  assert.deepEqual(await call('map', composer.map(inc), { value: [{ n: 1 }, { n: 5 }] }), { value: [{ n: 2 }, { n: 6 }] })
+  await assert.rejects(wsk.actions.invoke({ name: 'map', params: { value: [1] }, blocking: true, result: true }),
+    /Parallel combinator requires a properly configured redis instance/)
 }
 
 // A composition brings the actions that it defines.
