@@ -110,6 +110,7 @@ type Gateway struct {
 	// TrustedAddresses are the peers whose X-Forwarded-* headers are believed.
 	TrustedAddresses []netip.Prefix
 	Control          Control
+	Prometheus       Prometheus
 	Status           Status
 	RealIP           RealIP
 	// KeepaliveTimeout closes idle client connections, 0 after each request; the
@@ -310,6 +311,7 @@ func defaultGateway() Gateway {
 		Router:               "radixtree_host_uri",
 		MaxPostArgs:          64 << 20,
 		Control:              Control{Enabled: true, Listen: loopback(9090)},
+		Prometheus:           Prometheus{Enabled: true, Listen: loopback(9091), URI: "/apisix/prometheus/metrics", Prefix: "apisix_"},
 		Status:               Status{Listen: loopback(7085)},
 		RealIP:               RealIP{Header: "X-Real-IP", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
 		KeepaliveTimeout:     60 * time.Second,

@@ -73,7 +73,7 @@ func (k *keys) finishListeners() {
 			all[i].Network = networkFor(all[i].Addr.Addr(), network)
 		}
 	}
-	for _, l := range []*Listener{&c.Admin.Listen, &c.Gateway.Control.Listen, &c.Gateway.Status.Listen, &c.Operator.Listen} {
+	for _, l := range []*Listener{&c.Admin.Listen, &c.Gateway.Control.Listen, &c.Gateway.Prometheus.Listen, &c.Gateway.Status.Listen, &c.Operator.Listen} {
 		l.Network = networkFor(l.Addr.Addr(), network)
 	}
 }

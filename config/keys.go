@@ -50,12 +50,13 @@ func (k *keys) table() object {
 		"nginx_config": k.nginx(),
 		"deployment":   k.deployment(),
 		"plugins":      list(&c.Gateway.Plugins, text),
+		"plugin_attr":  k.pluginAttr(),
 		"etcd":         k.etcd(), // where APISIX 2.x had it
 	}.
 		noEffects(noStream, "stream_plugins", "xrpc").
 		noEffects("service discovery is not available", "discovery").
 		noEffects("external plugin runners and WebAssembly plugins are not available", "ext-plugin", "wasm").
-		noEffects("the defaults of APISIX are used", "graphql", "plugin_attr")
+		noEffects("the defaults of APISIX are used", "graphql")
 }
 
 func (k *keys) functions() object {

@@ -40,6 +40,11 @@ func (s *Server) openGateway(context.Context) error {
 	if s.functions != nil {
 		env.Services = append(env.Services, s.functions)
 	}
+	process, err := s.openPlugins(env)
+	if err != nil {
+		return err
+	}
+	env.Services = append(env.Services, process)
 	role := &gatewayRole{}
 	conf := gateway.Config{
 		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Version: s.opt.Version,
@@ -71,6 +76,7 @@ func (s *Server) openGateway(context.Context) error {
 	if role.Gateway, err = gateway.New(conf); err != nil {
 		return err
 	}
+	process.Lend(role.Gateway)
 	listeners, err := s.listen("the gateway", "apisix.node_listen", cfg.Listen...)
 	if err != nil {
 		return err
@@ -92,7 +98,7 @@ func (s *Server) openGateway(context.Context) error {
 	if err := s.openStatus(); err != nil {
 		return err
 	}
-	return s.openControl(keyring)
+	return s.openControl(keyring, process)
 }
 
 // zeroIsNone turns nginx's 0, which switches something off, into the gateway's -1.
@@ -160,17 +166,19 @@ func (g *gatewayRole) loaded() bool {
 }
 
 // openControl opens the Control API, which shows what the gateway has in force.
-func (s *Server) openControl(keyring *fieldcrypt.Keyring) error {
+func (s *Server) openControl(keyring *fieldcrypt.Keyring, process *plugins.Process) error {
 	cfg := &s.cfg.Gateway.Control
 	if !cfg.Enabled {
 		return nil
 	}
+	set := pluginSet(s.cfg.Gateway.Plugins)
 	h, err := admin.NewControl(admin.ControlConfig{
-		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version, Plugins: pluginSet(s.cfg.Gateway.Plugins),
+		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version, Plugins: set,
 	})
 	if err != nil {
 		return err
 	}
+	h = withServerInfo(h, set, process)
 	listeners, err := s.listen("the Control API", "apisix.control", cfg.Listen)
 	if err != nil {
 		return err
