@@ -120,6 +120,8 @@ type Gateway struct {
 	MaxBodySize          int64
 	UnderscoresInHeaders bool
 	Upstream             UpstreamPool
+	Resolver             Resolver
+	Discovery            Discovery
 	DataEncryption       DataEncryption
 	// Plugins are the names of the plugins that may be used; nil is all.
 	Plugins []string
@@ -160,6 +162,15 @@ type RealIP struct {
 	From      []netip.Prefix
 }
 
+// Resolver says how the names of nodes are looked up.
+type Resolver struct {
+	Servers []string // address or address:port; none means the system's
+	// Valid is how long an answer is used, 0 as long as it says itself.
+	Valid   time.Duration
+	Timeout time.Duration // of a look-up
+	Search  bool          // in the search domains of the system
+}
+
 // UpstreamPool bounds the idle connections to upstreams: how many, how many
 // requests each may carry, and how long one may idle. Keepalive 0 keeps none.
 type UpstreamPool struct {
@@ -186,6 +197,7 @@ type Admin struct {
 	CORS      bool
 	// APIVersion is v3 or v2.
 	APIVersion string
+	TLS        AdminTLS
 }
 
 // AdminKey opens the Admin API. Role viewer may only read, any other may write.
@@ -320,6 +332,7 @@ func defaultGateway() Gateway {
 		SendTimeout:          10 * time.Second,
 		UnderscoresInHeaders: true,
 		Upstream:             UpstreamPool{Keepalive: 320, KeepaliveRequests: 1000, KeepaliveTimeout: 60 * time.Second},
+		Resolver:             Resolver{Timeout: 5 * time.Second, Search: true},
 		DataEncryption:       DataEncryption{Enabled: true, Keyring: []string{"qeddd145sfvddff3", "edd1c9f0985e76a2"}},
 	}
 }

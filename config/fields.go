@@ -188,16 +188,6 @@ func (o object) noEffects(reason string, names ...string) object {
 	return o
 }
 
-// refuse is a key whose absence of effect would be dangerous: anything but an
-// empty or false value is an error.
-func refuse(reason string) field {
-	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
-		if !blank(n) {
-			d.fail(n, key, "%s", reason)
-		}
-	})
-}
-
 // blank tells whether a value asks for nothing: false, empty, or a mapping of such.
 func blank(n *yaml.Node) bool {
 	switch n.Kind {

@@ -11,6 +11,7 @@ import (
 func (k *keys) finish(d *decoder) {
 	k.finishFunctions(d)
 	k.finishKeys(d)
+	k.finishAdminTLS(d)
 	k.finishListeners()
 	k.finishRoles(d)
 	k.finishSource(d)
@@ -22,6 +23,20 @@ func (k *keys) finish(d *decoder) {
 	if a := k.c.Admin; !a.KeyRequired && k.c.Has(RoleAdmin) && !a.Listen.Loopback() && !onlyLoopback(a.AllowFrom) {
 		d.warnings = append(d.warnings, fmt.Sprintf("%s: deployment.admin.admin_key_required is false: whoever reaches %s can change every route",
 			d.file, a.Listen.Address()))
+	}
+}
+
+// finishAdminTLS refuses TLS without a certificate.
+func (k *keys) finishAdminTLS(d *decoder) {
+	t := &k.c.Admin.TLS
+	if !t.Enabled || t.Cert != "" && t.Key != "" {
+		return
+	}
+	for _, key := range []string{"deployment.admin.https_admin", "apisix.https_admin"} {
+		if at, ok := d.given[key]; ok {
+			d.fail(at, key, "TLS needs admin_ssl_cert and admin_ssl_cert_key in admin_api_mtls beside it")
+			return
+		}
 	}
 }
 

@@ -18,7 +18,6 @@ type keys struct {
 
 const (
 	noNginx     = "it sets up nginx, which is not used"
-	noResolver  = "names are resolved as the system does"
 	noStream    = "only HTTP is served"
 	noAccessLog = "there is no access log file; use a logger plugin"
 	noLua       = "there is no Lua virtual machine to set up"
@@ -51,10 +50,10 @@ func (k *keys) table() object {
 		"deployment":   k.deployment(),
 		"plugins":      list(&c.Gateway.Plugins, text),
 		"plugin_attr":  k.pluginAttr(),
+		"discovery":    k.discovery(),
 		"etcd":         k.etcd(), // where APISIX 2.x had it
 	}.
 		noEffects(noStream, "stream_plugins", "xrpc").
-		noEffects("service discovery is not available", "discovery").
 		noEffects("external plugin runners and WebAssembly plugins are not available", "ext-plugin", "wasm").
 		noEffects("the defaults of APISIX are used", "graphql")
 }
@@ -114,7 +113,7 @@ func (k *keys) apisix() object {
 		"enable_admin":      boolean(&a.Enabled),
 		"enable_control":    boolean(&g.Control.Enabled),
 		"enable_ipv6":       boolean(&k.ipv6),
-		"enable_http2":      notYet(boolean(&k.http2)),
+		"enable_http2":      boolean(&k.http2),
 		"trusted_addresses": list(&g.TrustedAddresses, prefix),
 		"control": object{
 			"ip":   ipOf(&g.Control.Listen),
@@ -135,6 +134,9 @@ func (k *keys) apisix() object {
 		"delete_uri_tail_slash":                   boolean(&g.DeleteURITailSlash),
 		"normalize_uri_like_servlet":              boolean(&g.NormalizeURILikeServlet),
 		"match_uri_encoded_slash":                 boolean(&g.MatchURIEncodedSlash),
+		"dns_resolver":                            list(&g.Resolver.Servers, text),
+		"dns_resolver_valid":                      duration(&g.Resolver.Valid),
+		"resolver_timeout":                        duration(&g.Resolver.Timeout),
 		"max_post_args_readable_size":             notYet(size(&g.MaxPostArgs, 1<<20)),
 		"proxy_mode":                              proxyMode(),
 
@@ -146,12 +148,14 @@ func (k *keys) apisix() object {
 		"admin_listen":      object{"ip": ipOf(&a.Listen), "port": portOf(&a.Listen)},
 		"port_admin":        portOf(&a.Listen),
 		"admin_api_version": oneOf(&a.APIVersion, "v3", "v2"),
-		"https_admin":       refuse(noAdminTLS),
-		"admin_api_mtls":    refuse(noAdminTLS),
+		"https_admin":       boolean(&a.TLS.Enabled),
+		"admin_api_mtls":    a.TLS.keys(),
 	}
 	o.noEffects("one process serves all connections", "enable_dev_mode", "enable_reuseport", "events", "worker_startup_time_threshold")
 	o.noEffects(noLua, "extra_lua_path", "extra_lua_cpath", "lua_module_hook")
-	o.noEffects(noResolver, "dns_resolver", "dns_resolver_valid", "resolver_timeout", "enable_resolv_search_opt", "enable_resolv_search_option")
+	for _, name := range []string{"enable_resolv_search_opt", "enable_resolv_search_option"} {
+		o[name] = boolean(&g.Resolver.Search)
+	}
 	o.noEffects(noStream, "stream_proxy")
 	o.noEffects("the PROXY protocol is not read", "proxy_protocol")
 	o.noEffects("answers are not cached", "proxy_cache")
@@ -210,8 +214,6 @@ func (k *keys) nginx() object {
 	return o.noEffects(noNginx, "user", "worker_processes", "enable_cpu_affinity", "worker_rlimit_nofile", "event")
 }
 
-const noAdminTLS = "the Admin API is served as plain HTTP only; leave this out and keep the Admin API on loopback, behind a tunnel or a TLS proxy"
-
 func (k *keys) deployment() object {
 	a := &k.c.Admin
 	provider := object{"config_provider": k.configProvider()}
@@ -228,8 +230,8 @@ func (k *keys) deployment() object {
 			"enable_admin_cors":  boolean(&a.CORS),
 			"admin_listen":       object{"ip": ipOf(&a.Listen), "port": portOf(&a.Listen)},
 			"admin_api_version":  oneOf(&a.APIVersion, "v3", "v2"),
-			"https_admin":        refuse(noAdminTLS),
-			"admin_api_mtls":     refuse(noAdminTLS),
+			"https_admin":        boolean(&a.TLS.Enabled),
+			"admin_api_mtls":     a.TLS.keys(),
 			"enable_admin_ui":    noEffect("the console stands in its place, see console.listen"),
 		},
 		"etcd": k.etcd(),

@@ -49,7 +49,7 @@ func listener(to *Listener) field {
 			object{
 				"ip":           ipOf(to),
 				"port":         portOf(to),
-				"enable_http2": notYet(boolean(&to.HTTP2)),
+				"enable_http2": boolean(&to.HTTP2),
 				"enable_http3": notYet(boolean(&to.HTTP3)),
 			}.decode(d, key, n)
 			return

@@ -31,6 +31,9 @@ type Config struct {
 
 	// TLS is for the listeners of ServeTLS.
 	TLS sni.Settings
+	// HTTP2 lets clients speak HTTP/2: on TLS listeners by ALPN, on others with
+	// prior knowledge.
+	HTTP2 bool
 
 	// Local answers requests whose path is one of LocalPrefixes or below one,
 	// for clients on this machine only. Others are routed as if it were not there.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"millrace/gateway/http1"
 	"millrace/gateway/upstream"
@@ -85,6 +88,15 @@ func splitAddr(a net.Addr) (addr netip.Addr, text string, port int) {
 // serve answers requests until the connection ends.
 func (c *clientConn) serve() {
 	defer c.Conn.Close()
+	if c.security != nil && c.security.state.NegotiatedProtocol == http2.NextProtoTLS {
+		c.l.serveHTTP2(c.Conn, c.security)
+		return
+	}
+	c.serveRequests()
+}
+
+// serveRequests answers requests of HTTP/1.1, one after the other.
+func (c *clientConn) serveRequests() {
 	for first := true; ; first = false {
 		c.idle.Store(true)
 		if c.l.draining.Load() {
@@ -103,6 +115,10 @@ func (c *clientConn) serve() {
 			c.linger()
 			return
 		}
+		if first && bytes.Equal(head, prefaceHead) && c.l.g.conf.HTTP2 {
+			c.upgrade()
+			return
+		}
 		c.requests.Store(c.requests.Load() + 1)
 		keep := c.x.handle(head)
 		if !keep {
@@ -111,6 +127,16 @@ func (c *clientConn) serve() {
 		}
 		c.reader.Next()
 	}
+}
+
+// upgrade goes on in HTTP/2, whose preface has come in the place of a request.
+func (c *clientConn) upgrade() {
+	c.relax()
+	before := append([]byte(nil), prefaceHead...)
+	rest := make([]byte, c.reader.Buffered())
+	c.reader.SetBody(int64(len(rest)))
+	n, _ := io.ReadFull(c.reader, rest) // it is in memory
+	c.l.serveHTTP2(&prefixed{Conn: c.Conn, before: append(before, rest[:n]...)}, c.security)
 }
 
 // nextHead waits for a request and reads its head.

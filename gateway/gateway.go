@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/net/http2"
+
 	"millrace/gateway/http1"
 	"millrace/gateway/route"
 	"millrace/gateway/sni"
@@ -59,6 +61,10 @@ type Gateway struct {
 // New makes a gateway, which serves nothing before Run.
 func New(conf Config) (*Gateway, error) {
 	conf.fillDefaults()
+	conf.TLS.NextProtos = []string{"http/1.1"}
+	if conf.HTTP2 {
+		conf.TLS.NextProtos = []string{http2.NextProtoTLS, "http/1.1"}
+	}
 	g := &Gateway{
 		conf: conf, log: calmlog.New(conf.Log, "route"), server: "millrace/" + conf.Version,
 		pool: upstream.NewPool(conf.Upstreams), drain: make(chan struct{}), listeners: map[*listener]struct{}{},

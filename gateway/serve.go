@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"millrace/gateway/upstream"
 	"millrace/internal/rawio"
@@ -46,6 +49,9 @@ type listener struct {
 	ln net.Listener
 	// tls: its clients speak TLS.
 	tls bool
+	// base and frames serve those that speak HTTP/2.
+	base   *http.Server
+	frames *http2.Server
 
 	draining atomic.Bool
 	mu       sync.Mutex
@@ -67,6 +73,7 @@ func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
 		return l.ln.Close()
 	}
 	g.serve.Add(1)
+	l.base, l.frames = newHTTP2(l)
 	g.listeners[l] = struct{}{}
 	g.mu.Unlock()
 	defer g.serve.Done()
@@ -185,18 +192,26 @@ func (l *listener) start(conn net.Conn, s *security) {
 	c := newConn(l, conn)
 	c.security = s
 	l.g.counters.accepted.Add(1)
+	leave := l.join(c)
+	go func() {
+		defer leave()
+		c.serve()
+	}()
+}
+
+// join counts a connection among those being served, until leave is called.
+func (l *listener) join(c *clientConn) (leave func()) {
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
 	l.mu.Unlock()
 	l.done.Add(1)
-	go func() {
-		defer l.done.Done()
-		c.serve()
+	return func() {
 		l.mu.Lock()
 		l.g.counters.requests.Add(c.requests.Load())
 		delete(l.conns, c)
 		l.mu.Unlock()
-	}()
+		l.done.Done()
+	}
 }
 
 // beginDrain stops accepting, after what is already waiting, and asks idle
@@ -209,6 +224,7 @@ func (l *listener) beginDrain() {
 		l.ln.Close()
 	}
 	l.each(func(c *clientConn) { c.lastChance() })
+	_ = l.base.Shutdown(context.Background()) // has nothing to wait for
 }
 
 // finish waits for the connections, and closes them when the time is over.

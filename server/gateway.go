@@ -12,7 +12,6 @@ import (
 	"millrace/admin"
 	"millrace/config"
 	"millrace/gateway"
-	"millrace/gateway/upstream"
 	"millrace/internal/fieldcrypt"
 	"millrace/plugin"
 	"millrace/plugins"
@@ -45,10 +44,15 @@ func (s *Server) openGateway(context.Context) error {
 		return err
 	}
 	env.Services = append(env.Services, process)
+	upstreams, err := s.upstreamSettings(cfg)
+	if err != nil {
+		return err
+	}
 	role := &gatewayRole{}
 	conf := gateway.Config{
 		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Version: s.opt.Version,
 		TLS:                tlsSettings(&cfg.TLS),
+		HTTP2:              anyHTTP2(cfg.Listen) || anyHTTP2(cfg.TLS.Listen),
 		Router:             cfg.Router,
 		TrustedAddresses:   prefixTexts(cfg.TrustedAddresses),
 		RealIPFrom:         append(prefixTexts(cfg.RealIP.From), "unix:"),
@@ -60,17 +64,15 @@ func (s *Server) openGateway(context.Context) error {
 		DeleteTailSlash:    cfg.DeleteURITailSlash,
 		ServletPaths:       cfg.NormalizeURILikeServlet,
 		EncodedSlash:       cfg.MatchURIEncodedSlash,
-		Upstreams: upstream.Settings{Keepalive: upstream.Keepalive{
-			Size: zeroIsNone(cfg.Upstream.Keepalive), Idle: cfg.Upstream.KeepaliveTimeout, Requests: cfg.Upstream.KeepaliveRequests,
-		}},
-		KeepaliveTimeout: zeroIsNone(cfg.KeepaliveTimeout),
-		HeaderTimeout:    cfg.ClientHeaderTimeout,
-		BodyTimeout:      cfg.ClientBodyTimeout,
-		SendTimeout:      cfg.SendTimeout,
-		DrainTimeout:     s.cfg.DrainTimeout,
-		MaxBody:          cfg.MaxBodySize,
+		Upstreams:          upstreams,
+		KeepaliveTimeout:   zeroIsNone(cfg.KeepaliveTimeout),
+		HeaderTimeout:      cfg.ClientHeaderTimeout,
+		BodyTimeout:        cfg.ClientBodyTimeout,
+		SendTimeout:        cfg.SendTimeout,
+		DrainTimeout:       s.cfg.DrainTimeout,
+		MaxBody:            cfg.MaxBodySize,
 	}
-	if s.adminServed() {
+	if s.adminServed() && s.cfg.Admin.TLS.CA == "" { // nobody comes around the client certificates
 		conf.Local, conf.LocalPrefixes = role, []string{"/apisix/admin"}
 	}
 	if role.Gateway, err = gateway.New(conf); err != nil {
@@ -174,6 +176,7 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring, process *plugins.Proce
 	set := pluginSet(s.cfg.Gateway.Plugins)
 	h, err := admin.NewControl(admin.ControlConfig{
 		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version, Plugins: set,
+		Health: s.gateway, Discovery: s.gateway,
 	})
 	if err != nil {
 		return err
@@ -255,7 +258,13 @@ func (s *Server) openAdmin(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if listeners, err = secureAdmin(&cfg.TLS, listeners); err != nil {
+		return err
+	}
 	s.addHTTP(config.RoleAdmin, "Admin API", h, listeners)
+	if cfg.TLS.Enabled {
+		s.sayHTTPS(len(listeners))
+	}
 	return nil
 }
 

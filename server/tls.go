@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -13,8 +14,7 @@ import (
 // tlsSettings takes over what config.yaml says.
 func tlsSettings(t *config.TLS) sni.Settings {
 	return sni.Settings{
-		MinVersion: t.MinVersion, MaxVersion: t.MaxVersion, SessionTickets: t.SessionTickets,
-		NextProtos: []string{"http/1.1"}, Fallback: t.FallbackSNI,
+		MinVersion: t.MinVersion, MaxVersion: t.MaxVersion, SessionTickets: t.SessionTickets, Fallback: t.FallbackSNI,
 	}
 }
 
@@ -36,4 +36,8 @@ func (s *Server) listenTLS() ([]net.Listener, error) {
 		last.URL = "https" + strings.TrimPrefix(last.URL, "http")
 	}
 	return listeners, err
+}
+
+func anyHTTP2(listeners []config.Listener) bool {
+	return slices.ContainsFunc(listeners, func(l config.Listener) bool { return l.HTTP2 })
 }

@@ -25,7 +25,7 @@ const OperatorKey = "an operator key for nothing but tests"
 // Site is a running server. The addresses are base URLs, http://127.0.0.1:port;
 // one of a role that does not run is empty.
 type Site struct {
-	Gateway, Control, Admin, Functions, APIs, Operator, Console, Metrics string
+	Gateway, Control, Status, Admin, Functions, APIs, Operator, Console, Metrics string
 }
 
 // Start starts every role, keeping nothing unless change sets Data, and stops
@@ -68,6 +68,8 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 		switch role := config.Role(a.Role); {
 		case a.What == "Control API":
 			site.Control = a.URL
+		case a.What == "status API":
+			site.Status = a.URL
 		case a.What == "metrics":
 			site.Metrics = a.URL
 		case a.What == server.APIGatewayName:
