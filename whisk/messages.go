@@ -85,6 +85,11 @@ func MsgTooLarge(what string, size, limit int64) string {
 	return fmt.Sprintf("%s larger than allowed: %d > %d bytes.", what, size, limit)
 }
 
+// MsgTooManyRules says that a trigger has as many rules as it may have.
+func MsgTooManyRules(allowed int) string {
+	return fmt.Sprintf("A trigger may have at most %d rules.", allowed)
+}
+
 // MsgContentType says that a body is not labelled as JSON.
 func MsgContentType(given string) string {
 	return "The request's Content-Type [" + given + "] is not supported. Expected:\napplication/json"

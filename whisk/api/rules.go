@@ -92,6 +92,10 @@ func (a *API) entitledRule(caller *whisk.Identity, put *whisk.RulePut) error {
 	return a.Catalog.Entitled(caller, names...)
 }
 
+// maxRules is how many rules one trigger may have: firing it looks at each, and says
+// of each in its record what came of it.
+const maxRules = 1000
+
 // link links a rule to its trigger, if that and the action exist. The status
 // stays what it was for clients: that of an orphan was inactive.
 func (a *API) link(caller *whisk.Identity, old, rule *whisk.Rule) error {
@@ -101,6 +105,9 @@ func (a *API) link(caller *whisk.Identity, old, rule *whisk.Rule) error {
 	}
 	if _, err := a.Catalog.Resolve(caller, rule.Action); err != nil {
 		return &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgActionMissing(rule.Action), Err: err}
+	}
+	if another := old == nil || old.TriggerID != t.ID; another && len(a.Catalog.Rules(t)) >= maxRules {
+		return &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgTooManyRules(maxRules)}
 	}
 	if old != nil {
 		rule.Active = a.ruleActive(old)

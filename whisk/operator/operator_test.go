@@ -35,12 +35,12 @@ const (
 // site is an operator API with a store of its own.
 type site struct {
 	*API
-	t     *testing.T
+	t     testing.TB
 	store store.Store
 	log   bytes.Buffer
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{t: t, store: mem.New()}
 	log := slog.New(slog.NewTextHandler(&s.log, nil))
