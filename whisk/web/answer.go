@@ -14,6 +14,7 @@ type response struct {
 	contentType string // empty: none
 	header      http.Header
 	body        string
+	headerBytes int // of names and values that an action gave
 }
 
 // failure makes the answer for an error.

@@ -154,6 +154,9 @@ func statusOf(v gjson.Result, emptyBody bool) (int, error) {
 	return n, nil
 }
 
+// maxHeaders bounds the headers of an answer, in bytes: no client takes as many.
+const maxHeaders = 64 << 10
+
 // takeHeaders takes over the headers of a result except for its content type,
 // which it answers, and those that are not an action's to set.
 func (res *response) takeHeaders(v gjson.Result) (contentType string, err error) {
@@ -186,6 +189,9 @@ func (res *response) takeHeader(name string, v gjson.Result, contentType *string
 	case gjson.Number, gjson.True, gjson.False:
 		value = v.Raw
 	default:
+		return errNotHTTP
+	}
+	if res.headerBytes += len(name) + len(value); res.headerBytes > maxHeaders {
 		return errNotHTTP
 	}
 	if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {

@@ -214,6 +214,10 @@ func TestHeadersOfResults(t *testing.T) {
 		{`{"x:":"z"}`, 400, nil},
 		{`{"":"z"}`, 400, nil},
 		{`{"Trailer:x":"z"}`, 400, nil},
+		// More than any client takes.
+		{`{"x":"` + strings.Repeat("a", 64<<10-1) + `"}`, 200, nil},
+		{`{"x":"` + strings.Repeat("a", 64<<10) + `"}`, 400, nil},
+		{`{"x":[` + strings.Repeat(`"",`, 64<<10) + `""]}`, 400, nil},
 		// Connection and origin are not an action's to speak for.
 		{`{"Connection":"close","Transfer-Encoding":"chunked","content-length":"3","Upgrade":"h2c","Trailer":"x","Keep-Alive":"a","TE":"b",
 		   "Date":"c","Server":"d","Proxy-Connection":"e","X-Request-ID":"f","X-OpenWhisk-Activation-Id":"g","Service-Worker-Allowed":"/",
