@@ -116,14 +116,14 @@ func TestHealthIsCarriedOver(t *testing.T) {
 	}
 	first.Close()
 	first.Close()
-	h, ok := p.HealthOf(key)
-	if !ok || len(h.Nodes) != 3 || h.Nodes[0].Status != "unhealthy" || h.Nodes[1].Status != "healthy" {
+	h := p.Health()[0]
+	if h.Name != key || len(h.Nodes) != 3 || h.Nodes[0].Status != "unhealthy" || h.Nodes[1].Status != "healthy" {
 		t.Errorf("health %+v", h)
 	}
 	third := p.mustCompile(t, key, `{"nodes":{"a:1":1}}`)
 	second.Close()
 	third.Close()
-	if _, ok := p.HealthOf(key); ok || len(p.Health()) != 0 {
+	if len(p.Health()) != 0 {
 		t.Error("an upstream without checks is checked")
 	}
 	order(second, nil) // a request that began before may still pick
@@ -137,7 +137,7 @@ func TestOldUpstreamDoesNotCheck(t *testing.T) {
 	next := p.mustCompile(t, key, `{"nodes":{"c:1":1,"d:1":1},`+passively+`}`)
 	order(next, nil)
 	order(old, nil)
-	if h, _ := p.HealthOf(key); len(h.Nodes) != 2 || h.Nodes[0].Hostname != "c" {
+	if h := p.Health()[0]; len(h.Nodes) != 2 || h.Nodes[0].Hostname != "c" {
 		t.Errorf("checked is %+v", h)
 	}
 	old.Close()

@@ -13,6 +13,7 @@ import (
 	"millrace/gateway/upstream/check"
 	"millrace/gateway/upstream/discovery"
 	"millrace/gateway/upstream/resolver"
+	"millrace/resource"
 )
 
 // Keepalive bounds the idle connections of an endpoint.
@@ -96,26 +97,8 @@ func NewPool(s Settings) *Pool {
 	return p
 }
 
-// Health answers the state of all checked nodes, by upstream.
-func (p *Pool) Health() []check.Health { return p.scheduler.Health() }
-
-// HealthOf answers the state of the nodes of the upstream with a key; ok is false
-// if it is not checked.
-func (p *Pool) HealthOf(key string) (h check.Health, ok bool) {
-	p.mu.Lock()
-	s := p.shared[key]
-	p.mu.Unlock()
-	if s == nil {
-		return h, false
-	}
-	s.mu.Lock()
-	checker := s.checker
-	s.mu.Unlock()
-	if checker == nil {
-		return h, false
-	}
-	return checker.Health(), true
-}
+// Health answers the state of all checked nodes, by the keys of their upstreams.
+func (p *Pool) Health() []resource.Checker { return p.scheduler.Health() }
 
 // Run checks nodes, follows registries and closes connections that are idle for
 // too long or were closed by their server, until ctx is done; then it closes all

@@ -110,41 +110,11 @@ func (c *Checker) Target(addr string) *Target {
 // Version changes whenever another set of nodes is usable.
 func (c *Checker) Version() uint64 { return c.version.Load() }
 
-// Health is the state of a checker's nodes, in the Control API's form.
-type Health struct {
-	Name  string       `json:"name"`
-	Type  string       `json:"type"` // http, https or tcp
-	Nodes []NodeHealth `json:"nodes"`
-}
-
-// NodeHealth is the state of one node.
-type NodeHealth struct {
-	IP       string `json:"ip"`
-	Port     int    `json:"port"`
-	Hostname string `json:"hostname"`
-	// Status is healthy, mostly_healthy, mostly_unhealthy or unhealthy.
-	Status  string   `json:"status"`
-	Counter Counters `json:"counter"`
-}
-
-// Usable says whether the node is sent requests.
-func (n *NodeHealth) Usable() bool {
-	return n.Status == statusNames[Healthy] || n.Status == statusNames[MostlyHealthy]
-}
-
-// Counters are results in a row.
-type Counters struct {
-	Success        int `json:"success"`
-	HTTPFailure    int `json:"http_failure"`
-	TCPFailure     int `json:"tcp_failure"`
-	TimeoutFailure int `json:"timeout_failure"`
-}
-
 // Health answers the present state.
-func (c *Checker) Health() Health {
+func (c *Checker) Health() resource.Checker {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h := Health{Name: c.name, Nodes: []NodeHealth{}}
+	h := resource.Checker{Name: c.name, Nodes: []resource.CheckedNode{}}
 	if c.conf != nil {
 		h.Type = c.conf.probe.kind
 	}
@@ -155,18 +125,18 @@ func (c *Checker) Health() Health {
 }
 
 // Health answers the state of all checkers, ordered by name.
-func (s *Scheduler) Health() []Health {
+func (s *Scheduler) Health() []resource.Checker {
 	s.mu.Lock()
 	checkers := make([]*Checker, 0, len(s.checkers))
 	for c := range s.checkers {
 		checkers = append(checkers, c)
 	}
 	s.mu.Unlock()
-	all := make([]Health, 0, len(checkers))
+	all := make([]resource.Checker, 0, len(checkers))
 	for _, c := range checkers {
 		all = append(all, c.Health())
 	}
-	slices.SortFunc(all, func(a, b Health) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b resource.Checker) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
@@ -184,13 +154,19 @@ func compile(checks *resource.Checks) (*conf, error) {
 		unhealthy:   seconds(float64(max(1, a.Unhealthy.Interval))),
 		active: limits{
 			good: statuses(a.Healthy.HTTPStatuses), bad: statuses(a.Unhealthy.HTTPStatuses),
-			Counters: Counters{a.Healthy.Successes, a.Unhealthy.HTTPFailures, a.Unhealthy.TCPFailures, a.Unhealthy.Timeouts},
+			CheckCounter: resource.CheckCounter{
+				Success: a.Healthy.Successes, HTTPFailure: a.Unhealthy.HTTPFailures,
+				TCPFailure: a.Unhealthy.TCPFailures, TimeoutFailure: a.Unhealthy.Timeouts,
+			},
 		},
 	}
 	if p := checks.Passive; p != nil {
 		c.passive = &limits{
 			good: statuses(p.Healthy.HTTPStatuses), bad: statuses(p.Unhealthy.HTTPStatuses),
-			Counters: Counters{p.Healthy.Successes, p.Unhealthy.HTTPFailures, p.Unhealthy.TCPFailures, p.Unhealthy.Timeouts},
+			CheckCounter: resource.CheckCounter{
+				Success: p.Healthy.Successes, HTTPFailure: p.Unhealthy.HTTPFailures,
+				TCPFailure: p.Unhealthy.TCPFailures, TimeoutFailure: p.Unhealthy.Timeouts,
+			},
 		}
 	}
 	return c, nil

@@ -114,7 +114,7 @@ func TestCounting(t *testing.T) {
 			target.count(&c.conf.active, r)
 			n := c.Health().Nodes[0]
 			got = append(got, fmt.Sprintf("%s s%dh%dc%dt%d", n.Status, n.Counter.Success, n.Counter.HTTPFailure, n.Counter.TCPFailure, n.Counter.TimeoutFailure))
-			if n.Usable() != target.Usable() {
+			if Usable(n.Status) != target.Usable() {
 				t.Errorf("%s: %s, but usable %v", test.results, n.Status, target.Usable())
 			}
 		}
@@ -191,8 +191,8 @@ func TestActiveHTTP(t *testing.T) {
 		status.Store(code)
 		eventually(t, fmt.Sprint("effect of ", code), func() bool { return target.Usable() == (code < 400) })
 	}
-	want := Health{Name: "/apisix/upstreams/1", Type: "http", Nodes: []NodeHealth{{
-		IP: "127.0.0.1", Port: n.Port, Hostname: "foo.example", Status: "healthy", Counter: Counters{Success: 1}}}}
+	want := resource.Checker{Name: "/apisix/upstreams/1", Type: "http", Nodes: []resource.CheckedNode{{
+		IP: "127.0.0.1", Port: n.Port, Hostname: "foo.example", Status: "healthy", Counter: resource.CheckCounter{Success: 1}}}}
 	if got := s.Health(); len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(want) {
 		t.Errorf("health %v, want %v", got, want)
 	}

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"millrace/resource"
 )
 
 // Status is what is thought of a node. The middle two say that results speak
@@ -49,7 +51,7 @@ type conf struct {
 // limits say how many results of a kind change the status; 0 means that they
 // are not counted.
 type limits struct {
-	Counters
+	resource.CheckCounter
 	good, bad statusSet
 }
 
@@ -79,7 +81,7 @@ type Target struct {
 
 	mu       sync.Mutex
 	status   Status
-	counters Counters
+	counters resource.CheckCounter
 	ip       string // where it was probed last
 }
 
@@ -104,7 +106,7 @@ func (t *Target) count(l *limits, r Result) {
 	}
 	*n++
 	if good {
-		t.counters = Counters{Success: *n}
+		t.counters = resource.CheckCounter{Success: *n}
 	} else {
 		t.counters.Success = 0
 	}
@@ -159,10 +161,10 @@ func (t *Target) interval(c *conf) time.Duration {
 	return c.unhealthy
 }
 
-func (t *Target) health(c *conf) NodeHealth {
+func (t *Target) health(c *conf) resource.CheckedNode {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	h := NodeHealth{IP: t.ip, Port: t.Port, Hostname: t.Host, Status: statusNames[t.status], Counter: t.counters}
+	h := resource.CheckedNode{IP: t.ip, Port: t.Port, Hostname: t.Host, Status: statusNames[t.status], Counter: t.counters}
 	if h.IP == "" {
 		h.IP = t.Host
 	}
@@ -173,4 +175,9 @@ func (t *Target) health(c *conf) NodeHealth {
 		h.Hostname = c.probe.host
 	}
 	return h
+}
+
+// Usable says whether a node with this status is sent requests.
+func Usable(status string) bool {
+	return status == statusNames[Healthy] || status == statusNames[MostlyHealthy]
 }

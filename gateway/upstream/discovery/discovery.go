@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 
 	"millrace/resource"
@@ -114,21 +112,17 @@ func (r *Registries) Service(kind, name string, args json.RawMessage) (Service, 
 	return r.byType[kind].service(name, a)
 }
 
-// Dump answers the nodes that are known of a registry, by service; ok is false if
-// it is not configured.
-func (r *Registries) Dump(kind string) (services map[string]*List, ok bool) {
+// Dump answers the nodes that are known of a registry, in the Control API's form;
+// ok is false if it is not configured.
+func (r *Registries) Dump(kind string) (dump any, ok bool) {
 	if r == nil || r.byType[kind] == nil {
 		return nil, false
 	}
-	return r.byType[kind].dump(), true
-}
-
-// Types answers the configured registries in order.
-func (r *Registries) Types() []string {
-	if r == nil {
-		return nil
+	services := map[string][]resource.Node{}
+	for name, l := range r.byType[kind].dump() {
+		services[name] = append([]resource.Node{}, l.Nodes...)
 	}
-	return slices.Sorted(maps.Keys(r.byType))
+	return map[string]any{"services": services}, true
 }
 
 // Run follows the registries until ctx ends.
