@@ -55,8 +55,10 @@ type Config struct {
 	Version string
 	// Keyring encrypts secret fields; nil stores them as they are sent.
 	Keyring *fieldcrypt.Keyring
-	// Plugins are those that resources may use.
+	// Plugins are those that resources may use, Env is what the gateway of this
+	// process lends to them; nil if it has none.
 	Plugins *plugin.Set
+	Env     *plugin.Env
 	// InsecureWellKnownKeys takes a well-known key whatever the Host and Origin
 	// of a request.
 	InsecureWellKnownKeys bool

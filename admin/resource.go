@@ -375,7 +375,7 @@ func forbidden(doc map[string]any) string {
 // for nothing.
 func (c *collection) check(req *call, key string, doc any) *answer {
 	err := c.Kind.Check(doc, resource.World{
-		Plugins: c.Plugins, Keyring: c.Keyring, Key: key, PathID: req.id,
+		Plugins: c.Plugins, Env: c.Env, Keyring: c.Keyring, Key: key, PathID: req.id,
 		Refs: func(folder, id string) ([]byte, error) {
 			e, err := c.Store.Get(req.ctx, resource.Key(folder, id))
 			if errors.Is(err, store.ErrNotFound) {

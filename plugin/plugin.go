@@ -97,6 +97,10 @@ type Initer interface{ Init(env *Env) error }
 // Schema cannot say. The error's text is shown to the client of the Admin API.
 type Checker interface{ Check() error }
 
+// EnvChecker is implemented by plugins whose configuration must fit what the process
+// has in force. The error's text is shown to the client of the Admin API.
+type EnvChecker interface{ CheckIn(env *Env) error }
+
 // Closer is implemented by plugins that hold something; Close is called when no
 // request uses the instance any more.
 type Closer interface{ Close() }

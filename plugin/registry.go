@@ -164,6 +164,18 @@ func (t *Type) Check(conf json.RawMessage) error {
 	return err
 }
 
+// CheckIn is Check for a process of which env is known, or nil.
+func (t *Type) CheckIn(conf json.RawMessage, env *Env) error {
+	p, _, err := t.load(conf)
+	if err != nil {
+		return err
+	}
+	if c, ok := p.(EnvChecker); ok && env != nil {
+		return c.CheckIn(env)
+	}
+	return nil
+}
+
 // meta is the _meta of a configuration.
 type meta struct {
 	Disable       bool            `json:"disable"`

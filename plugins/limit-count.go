@@ -107,10 +107,11 @@ type limitCountHeaders struct {
 }
 
 var (
-	_ plugin.Checker  = (*limitCount)(nil)
-	_ plugin.Initer   = (*limitCount)(nil)
-	_ plugin.Accesser = (*limitCount)(nil)
-	_ plugin.Closer   = (*limitCount)(nil)
+	_ plugin.Checker    = (*limitCount)(nil)
+	_ plugin.EnvChecker = (*limitCount)(nil)
+	_ plugin.Initer     = (*limitCount)(nil)
+	_ plugin.Accesser   = (*limitCount)(nil)
+	_ plugin.Closer     = (*limitCount)(nil)
 )
 
 // Check looks at what goes together.
@@ -137,6 +138,14 @@ func (p *limitCount) Check() error {
 		return errSyncShort
 	case p.TimeWindow != nil && p.TimeWindow.template == nil && p.SyncInterval >= float64(p.TimeWindow.n):
 		return errSyncLong
+	}
+	return nil
+}
+
+// CheckIn refuses a configuration that does not fit its group.
+func (p *limitCount) CheckIn(env *plugin.Env) error {
+	if c, ok := plugin.Service[*Counters](env); ok && p.Group != "" {
+		return c.store.Fits(p.Group, p.identity())
 	}
 	return nil
 }

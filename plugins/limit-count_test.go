@@ -203,6 +203,13 @@ func TestLimitCountGroup(t *testing.T) {
 	if _, err := plugin.Compile(other, env); !errors.Is(err, quota.ErrMismatch) || !strings.HasSuffix(err.Error(), "group conf mismatched") {
 		t.Errorf("another configuration: %v", err)
 	}
+	typ, _ := plugin.Lookup("limit-count")
+	if err := typ.CheckIn(other["limit-count"], env); err == nil || err.Error() != "group conf mismatched" {
+		t.Errorf("the Admin API says of another configuration: %v", err)
+	}
+	if err := errors.Join(typ.CheckIn(other["limit-count"], nil), typ.CheckIn(other["limit-count"], plugintest.Env(t))); err != nil {
+		t.Errorf("where nothing is in force: %v", err)
+	}
 	alone := plugintest.Compile(t, env, `{"limit-count":{"count":2,"time_window":60,"key_type":"constant","key":"all"}}`)
 	if res := plugintest.Run(alone, request("GET /")); res.Status != 0 {
 		t.Error("a route outside the group counts with it")

@@ -97,7 +97,7 @@ func compileLimitKey(key, keyType string) limitKey {
 	case "var_combination":
 		return limitKey{template: plugin.CompileTemplate(key)}
 	}
-	return limitKey{name: strings.TrimPrefix(key, "$")}
+	return limitKey{name: key}
 }
 
 // of answers the key of a request; found is false if no variable of it is there.

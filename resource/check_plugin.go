@@ -13,7 +13,7 @@ import (
 
 func checkPlugins(doc map[string]any, w *World) error {
 	return eachPlugin(doc, func(name string, conf any) error {
-		return checkPlugin(name, conf, w.Plugins, (*plugin.Type).Check)
+		return checkPlugin(name, conf, w.Plugins, func(t *plugin.Type, raw json.RawMessage) error { return t.CheckIn(raw, w.Env) })
 	})
 }
 
@@ -23,7 +23,7 @@ func checkConsumerPlugins(doc map[string]any, w *World) error {
 	err := eachPlugin(doc, func(name string, conf any) error {
 		return checkPlugin(name, conf, w.Plugins, func(t *plugin.Type, raw json.RawMessage) error {
 			if !t.IsAuth() {
-				return t.Check(raw)
+				return t.CheckIn(raw, w.Env)
 			}
 			_, err := t.LoadConsumer(raw)
 			return err

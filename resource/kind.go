@@ -62,6 +62,8 @@ type World struct {
 	PathID string
 	// Plugins are those that it may use.
 	Plugins *plugin.Set
+	// Env is what the gateway of this process lends to them; nil if it has none.
+	Env *plugin.Env
 	// Keyring decrypts what comes encrypted; nil if nothing is.
 	Keyring *fieldcrypt.Keyring
 }

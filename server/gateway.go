@@ -23,6 +23,7 @@ type gatewayRole struct {
 	// local is what answers loopback clients on the data plane's own port; it is
 	// set when the Admin API has been opened, before anything is served.
 	local http.Handler
+	env   *plugin.Env
 }
 
 func (g *gatewayRole) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.local.ServeHTTP(w, r) }
@@ -48,7 +49,7 @@ func (s *Server) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
-	role := &gatewayRole{}
+	role := &gatewayRole{env: env}
 	conf := gateway.Config{
 		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Version: s.opt.Version,
 		TLS:                tlsSettings(&cfg.TLS),
@@ -236,7 +237,7 @@ func (s *Server) openAdmin(context.Context) error {
 		conf.Keys = append(conf.Keys, admin.Key{Name: k.Name, Key: k.Key, Role: k.Role})
 	}
 	if s.gateway != nil {
-		conf.Applied = s.gateway
+		conf.Applied, conf.Env = s.gateway, s.gateway.env
 	} else {
 		s.warnOfPlugins()
 	}

@@ -31,6 +31,16 @@ func (s *Store) Join(name string, conf []byte) error {
 	return nil
 }
 
+// Fits tells, by an error, whether Join would be refused.
+func (s *Store) Fits(name string, conf []byte) error {
+	s.groupsMu.Lock()
+	defer s.groupsMu.Unlock()
+	if g := s.groups[name]; g != nil && !bytes.Equal(g.conf, conf) {
+		return ErrMismatch
+	}
+	return nil
+}
+
 // Leave undoes Join.
 func (s *Store) Leave(name string) {
 	s.groupsMu.Lock()
