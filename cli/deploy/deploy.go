@@ -168,6 +168,7 @@ func start(ctx context.Context, o Options) (*session, error) {
 		s.client.Close()
 		return nil, err
 	}
+	s.plan.Own(s.namespace)
 	for _, w := range s.plan.Warnings {
 		s.report.warn(w.String())
 	}

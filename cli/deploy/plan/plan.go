@@ -7,6 +7,7 @@ package plan
 
 import (
 	"encoding/json"
+	"strings"
 
 	"millrace/whisk"
 )
@@ -138,6 +139,37 @@ type Operation struct {
 	Action     string // /ns/[pkg/]name
 	// Response is the extension of the action's URL: json, http, html, text, svg.
 	Response string
+}
+
+// Own makes every name that a file gives with the own namespace one with _.
+func (p *Plan) Own(namespace string) {
+	own := func(name *string) {
+		if after, ok := strings.CutPrefix(*name, "/"+namespace+"/"); ok {
+			*name = "/_/" + after
+		}
+	}
+	for i := range p.Packages {
+		if b := p.Packages[i].Binding; b != nil && b.Namespace == namespace {
+			b.Namespace = "_"
+		}
+	}
+	for i := range p.Actions {
+		for j := range p.Actions[i].Exec.Components {
+			own(&p.Actions[i].Exec.Components[j])
+		}
+	}
+	for i := range p.Triggers {
+		own(&p.Triggers[i].Feed)
+	}
+	for i := range p.Rules {
+		own(&p.Rules[i].Trigger)
+		own(&p.Rules[i].Action)
+	}
+	for i := range p.APIs {
+		for j := range p.APIs[i].Operations {
+			own(&p.APIs[i].Operations[j].Action)
+		}
+	}
 }
 
 // Names are the plan's entities as collection/path, such as actions/pkg/name; of
