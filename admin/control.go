@@ -33,8 +33,8 @@ type ControlConfig struct {
 	Discovery Discovery
 	// ReloadPlugins, unless nil, reads the list of plugins again.
 	ReloadPlugins func(context.Context) error
-	// ServerInfo, unless nil, is what the plugin server-info tells.
-	ServerInfo func() any
+	// ServerInfo, unless nil, answers /v1/server_info: the plugin server-info.
+	ServerInfo http.Handler
 }
 
 // Health tells how the nodes of upstreams do.
@@ -84,6 +84,10 @@ func compileInto(schemas map[string]*jsonschema.Schema, name, text string) (err 
 // ServeHTTP answers one request.
 func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Server"] = []string{"millrace/" + c.Version}
+	if c.ServerInfo != nil && r.Method == http.MethodGet && r.URL.Path == "/v1/server_info" && !isRebound(r) {
+		c.ServerInfo.ServeHTTP(w, r)
+		return
+	}
 	if err := c.serve(r).write(w); err != nil {
 		c.Log.Debug("writing answer of the Control API", "path", r.URL.Path, "error", err)
 	}
@@ -125,8 +129,6 @@ func (c *control) handler(what string, segments int) func(r *http.Request, rest 
 		return exact(3, c.reloadPlugins)
 	case "GET plugin":
 		return exact(4, c.example)
-	case "GET server_info":
-		return exact(2, c.serverInfo)
 	case "GET discovery":
 		return exact(4, c.discovered)
 	}

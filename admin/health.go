@@ -117,13 +117,6 @@ func (c *control) example(r *http.Request, rest []string) answer {
 	return answer{status: http.StatusOK, body: "world\n"}
 }
 
-func (c *control) serverInfo(*http.Request, []string) answer {
-	if c.ServerInfo == nil {
-		return page(http.StatusNotFound)
-	}
-	return answer{status: http.StatusOK, body: c.ServerInfo()}
-}
-
 // discovered answers what a type of discovery knows.
 func (c *control) discovered(_ *http.Request, rest []string) answer {
 	if c.Discovery == nil || rest[1] != "dump" {

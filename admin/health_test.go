@@ -77,7 +77,7 @@ func TestControlHelpers(t *testing.T) {
 	bare := newControl(t, admin.ControlConfig{Store: b.store})
 	h := newControl(t, admin.ControlConfig{
 		Store: b.store, Discovery: services{"dns": map[string]any{"a": []string{}}},
-		ServerInfo: func() any { return map[string]string{"id": "x"} },
+		ServerInfo: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"id":"x"}`+"\n") }),
 	})
 	metadata := `{"id":"key-auth","a":1}`
 	b.expect(request(t, bare, "GET", "/v1/plugin_metadatas"), 200, "["+metadata+"]")

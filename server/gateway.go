@@ -177,12 +177,11 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring, process *plugins.Proce
 	set := pluginSet(s.cfg.Gateway.Plugins)
 	h, err := admin.NewControl(admin.ControlConfig{
 		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version, Plugins: set,
-		Health: s.gateway, Discovery: s.gateway,
+		Health: s.gateway, Discovery: s.gateway, ServerInfo: serverInfo(set, process),
 	})
 	if err != nil {
 		return err
 	}
-	h = withServerInfo(h, set, process)
 	listeners, err := s.listen("the Control API", "apisix.control", cfg.Listen)
 	if err != nil {
 		return err

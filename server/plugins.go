@@ -37,14 +37,11 @@ func (s *Server) openPlugins(env *plugin.Env) (*plugins.Process, error) {
 	return process, nil
 }
 
-// withServerInfo adds the endpoint of the plugin server-info to the Control API, if
-// the plugin may be used.
-func withServerInfo(control http.Handler, set *plugin.Set, process *plugins.Process) http.Handler {
+// serverInfo is what tells which process this is, nil unless the plugin server-info
+// may be used.
+func serverInfo(set *plugin.Set, process *plugins.Process) http.Handler {
 	if !set.Has("server-info") {
-		return control
+		return nil
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /v1/server_info", process.ServerInfo())
-	mux.Handle("/", control)
-	return mux
+	return process.ServerInfo()
 }
