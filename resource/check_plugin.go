@@ -13,7 +13,7 @@ import (
 
 func checkPlugins(doc map[string]any, w *World) error {
 	return eachPlugin(doc, func(name string, conf any) error {
-		return checkPlugin(name, conf, w.Plugins, func(t *plugin.Type, raw json.RawMessage) error { return t.CheckIn(raw, w.Env) })
+		return checkPlugin(name, conf, w, func(t *plugin.Type, raw json.RawMessage) error { return t.CheckIn(raw, w.Env) })
 	})
 }
 
@@ -21,7 +21,7 @@ func checkPlugins(doc map[string]any, w *World) error {
 // authentication plugins have configurations of their own.
 func checkConsumerPlugins(doc map[string]any, w *World) error {
 	err := eachPlugin(doc, func(name string, conf any) error {
-		return checkPlugin(name, conf, w.Plugins, func(t *plugin.Type, raw json.RawMessage) error {
+		return checkPlugin(name, conf, w, func(t *plugin.Type, raw json.RawMessage) error {
 			if !t.IsAuth() {
 				return t.CheckIn(raw, w.Env)
 			}
@@ -65,7 +65,7 @@ func eachPlugin(doc map[string]any, do func(name string, conf any) error) error 
 	return nil
 }
 
-func checkPlugin(name string, conf any, known *plugin.Set, check func(*plugin.Type, json.RawMessage) error) error {
+func checkPlugin(name string, conf any, w *World, check func(*plugin.Type, json.RawMessage) error) error {
 	raw, err := encode(conf)
 	if err != nil {
 		return fmt.Errorf("encoding configuration of plugin %s: %w", name, err)
@@ -79,8 +79,11 @@ func checkPlugin(name string, conf any, known *plugin.Set, check func(*plugin.Ty
 	default:
 		return invalidf("invalid plugin conf %s for plugin [%s]", raw, name)
 	}
-	t, ok := known.Lookup(name)
-	if !ok {
+	t, ok := w.Plugins.Lookup(name)
+	switch {
+	case !ok && w.passUnknown:
+		return nil
+	case !ok:
 		return invalidf("unknown plugin [%s]", name)
 	}
 	if err := check(t, raw); err != nil {

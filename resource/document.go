@@ -53,8 +53,9 @@ func ForStore(item map[string]any, key string) map[string]any {
 	return doc
 }
 
-// CheckStored tells whether the value of a store key is a valid resource, without
-// looking for what it refers to. Keys of no resource are all right.
+// CheckStored tells whether the value of a store key is a valid resource that can
+// be served. Plugins that may not be used are passed over; so is what it refers to,
+// unless w says how to find it. Keys of no resource are all right.
 func CheckStored(key string, value []byte, w World) error {
 	folder, id, ok := SplitKey(key)
 	kind := KindOf(folder)
@@ -66,6 +67,6 @@ func CheckStored(key string, value []byte, w World) error {
 		return fmt.Errorf("reading %s %s: %w", kind.Word, id, err)
 	}
 	Decrypt(doc, w.Keyring)
-	w.Key = key
+	w.Key, w.passUnknown = key, true
 	return kind.Check(doc, w)
 }

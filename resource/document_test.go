@@ -58,6 +58,7 @@ func TestCheckStored(t *testing.T) {
 		{"/apisix/routes/1", `{"id":"1","uri":"/a","upstream_id":"none"}`, ``},
 		{"/apisix/routes/1", `{"id":"1"}`, `invalid configuration: allOf 1 failed: value should match only one schema, but matches none`},
 		{"/apisix/routes/1", `{`, `reading route 1: unexpected EOF`},
+		{"/apisix/routes/1", `{"id":"1","uri":"/a","plugins":{"nope":{}}}`, ``},
 		{"/apisix/routes/", `init_dir`, ``},
 		{"/apisix/secrets/nope/1", `{"id":"nope/1"}`, `invalid secret manager: nope`},
 		{"/apisix/consumers/a/credentials/b", `{"plugins":{"tester":{}}}`, `only supports auth type plugins in consumer credential`},

@@ -64,6 +64,8 @@ type World struct {
 	Plugins *plugin.Set
 	// Env is what the gateway of this process lends to them; nil if it has none.
 	Env *plugin.Env
+	// passUnknown passes over plugins that may not be used, as the gateway does.
+	passUnknown bool
 	// Keyring decrypts what comes encrypted; nil if nothing is.
 	Keyring *fieldcrypt.Keyring
 }

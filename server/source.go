@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"millrace/config"
+	"millrace/resource"
 	"millrace/store/etcd"
 	"millrace/store/file"
 )
@@ -61,8 +62,13 @@ func etcdTLS(e *config.Etcd) (*tls.Config, error) {
 	return c, nil
 }
 
+// checkResource tells why a resource that nobody has checked cannot be served.
+func (s *Server) checkResource(key string, value []byte) error {
+	return resource.CheckStored(key, value, resource.World{Plugins: pluginSet(s.cfg.Gateway.Plugins)})
+}
+
 func (s *Server) openFile(ctx context.Context, path string) error {
-	kept, err := file.Open(ctx, file.Config{Log: s.log, Path: path, Lookup: os.LookupEnv})
+	kept, err := file.Open(ctx, file.Config{Log: s.log, Path: path, Lookup: os.LookupEnv, Check: s.checkResource})
 	if err != nil {
 		return fmt.Errorf("the configuration says that routes are in a file beside it: %w", err)
 	}
