@@ -150,19 +150,20 @@ func (l *logs) add(s *stream, data []byte) {
 // still fits of it, and the end of all lines. Time and stream count as well, or a
 // million empty lines would cost nothing.
 func (l *logs) line(now string, s *stream, end []byte) {
-	text := end
+	raw := end
 	if len(s.partial) > 0 {
-		text = append(s.partial, end...)
+		raw = append(s.partial, end...)
 		s.partial = nil
 	}
+	text := strings.ToValidUTF8(string(raw), "\ufffd") // three bytes for one, so before it is measured
 	left := l.limit - l.size - len(now) - len(s.name)
 	if len(text) > left {
-		text = text[:max(left, 0)]
+		text = strings.ToValidUTF8(text[:max(left, 0)], "")
 		l.cut = true
 	}
 	l.size += len(now) + len(s.name) + len(text) + 1
 	if len(text) > 0 || !l.cut {
-		l.keep(now + s.name + strings.ToValidUTF8(string(text), "\ufffd"))
+		l.keep(now + s.name + text)
 	}
 	if l.cut {
 		l.keep(fmt.Sprintf("%s stderr: Logs were truncated because the total bytes size exceeds the limit of %d bytes.", now, l.limit))
