@@ -12,30 +12,26 @@ func TestServerless(t *testing.T) {
 	s := serve(t)
 	s.env["WHO"] = "Ann"
 	s.deploy("serverless")
-	check := func() {
-		t.Helper()
-		const hello = `"url":"https://example.org/x","list":[1,"dev"],"files":["node_modules","package.json","src"]`
-		for _, test := range []struct{ action, parameters, want string }{
-			{"shop_hello", `{}`, `{"text":"Hello, Ann (dev, two, 3)",` + hello + `}`},
-			{"shop_python", `{}`, `{"snake":"dev"}`},
-			{"shop_chain", `{"who":"Eve"}`, `{"text":"Hi, undefined (dev, two, 3)","files":["node_modules","package.json","src"],"url":"https://example.org/x","list":[1,"dev"]}`},
-			{"bound/echo", `{"a":1}`, `{"a":1}`},
-		} {
-			if diff := cmp.Diff(decode(t, test.want), decode(t, s.invoke(test.action, test.parameters))); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", test.action, diff)
-			}
-		}
-		for _, test := range []struct{ method, path, body string }{
-			{"GET", "/shop/page?who=Ann", `{"body":{"id":"","who":"Ann"},"statusCode":200}`},
-			{"POST", "/shop/items/12", `{"id":"/shop/items/12"}`},
-		} {
-			status, body := s.call(test.method, test.path)
-			if status != http.StatusOK || cmp.Diff(decode(t, test.body), decode(t, body)) != "" {
-				t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
-			}
+	const rest = `"url":"https://example.org/x","list":[1,"dev"],"files":["node_modules","package.json","src"]`
+	for _, test := range []struct{ action, parameters, want string }{
+		{"shop_hello", `{}`, `{"text":"Hello, Ann (dev, two, 3)",` + rest + `}`},
+		{"shop_python", `{}`, `{"snake":"dev"}`},
+		{"shop_chain", `{"who":"Eve"}`, `{"text":"Hi, undefined (dev, two, 3)","files":["node_modules","package.json","src"],"url":"https://example.org/x","list":[1,"dev"]}`},
+		{"bound/echo", `{"a":1}`, `{"a":1}`},
+	} {
+		if diff := cmp.Diff(decode(t, test.want), decode(t, s.invoke(test.action, test.parameters))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.action, diff)
 		}
 	}
-	check()
+	for _, test := range []struct{ method, path, body string }{
+		{"GET", "/shop/page?who=Ann", `{"body":{"id":"","who":"Ann"},"statusCode":200}`},
+		{"POST", "/shop/items/12", `{"id":"/shop/items/12"}`},
+	} {
+		status, body := s.call(test.method, test.path)
+		if status != http.StatusOK || cmp.Diff(decode(t, test.body), decode(t, body)) != "" {
+			t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
+		}
+	}
 	hello := s.get("actions/shop_hello?code=false")
 	for key, want := range map[string]string{"team": `"shop"`, "description": `"says hello"`} {
 		if got := annotation(hello, key); got != want {
@@ -62,8 +58,11 @@ func TestServerless(t *testing.T) {
 	if page := annotation(page, "require-whisk-auth"); len(page) < 20 {
 		t.Errorf("the page's secret is %s", page)
 	}
+	before := s.documents()
 	s.deploy("serverless")
-	check()
+	if diff := cmp.Diff(before, s.documents()); diff != "" {
+		t.Errorf("deployed again (-before +after):\n%s", diff)
+	}
 	if again := s.get("actions/shop_page?code=false"); annotation(again, "require-whisk-auth") != annotation(page, "require-whisk-auth") {
 		t.Error("the page's secret has changed")
 	}
