@@ -212,10 +212,7 @@ func (f *follower) takeInto(folder, id string, e *store.Event, ch *changes) (err
 		}
 	case "upstreams":
 		err = f.takeUpstream(id, e)
-		f.mark(ch, func(r *resource.Route) bool {
-			svc := f.services[string(r.ServiceID)]
-			return string(r.UpstreamID) == id || svc != nil && string(svc.UpstreamID) == id
-		})
+		f.markUpstream(ch, id)
 	case "services":
 		err = takeConf(f, f.services, id, e)
 		f.mark(ch, func(r *resource.Route) bool { return string(r.ServiceID) == id })
@@ -231,7 +228,7 @@ func (f *follower) takeInto(folder, id string, e *store.Event, ch *changes) (err
 	case "global_rules":
 		err, ch.global = f.takeGlobalRule(id, e), true
 	case "ssls":
-		err = f.takeSSL(id, e)
+		err = errors.Join(f.takeSSL(id, e), f.takeClientCert(id, e, ch))
 	case "plugin_metadata":
 		err, ch.metadata = f.takeMetadata(id, e), true
 	}
@@ -245,6 +242,14 @@ func (f *follower) mark(ch *changes, uses func(*resource.Route) bool) {
 			ch.routes[id] = true
 		}
 	}
+}
+
+// markUpstream makes the routes dirty that use an upstream.
+func (f *follower) markUpstream(ch *changes, id string) {
+	f.mark(ch, func(r *resource.Route) bool {
+		svc := f.services[string(r.ServiceID)]
+		return string(r.UpstreamID) == id || svc != nil && string(svc.UpstreamID) == id
+	})
 }
 
 func (f *follower) takeRoute(id string, e *store.Event) error {
@@ -278,13 +283,22 @@ func (f *follower) takeUpstream(id string, e *store.Event) error {
 	if err != nil {
 		return err
 	}
-	u, err := f.g.compileUpstream(e.Key, conf)
-	if err == nil {
-		f.upstreams[id].close()
-		f.upstreams[id] = &u
-		f.g.upstreams.Store(id, &u)
+	return f.setUpstream(id, conf)
+}
+
+// setUpstream makes an upstream ready in the place of the one that it replaces.
+func (f *follower) setUpstream(id string, conf *resource.Upstream) error {
+	u, err := f.g.compileUpstream(resource.Prefix+"upstreams/"+id, conf)
+	if err != nil {
+		return err
 	}
-	return err
+	if clientCertID(conf) != "" {
+		u.conf = conf
+	}
+	f.upstreams[id].close()
+	f.upstreams[id] = &u
+	f.g.upstreams.Store(id, &u)
+	return nil
 }
 
 // routeParts are the resources that only routes make use of, with their plugins.

@@ -42,6 +42,8 @@ type Gateway struct {
 	consumers  consumers
 	merged     mergedChains
 	upstreams  sync.Map // *sharedUpstream by id, as the follower knows them
+	// clientCerts are the ssl objects of type client: *resource.SSL by id.
+	clientCerts sync.Map
 	// certificates are those that clients of TLS listeners are shown.
 	certificates atomic.Pointer[sni.Table]
 	applied      progress

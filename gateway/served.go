@@ -87,6 +87,7 @@ func (s *sharedPlugins) close() {
 
 // sharedUpstream is an upstream that routes name by its id.
 type sharedUpstream struct {
+	conf     *resource.Upstream // nil unless it is needed to make the upstream anew
 	upstream *upstream.Upstream
 	refusal  int // status instead of proxying, 0 if all is well
 }
@@ -208,9 +209,14 @@ func (f *follower) addUpstream(s *servedRoute, svc *serviceConf, r *resource.Rou
 	return nil
 }
 
-// compileUpstream makes an upstream ready.
-// key is that of the resource it is configured in, "" for a plugin's own.
+// compileUpstream makes an upstream ready. key is that of the resource it is
+// configured in, "" for a plugin's own.
 func (g *Gateway) compileUpstream(key string, conf *resource.Upstream) (sharedUpstream, error) {
+	conf, err := g.withClientCert(conf)
+	if err != nil {
+		g.conf.Log.Error("compiling an upstream", "key", key, "err", err)
+		return sharedUpstream{refusal: 502}, nil
+	}
 	u, err := g.pool.Compile(key, conf)
 	switch {
 	case errors.Is(err, upstream.ErrBalancer):

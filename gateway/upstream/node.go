@@ -17,6 +17,9 @@ import (
 // answered with 503.
 var ErrUnresolved = errors.New("name not resolved")
 
+// retryAfter is how long name servers are left alone that have failed.
+const retryAfter = time.Second
+
 // Node is one server of an upstream.
 type Node struct {
 	// Addr is host:port as configured, HostField what the server is sent as
@@ -78,8 +81,10 @@ func (n *Node) refresh(ctx context.Context, old *resolved) (*resolved, error) {
 	}
 	answer, err := n.upstream.pool.resolver.Lookup(ctx, n.host)
 	if err != nil {
-		if old != nil {
-			return old, nil // the last good addresses
+		if old != nil { // the last good addresses; others need not ask at once again
+			kept := &resolved{endpoints: old.endpoints, until: time.Now().Add(retryAfter)}
+			n.resolved.Store(kept)
+			return kept, nil
 		}
 		return nil, fmt.Errorf("%w: %w", ErrUnresolved, err)
 	}
