@@ -214,8 +214,8 @@ func (c *call) address(segments []string) (name string) {
 	switch {
 	case name == "consumers" && len(rest) > 1 && rest[1] == "credentials":
 		name, c.owner, rest = "credentials", rest[0], rest[2:]
-	case name == "credentials":
-		name = "" // only below a consumer
+	case name == "services" && len(rest) > 1 && rest[1] == "graphql_cost_decorations":
+		name, rest = rest[1], nil // not the service itself, whatever the method
 	case name == "secrets" && len(rest) > 0:
 		c.owner, rest = rest[0], rest[1:]
 	}
@@ -235,13 +235,13 @@ func (a *api) handler(method, name string, segments []string) (func(*call) answe
 		return nil, fail(http.StatusNotFound, msgNotFound)
 	case name == "stream_routes" && !a.Stream:
 		return nil, fail(http.StatusBadRequest, msgStreamDisabled)
-	case a.resources[name] != nil:
+	case a.resources[name] != nil && segments[0] != "credentials": // these are below their consumers
 		if h := a.resources[name].handler(method); h != nil {
 			return a.handled(h), nil
 		}
 		return nil, fail(http.StatusNotFound, msgNotFound)
 	default:
-		return nil, fail(http.StatusNotFound, msgUnsupportedResource+segments[0])
+		return nil, fail(http.StatusNotFound, msgUnsupportedResource+name)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"millrace/resource"
 	"millrace/store"
 )
 
@@ -45,8 +44,8 @@ func (c *collection) deleted(key string) answer {
 	return answer{status: http.StatusOK, body: body}
 }
 
-// listedV2 is the answer of v2 with all resources of a kind, as they are stored.
-func (c *collection) listedV2(entries []store.Entry) answer {
+// listedV2 is the answer of v2 with all resources below a key, as they are stored.
+func (c *collection) listedV2(key string, entries []store.Entry) answer {
 	type dir struct {
 		Key   string `json:"key"`
 		Dir   bool   `json:"dir"`
@@ -61,6 +60,6 @@ func (c *collection) listedV2(entries []store.Entry) answer {
 		nodes[i] = indexedNode(e, value)
 	}
 	return answer{status: http.StatusOK, body: map[string]any{
-		"action": "get", "node": dir{resource.Prefix + c.Folder, true, nodes},
+		"action": "get", "node": dir{key, true, nodes},
 	}}
 }

@@ -35,6 +35,7 @@ func TestErrors(t *testing.T) {
 		want                     string
 	}{
 		{"unknown resource", "GET", "/routs", "", 404, msg("Unsupported resource type: routs")},
+		{"part of a service that is not there", "PUT", "/services/s/graphql_cost_decorations/1", `{}`, 404, msg("Unsupported resource type: graphql_cost_decorations")},
 		{"stream routes", "GET", "/stream_routes/1", "", 400, msg("stream mode is disabled, can not add stream routes")},
 		{"method of a helper", "PUT", "/schema/route", "", 404, msg("not found")},
 		{"POST where ids are chosen", "POST", "/plugin_configs", `{}`, 405, msg("not supported `POST` method for plugin config")},

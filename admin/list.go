@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"millrace/internal/pcre"
 	"millrace/resource"
@@ -26,7 +27,7 @@ func (c *collection) list(req *call) answer {
 		return keyNotFound()
 	}
 	if v2 {
-		return c.listedV2(entries)
+		return c.listedV2(strings.TrimSuffix(c.key(req, ""), "/"), entries)
 	}
 	if keep := c.filter(req.args); keep != nil {
 		entries = slices.DeleteFunc(entries, func(e store.Entry) bool { return !keep(object(e.Value)) })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +170,41 @@ func TestVersion2(t *testing.T) {
 	b.expect(b.do("DELETE", "/routes/1", ""), 200, `{"action":"delete","key":"/apisix/routes/1","deleted":"1","node":{}}`)
 	if got := b.do("POST", "/routes", plain); got.status != 201 || !strings.Contains(got.body, `"action":"create"`) {
 		t.Errorf("POST: %d %s", got.status, got.body)
+	}
+}
+
+// The lists of v2 are as the store has them: with credentials, in cipher.
+func TestVersion2Lists(t *testing.T) {
+	b := start(t, func(c *admin.Config) { c.APIVersion = "default" })
+	b.do("PUT", "/consumers", `{"username":"jack"}`)
+	b.do("PUT", "/consumers/jack/credentials/c1", `{"plugins":{"key-auth":{"key":"cred1"}}}`)
+	const credential = `{"key":"/apisix/consumers/jack/credentials/c1","createdIndex":2,"modifiedIndex":2,
+		"value":{"id":"c1","plugins":{"key-auth":{"key":"IsW/lRFQLUYzdZ+Bw68oYg=="}},"create_time":"T","update_time":"T"}}`
+	b.expect(b.do("GET", "/consumers", ""), 200, `{"action":"get","node":{"key":"/apisix/consumers","dir":true,"nodes":[
+		{"key":"/apisix/consumers/jack","createdIndex":1,"modifiedIndex":1,"value":{"username":"jack","create_time":"T","update_time":"T"}},`+credential+`]}}`)
+	b.do("PUT", "/ssls/1", `{"sni":"a.com","cert":"$env://A","key":"$env://B"}`)
+	b.expect(b.do("GET", "/ssls", ""), 200, `{"action":"get","node":{"key":"/apisix/ssls","dir":true,"nodes":[
+		{"key":"/apisix/ssls/1","createdIndex":3,"modifiedIndex":3,"value":{"id":"1","sni":"a.com","cert":"$env://A","create_time":"T","update_time":"T"}}]}}`)
+}
+
+// TestConcurrentClaims has many consumers ask for one key: one of them gets it.
+func TestConcurrentClaims(t *testing.T) {
+	b := start(t, nil)
+	var won atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 12 {
+		wg.Go(func() {
+			switch r := b.do("PUT", "/consumers", fmt.Sprintf(`{"username":"u%d","plugins":{"key-auth":{"key":"k"}}}`, i)); {
+			case r.status == 201:
+				won.Add(1)
+			case r.status != 400 || !strings.Contains(r.body, "duplicate key of plugin key-auth found with consumer: u"):
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d consumers have the key", won.Load())
 	}
 }
 

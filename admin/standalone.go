@@ -237,7 +237,7 @@ func (s *standalone) merge(doc, sent map[string]any) (map[string]map[string]map[
 			continue
 		}
 		items, _ := sent[folder].([]any)
-		good, faults, err := checkItems(folder, items, s.Plugins)
+		good, faults, err := s.checkItems(folder, items)
 		if err != nil {
 			refused := s.failed(err)
 			return nil, &refused

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 
-	"millrace/plugin"
 	"millrace/resource"
 )
 
@@ -37,7 +36,7 @@ func (a *api) validateConfigs(c *call) answer {
 	var faults []fault
 	for _, folder := range documentFolders() {
 		items, _ := doc[folder].([]any)
-		_, found, err := checkItems(folder, items, a.Plugins)
+		_, found, err := a.checkItems(folder, items)
 		if err != nil {
 			a.Log.Error("validating a configuration", "folder", folder, "error", err)
 			return page(http.StatusInternalServerError)
@@ -52,7 +51,7 @@ func (a *api) validateConfigs(c *call) answer {
 
 // checkItems checks a list of a document and answers its good items as the store
 // keeps them, by their keys.
-func checkItems(folder string, items []any, known *plugin.Set) (good map[string]map[string]any, faults []fault, err error) {
+func (a *api) checkItems(folder string, items []any) (good map[string]map[string]any, faults []fault, err error) {
 	good = map[string]map[string]any{}
 	if folder == "plugins" {
 		return good, nil, nil // the list of plugins in use is the configuration file's
@@ -72,7 +71,7 @@ func checkItems(folder string, items []any, known *plugin.Set) (good map[string]
 			item = object
 		}
 		var invalid resource.Invalid
-		switch err := kind.Check(item, resource.World{Plugins: known}); {
+		switch err := kind.Check(item, resource.World{Plugins: a.Plugins, Env: a.Env}); {
 		case errors.As(err, &invalid):
 			faults = append(faults, fault{folder, id, i, invalid.Error()})
 		case err != nil:
