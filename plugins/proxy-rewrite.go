@@ -2,7 +2,6 @@ package plugins
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -64,7 +63,7 @@ var (
 // Check compiles the configuration.
 func (p *proxyRewrite) Check() (err error) {
 	if len(p.RegexURI)%2 != 0 {
-		return errors.New(msgOddRegexURI)
+		return fmt.Errorf("%s", msgOddRegexURI) // the text is APISIX's, with its capital letter
 	}
 	for i := 0; i < len(p.RegexURI); i += 2 {
 		pattern, err := pcre.Compile(p.RegexURI[i])

@@ -1,0 +1,73 @@
+package server_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"millrace/server/servertest"
+)
+
+// fetch answers the status and the body of a request.
+func fetch(t *testing.T, method, url, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-API-KEY", servertest.AdminKey)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
+}
+
+// Requests show in the metrics on their listener, and server-info on the Control API.
+func TestMetricsListener(t *testing.T) {
+	site := servertest.Start(t)
+	fetch(t, "PUT", site.Admin+"/apisix/admin/routes/m", `{"uri":"/m","plugins":{"prometheus":{}},"upstream":{"nodes":{"127.0.0.1:1":1}}}`)
+	if status, _ := fetch(t, "GET", site.Gateway+"/m", ""); status != 502 {
+		t.Fatalf("status %d", status)
+	}
+	status, text := fetch(t, "GET", site.Metrics+"/apisix/prometheus/metrics", "")
+	for _, want := range []string{
+		`apisix_http_status{code="502",route="m",matched_uri="/m",matched_host="",service="",consumer="",node="127.0.0.1",request_type="traditional_http",request_llm_model="",llm_model="",response_source="nginx"} 1`,
+		`apisix_nginx_http_current_connections{state="accepted"} 1`,
+		`apisix_http_requests_total 1`,
+	} {
+		if status != 200 || !strings.Contains(text, want+"\n") {
+			t.Errorf("%d: no line %s in\n%s", status, want, text)
+		}
+	}
+	if status, _ := fetch(t, "GET", site.Metrics+"/", ""); status != 404 {
+		t.Errorf("another path: %d", status)
+	}
+	if status, text := fetch(t, "GET", site.Control+"/v1/server_info", ""); status != 200 || !strings.Contains(text, `"boot_time":`) {
+		t.Errorf("server_info: %d %s", status, text)
+	}
+}
+
+// What has been logged is written before the server ends.
+func TestLogsAreWrittenAtTheEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "requests.log")
+	t.Run("server", func(t *testing.T) {
+		site := servertest.Start(t)
+		fetch(t, "PUT", site.Admin+"/apisix/admin/routes/l", `{"uri":"/l","plugins":{"file-logger":{"path":"`+path+`","log_format":{"u":"$uri"}}},"upstream":{"nodes":{}}}`)
+		for range 20 {
+			fetch(t, "GET", site.Gateway+"/l", "")
+		}
+	})
+	text, err := os.ReadFile(path)
+	if err != nil || string(text) != strings.Repeat(`{"u":"/l","route_id":"l"}`+"\n", 20) {
+		t.Errorf("%v, %q", err, text)
+	}
+}
