@@ -77,6 +77,22 @@ func TestServerless(t *testing.T) {
 	}
 }
 
+// The project that the framework itself deploys in the tests of clients.
+func TestServerlessOfTheFramework(t *testing.T) {
+	s := serve(t)
+	o, out := s.options("../../e2e/npm/serverless")
+	must(t, deploying(t), o, out)
+	for path, want := range map[string]string{"/shop/hello?name=Ann": "Hello", "/shop/goods/7": "7"} {
+		if status, body := s.call("GET", path); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	must(t, undeploying(t), o, out)
+	if left := s.left(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // A stage changes what the file's variables stand for.
 func TestServerlessStage(t *testing.T) {
 	s := serve(t)
