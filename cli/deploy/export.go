@@ -214,7 +214,8 @@ func (x *exporting) feedParameters(ctx context.Context, feed, trigger string) (w
 	if err := json.Unmarshal(read.Config, &config); err != nil {
 		return nil, err
 	}
-	for key, value := range config {
+	for _, key := range sortedKeys(config) {
+		value := config[key]
 		switch {
 		case key == "name" || key == "namespace" || string(value) == "null":
 		case key == "payload":
