@@ -5,7 +5,12 @@
 // A request passes allow list, well-known key rule, key and role (access.go),
 // then the steps of serve in this file, then the handler of its resource
 // (resource.go) or helper (helper.go). Handlers return an answer; one writer
-// (answer.go) renders it.
+// (answer.go) renders it. Deletions are guarded by an index of who refers to what
+// (index.go).
+//
+// A gateway whose configuration is put as a whole has another handler instead
+// (standalone.go). It keeps the document that was put last under
+// /apisix/standalone, beside the resources, whose keys are in package resource.
 package admin
 
 import (
@@ -64,8 +69,6 @@ type Config struct {
 	InsecureWellKnownKeys bool
 	// Stream says that stream routes are served; without it they are refused.
 	Stream bool
-	// ReloadPlugins, unless nil, reads the list of plugins again.
-	ReloadPlugins func(context.Context) error
 }
 
 // Applied is told to by whoever serves what is stored.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,8 +30,6 @@ type ControlConfig struct {
 	Health Health
 	// Discovery, unless nil, tells which nodes services have.
 	Discovery Discovery
-	// ReloadPlugins, unless nil, reads the list of plugins again.
-	ReloadPlugins func(context.Context) error
 	// ServerInfo, unless nil, answers /v1/server_info: the plugin server-info.
 	ServerInfo http.Handler
 }
@@ -126,7 +123,7 @@ func (c *control) handler(what string, segments int) func(r *http.Request, rest 
 	case "POST gc":
 		return exact(2, collectGarbage)
 	case "PUT plugins":
-		return exact(3, c.reloadPlugins)
+		return exact(3, reloadPlugins)
 	case "GET plugin":
 		return exact(4, c.example)
 	case "GET discovery":

@@ -24,7 +24,7 @@ func (a *api) helper(method string, segments []string) func(*call) answer {
 	case method == http.MethodPost && segments[0] == "schema" && second == "validate" && len(segments) == 3:
 		return validateSchema
 	case segments[0] == "plugins" && second == "reload":
-		return a.reloadPlugins
+		return putReload
 	case method != http.MethodGet:
 		return nil
 	case segments[0] == "schema" && second == "plugins" && len(segments) > 2:
@@ -49,16 +49,10 @@ func (a *api) listPlugins(c *call) answer {
 	return answer{status: http.StatusBadRequest, body: msgInvalidSubsystem}
 }
 
-// reloadPlugins has the list of plugins read again.
-func (a *api) reloadPlugins(c *call) answer {
+// putReload is reloadPlugins of the Admin API.
+func putReload(c *call) answer {
 	if c.method != http.MethodPut {
 		return *fail(http.StatusMethodNotAllowed, usePUT(c.method))
-	}
-	if a.ReloadPlugins != nil {
-		if err := a.ReloadPlugins(c.ctx); err != nil {
-			a.Log.Error("reloading the list of plugins", "error", err)
-			return page(http.StatusInternalServerError)
-		}
 	}
 	return answer{status: http.StatusOK, body: msgReloaded}
 }

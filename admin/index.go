@@ -108,7 +108,7 @@ func (x *index) rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	watching, stop := context.WithCancel(context.Background()) // the request ends before
 	changes, err := x.store.Watch(watching, resource.Prefix, revision)
 	if err != nil {
 		stop()

@@ -63,6 +63,10 @@ func usePUT(method string) string {
 	return "please use PUT method to reload the plugins, " + method + " method is not allowed."
 }
 
+func notAList(folder string) string {
+	return "invalid configuration: " + folder + " must be an array"
+}
+
 func notANumber(version string) string { return version + " must be a number" }
 
 func olderVersion(version, current string) string {

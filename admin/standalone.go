@@ -236,7 +236,10 @@ func (s *standalone) merge(doc, sent map[string]any) (map[string]map[string]map[
 		if same {
 			continue
 		}
-		items, _ := sent[folder].([]any)
+		items, refused := itemsOf(sent, folder)
+		if refused != nil {
+			return nil, refused
+		}
 		good, faults, err := s.checkItems(folder, items)
 		if err != nil {
 			refused := s.failed(err)

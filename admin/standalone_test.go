@@ -119,6 +119,9 @@ func TestStandaloneVersions(t *testing.T) {
 	b.expect(put(`{"routes":[{"id":"r1","plugins":{}}]}`), 400, msg("invalid configuration: allOf 1 failed: value should match only one schema, but matches none"))
 	b.expect(put(``), 400, msg("invalid request body: empty request body"))
 	b.expect(put(`5`), 400, msg("invalid configuration"))
+	b.expect(put(`{"routes":{"id":"r1"}}`), 400, msg("invalid configuration: routes must be an array"))
+	b.expect(b.do("POST", "/configs/validate", `{"routes":"x"}`), 400, msg("invalid configuration: routes must be an array"))
+	b.expect(b.do("POST", "/configs/validate", `{"routes":{}}`), 200, `{}`)
 	if got := b.do("GET", "/configs", ""); !strings.Contains(got.body, `"routes_conf_version":5`) || !strings.Contains(got.body, `"X-Digest":"4"`) {
 		t.Errorf("refused documents changed something: %s", got.body)
 	}

@@ -35,7 +35,10 @@ func (a *api) validateConfigs(c *call) answer {
 	}
 	var faults []fault
 	for _, folder := range documentFolders() {
-		items, _ := doc[folder].([]any)
+		items, refused := itemsOf(doc, folder)
+		if refused != nil {
+			return *refused
+		}
 		_, found, err := a.checkItems(folder, items)
 		if err != nil {
 			a.Log.Error("validating a configuration", "folder", folder, "error", err)
@@ -47,6 +50,22 @@ func (a *api) validateConfigs(c *call) answer {
 		return answer{status: http.StatusOK, body: struct{}{}}
 	}
 	return answer{status: http.StatusBadRequest, body: map[string]any{"error_msg": msgValidation, "errors": faults}}
+}
+
+// itemsOf answers a list of a document. Clients whose language has one type for
+// both write an empty one as an object.
+func itemsOf(doc map[string]any, folder string) ([]any, *answer) {
+	switch list := doc[folder].(type) {
+	case nil:
+		return nil, nil
+	case []any:
+		return list, nil
+	case map[string]any:
+		if len(list) == 0 {
+			return nil, nil
+		}
+	}
+	return nil, fail(http.StatusBadRequest, notAList(folder))
 }
 
 // checkItems checks a list of a document and answers its good items as the store
