@@ -3,7 +3,7 @@ package gateway
 import (
 	"bytes"
 	"slices"
-	"strings"
+	"unsafe"
 
 	"millrace/gateway/http1"
 )
@@ -89,15 +89,25 @@ func (f fields) dropUnderscores() {
 // foldSame compares names without case.
 func foldSame(a []byte, b string) bool { return len(a) == len(b) && foldEqual(a, b) }
 
-// cleanText escapes the bytes that would end a header line or begin another.
+// cleanText escapes the bytes that would end a header line or begin another. Its
+// result may share the text's memory: fields are only read.
 func cleanText(s string) []byte {
-	if strings.IndexFunc(s, isControl) < 0 {
-		return []byte(s)
+	if s == "" {
+		return []byte{}
 	}
+	for i := range len(s) {
+		if isControl(s[i]) {
+			return escapeControls(s)
+		}
+	}
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
+func escapeControls(s string) []byte {
 	const hex = "0123456789ABCDEF"
 	var out []byte
 	for i := range len(s) {
-		if c := s[i]; isControl(rune(c)) {
+		if c := s[i]; isControl(c) {
 			out = append(out, '%', hex[c>>4], hex[c&15])
 		} else {
 			out = append(out, c)
@@ -106,7 +116,7 @@ func cleanText(s string) []byte {
 	return slices.Clip(out)
 }
 
-func isControl(r rune) bool { return r < 0x20 && r != '\t' || r == 0x7f }
+func isControl(c byte) bool { return c < 0x20 && c != '\t' || c == 0x7f }
 
 // foldEqual compares names of the same length without case.
 func foldEqual(a []byte, b string) bool {
