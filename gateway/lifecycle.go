@@ -23,7 +23,9 @@ type lifecycle struct {
 	own    *heldChain // the route's chain, or with its consumer's plugins merged in
 	// plain: no plugin runs, and nobody asks for what only plugins would see.
 	plain bool
-	plan  plugin.BodyPlan
+	// observed: plugins may ask what came of the call to the upstream.
+	observed bool
+	plan     plugin.BodyPlan
 	// target is the upstream that the request goes to.
 	target target
 	sent   int64 // bytes to the client
@@ -158,6 +160,7 @@ func (x *exchange) choose() error {
 	if x.plain {
 		return nil
 	}
+	x.observed = x.global.Observes() || x.own.Observes()
 	if err := x.global.BeforeProxy(&x.ctx); err != nil {
 		return err
 	}

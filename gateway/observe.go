@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 // noteAttempt begins what plugins are told of a call to a node.
 func (x *exchange) noteAttempt(node *upstream.Node) {
-	if x.plain {
+	if !x.observed {
 		return
 	}
 	u := &x.ctx.Upstream
@@ -21,26 +22,39 @@ func (x *exchange) noteAttempt(node *upstream.Node) {
 		addrs = u.Addr + ", " + node.Addr
 	}
 	host, port, _ := net.SplitHostPort(node.Addr)
-	*u = plugin.Upstream{
-		Addr: addrs, UnresolvedHost: host, Scheme: "http",
-		Host: string(x.upstreamHost(node)), Target: string(appendEither(nil, x.ctx.UpstreamTarget, x.req.head.Target)),
-	}
+	*u = plugin.Upstream{Addr: addrs, UnresolvedHost: host, Scheme: "http", Sent: x}
 	if x.target.upstream.TLS {
 		u.Scheme = "https"
 	}
-	if u.Port, _ = strconv.Atoi(port); net.ParseIP(host) != nil {
+	if _, err := netip.ParseAddr(host); err == nil {
 		u.IP = host
 	}
+	u.Port, _ = strconv.Atoi(port)
+	x.call.node = node
 	x.call.began = time.Now()
+}
+
+// UpstreamHost implements plugin.UpstreamRequest.
+func (x *exchange) UpstreamHost() string { return string(x.upstreamHost(x.call.node)) }
+
+// UpstreamTarget implements plugin.UpstreamRequest.
+func (x *exchange) UpstreamTarget() string {
+	if own := x.ctx.UpstreamTarget; own != "" {
+		return own
+	}
+	return x.req.Target()
 }
 
 // noteConnected is called when there is a connection to the node.
 func (x *exchange) noteConnected(up *upstream.Conn) {
-	if x.plain {
+	if !x.observed {
 		return
 	}
 	u := &x.ctx.Upstream
 	u.ConnectTime = time.Since(x.call.began)
+	if u.IP != "" {
+		return
+	}
 	if addr, ok := up.RemoteAddr().(*net.TCPAddr); ok {
 		u.IP, u.Port = addr.AddrPort().Addr().Unmap().String(), addr.Port
 	}
@@ -48,7 +62,7 @@ func (x *exchange) noteConnected(up *upstream.Conn) {
 
 // noteStatus is called when an attempt has failed or its answer begins.
 func (x *exchange) noteStatus() {
-	if x.plain {
+	if !x.observed {
 		return
 	}
 	u := &x.ctx.Upstream
@@ -60,12 +74,15 @@ func (x *exchange) noteStatus() {
 // keepHeaders copies the upstream's headers for plugins: other requests use the
 // upstream's buffer again before the log phase reads them.
 func (x *exchange) keepHeaders() fields {
-	x.call.shown = x.call.shown[:0]
+	shown := x.call.shown[:0]
 	for _, f := range x.call.res.Fields {
-		x.call.shown = append(x.call.shown, http1.Field{Name: x.keep(f.Name), Value: x.keep(f.Value), Kind: f.Kind})
+		shown = append(shown, http1.Field{Name: x.keep(f.Name), Value: x.keep(f.Value), Kind: f.Kind})
 	}
-	x.ctx.Upstream.Headers = x.call.shown.each
-	return x.call.shown
+	if x.call.eachShown == nil {
+		x.call.eachShown = func(fn func(name, value []byte) bool) { x.call.shown.each(fn) }
+	}
+	x.call.shown, x.ctx.Upstream.Headers = shown, x.call.eachShown
+	return shown
 }
 
 func (x *exchange) keep(b []byte) []byte {
@@ -76,7 +93,7 @@ func (x *exchange) keep(b []byte) []byte {
 
 // noteEnd is called when the answer has been read, or will not be.
 func (x *exchange) noteEnd() {
-	if !x.plain {
+	if x.observed {
 		x.ctx.Upstream.ResponseTime = time.Since(x.call.began)
 	}
 }

@@ -25,8 +25,10 @@ type call struct {
 	since   time.Time
 
 	// For plugins: when the attempt began, and the answer's headers.
-	began time.Time
-	shown fields
+	began     time.Time
+	node      *upstream.Node
+	shown     fields
+	eachShown func(fn func(name, value []byte) bool)
 }
 
 func (c *call) reset() {
@@ -122,6 +124,9 @@ func (x *exchange) dispatch() error {
 const statusHeader = "X-APISIX-Upstream-Status"
 
 func (x *exchange) statusList() string {
+	if s := x.call.statuses; len(s) == 1 && s[0] == 200 {
+		return "200" // nearly all
+	}
 	b := make([]byte, 0, 32)
 	for i, s := range x.call.statuses {
 		if i > 0 {

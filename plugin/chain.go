@@ -228,6 +228,10 @@ func (ch *Chain) Log(c *Context) {
 // Empty tells whether no plugin runs.
 func (ch *Chain) Empty() bool { return ch.running == 0 }
 
+// Observes tells whether plugins see the answer or the end of a request, for which
+// they may want to know what came of the call to the upstream.
+func (ch *Chain) Observes() bool { return len(ch.headerFilter)+len(ch.body)+len(ch.log) > 0 }
+
 // Len is the number of plugins, with those that are disabled.
 func (ch *Chain) Len() int { return len(ch.instances) }
 

@@ -60,10 +60,18 @@ type Upstream struct {
 	Addr, Status                          string
 	IP                                    string
 	Port                                  int
-	Scheme, Host, Target, UnresolvedHost  string
+	Scheme, UnresolvedHost                string
 	ConnectTime, HeaderTime, ResponseTime time.Duration
+	// Sent answers what the node was sent; nil without a call.
+	Sent UpstreamRequest
 	// Headers calls fn for each header of the upstream's answer; nil without one.
 	Headers func(fn func(name, value []byte) bool)
+}
+
+// UpstreamRequest is the request as a node was sent it.
+type UpstreamRequest interface {
+	UpstreamHost() string
+	UpstreamTarget() string // path and query
 }
 
 // RequestID is 32 random hex digits that name the request.

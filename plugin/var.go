@@ -103,8 +103,8 @@ var variables = map[string]func(c *Context) expr.Value{
 	"upstream_connect_time":    func(c *Context) expr.Value { return upstreamSeconds(c, c.Upstream.ConnectTime) },
 	"upstream_header_time":     func(c *Context) expr.Value { return upstreamSeconds(c, c.Upstream.HeaderTime) },
 	"upstream_scheme":          func(c *Context) expr.Value { return present(c.Upstream.Scheme) },
-	"upstream_host":            func(c *Context) expr.Value { return present(c.Upstream.Host) },
-	"upstream_uri":             func(c *Context) expr.Value { return present(c.Upstream.Target) },
+	"upstream_host":            func(c *Context) expr.Value { return c.sentVar(UpstreamRequest.UpstreamHost) },
+	"upstream_uri":             func(c *Context) expr.Value { return c.sentVar(UpstreamRequest.UpstreamTarget) },
 	"upstream_unresolved_host": func(c *Context) expr.Value { return present(c.Upstream.UnresolvedHost) },
 	"balancer_ip":              func(c *Context) expr.Value { return present(c.Upstream.IP) },
 	"balancer_port":            func(c *Context) expr.Value { return portVar(c.Upstream.Port) },
@@ -115,6 +115,13 @@ var variables = map[string]func(c *Context) expr.Value{
 	"service_name":      func(c *Context) expr.Value { return present(c.Matched.ServiceName) },
 	"consumer_name":     func(c *Context) expr.Value { return present(c.Consumer.Username) },
 	"consumer_group_id": func(c *Context) expr.Value { return present(c.Consumer.GroupID) },
+}
+
+func (c *Context) sentVar(get func(UpstreamRequest) string) expr.Value {
+	if c.Upstream.Sent == nil {
+		return expr.Value{}
+	}
+	return present(get(c.Upstream.Sent))
 }
 
 func number(n int64) expr.Value { return expr.Text(strconv.FormatInt(n, 10)) }
