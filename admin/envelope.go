@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 
 	"millrace/store"
@@ -51,14 +50,7 @@ func (c *collection) listedV2(key string, entries []store.Entry) answer {
 		Dir   bool   `json:"dir"`
 		Nodes []node `json:"nodes"`
 	}
-	nodes := make([]node, len(entries))
-	for i, e := range entries {
-		value, err := c.withoutHidden(e.Value)
-		if err != nil {
-			return c.failed(fmt.Errorf("encoding %s: %w", e.Key, err))
-		}
-		nodes[i] = indexedNode(e, value)
-	}
+	nodes := c.nodes(entries, func(e store.Entry) (json.RawMessage, error) { return c.withoutHidden(e.Value) })
 	return answer{status: http.StatusOK, body: map[string]any{
 		"action": "get", "node": dir{key, true, nodes},
 	}}

@@ -71,3 +71,14 @@ func BenchmarkGuard(bb *testing.B) {
 	}
 	bb.ReportMetric(float64(first.Milliseconds()), "ms-first")
 }
+
+// BenchmarkPage reads a page of 100,000 routes.
+func BenchmarkPage(bb *testing.B) {
+	b := start(bb, nil)
+	b.fill(100_000)
+	for bb.Loop() {
+		if got := b.do("GET", "/routes?page=7&page_size=10", ""); got.status != 200 {
+			bb.Fatal(got.status, got.body)
+		}
+	}
+}

@@ -37,19 +37,26 @@ func (c *collection) list(req *call) answer {
 	if refused != nil {
 		return *refused
 	}
-	nodes := make([]node, len(entries))
-	for i, e := range entries {
-		value, err := c.shown(e)
-		if err != nil {
-			return c.failed(err)
-		}
-		nodes[i] = indexedNode(e, value)
-	}
+	nodes := c.nodes(entries, c.shown)
 	body := map[string]any{"total": total, "list": nodes}
 	if len(nodes) == 0 && isPage {
 		body["list"] = struct{}{} // an empty page of APISIX is an object
 	}
 	return answer{status: http.StatusOK, body: body}
+}
+
+// nodes are entries in the form that form makes of them.
+func (c *collection) nodes(entries []store.Entry, form func(store.Entry) (json.RawMessage, error)) []node {
+	nodes := make([]node, 0, len(entries))
+	for _, e := range entries {
+		value, err := form(e)
+		if err != nil {
+			c.Log.Error("listing the configuration; what cannot be read is left out", "key", e.Key, "error", err)
+			continue
+		}
+		nodes = append(nodes, indexedNode(e, value))
+	}
+	return nodes
 }
 
 // isListed tells whether an entry is a resource of the kind: neither a placeholder
@@ -60,7 +67,7 @@ func (c *collection) isListed(e store.Entry, v2 bool) bool {
 		return false
 	}
 	value := bytes.TrimSpace(e.Value)
-	return len(value) > 0 && value[0] == '{' && json.Valid(value)
+	return len(value) > 0 && value[0] == '{'
 }
 
 // paged answers the page that the arguments name, or all.

@@ -139,7 +139,11 @@ func (c *collection) shown(e store.Entry) (json.RawMessage, error) {
 	return c.withoutHidden(value)
 }
 
+// withoutHidden takes away what clients may not read.
 func (c *collection) withoutHidden(value json.RawMessage) (json.RawMessage, error) {
+	if !json.Valid(value) {
+		return nil, errors.New("not valid JSON")
+	}
 	if c.hidden == nil {
 		return value, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"millrace/admin"
+	"millrace/store"
 )
 
 func value(t *testing.T, r reply) map[string]any {
@@ -110,6 +111,14 @@ func TestList(t *testing.T) {
 		b.do("PUT", "/routes/"+id, `{"uri":"/r`+id+`","name":"route-`+id+`","plugins":{}}`)
 	}
 	b.do("PUT", "/routes/x", `{"uris":["/other","/more"],"name":"x","labels":{"env":"prod"},"upstream_id":5}`)
+	b.put("/apisix/routes/broken", `{"uri":`)
+	b.put("/apisix/routes/", "init_dir")
+	if got := b.do("GET", "/routes", ""); got.status != 200 || strings.Contains(got.body, "broken") {
+		t.Errorf("a list with what cannot be read: %d %s", got.status, got.body)
+	}
+	if _, err := b.store.Delete(context.Background(), "/apisix/routes/broken", store.Any); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		args  string
 		total int
