@@ -12,11 +12,6 @@ type message struct {
 	Message string `json:"message"`
 }
 
-// errorMessage is what limits put rejected_msg into.
-type errorMessage struct {
-	ErrorMsg string `json:"error_msg"`
-}
-
 // authAttributes are the members of a schema that all authentication plugins
 // have, beside realm.
 const authAttributes = `"hide_credentials":{"type":"boolean","default":false},

@@ -114,8 +114,6 @@ func TestCORS(t *testing.T) {
 			}
 			c := plugintest.NewContext(r)
 			c.Metadata = plugin.Metadata{"cors": m}
-			c.Response.SetHeader("Access-Control-Allow-Credentials", "upstream's")
-			c.Response.DelHeader("Access-Control-Allow-Credentials")
 			if diff := cmp.Diff(tc.want, corsHeaders(plugintest.RunContext(chain, c).Header)); diff != "" {
 				t.Error(diff)
 			}

@@ -249,7 +249,7 @@ func (p *limitCount) count(c *plugin.Context, r *countRule, key string) error {
 		if names == nil {
 			names = plugin.MetadataOf[limitCountHeaders](c, "limit-count")
 		}
-		c.Response.SetHeader(names.Limit, strconv.FormatInt(limit, 10))
+		c.Response.SetHeader(names.Limit, r.Count.format(limit))
 		c.Response.SetHeader(names.Remaining, strconv.FormatInt(max(use.Left, 0), 10))
 		c.Response.SetHeader(names.Reset, resetText(use.Reset))
 	}
@@ -261,13 +261,15 @@ func (p *limitCount) count(c *plugin.Context, r *countRule, key string) error {
 
 // resetText is a time in seconds with at most two decimals.
 func resetText(d time.Duration) string {
+	hundredths := int64((d + 5*time.Millisecond) / (10 * time.Millisecond))
 	var room [24]byte
-	text := strconv.AppendFloat(room[:0], d.Seconds(), 'f', 2, 64)
-	for text[len(text)-1] == '0' {
-		text = text[:len(text)-1]
-	}
-	if text[len(text)-1] == '.' {
-		text = text[:len(text)-1]
+	text := strconv.AppendInt(room[:0], hundredths/100, 10)
+	switch rest := byte(hundredths % 100); {
+	case rest == 0:
+	case rest%10 == 0:
+		text = append(text, '.', '0'+rest/10)
+	default:
+		text = append(text, '.', '0'+rest/10, '0'+rest%10)
 	}
 	return string(text)
 }

@@ -83,6 +83,17 @@ func TestLimitCount(t *testing.T) {
 	})
 }
 
+func TestResetText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0", time.Millisecond: "0", 5 * time.Millisecond: "0.01", 100 * time.Millisecond: "0.1", 59*time.Second + 960*time.Millisecond: "59.96",
+		59*time.Second + 996*time.Millisecond: "60", time.Minute: "60", time.Hour + 90*time.Millisecond: "3600.09", 1<<31*time.Second + 500*time.Millisecond: "2147483648.5",
+	} {
+		if got := resetText(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
+
 func TestLimitCountKeys(t *testing.T) {
 	cases := []struct {
 		name, conf string
@@ -219,19 +230,12 @@ func TestLimitCountGroup(t *testing.T) {
 // An instance that stays counts on; one with another configuration starts anew.
 func TestLimitCountAfterAChange(t *testing.T) {
 	env := plugintest.Env(t, NewCounters())
-	confs := func(count string) map[string]json.RawMessage {
-		return map[string]json.RawMessage{"limit-count": []byte(`{"time_window":60,"count":` + count + `}`), "mocking": []byte(`{"response_example":"` + count + `"}`)}
-	}
 	first := plugintest.Compile(t, env, `{"limit-count":{"time_window":60,"count":1}}`)
 	if res := plugintest.Run(first, request("GET /")); res.Status != 0 {
 		t.Fatal(res.Status)
 	}
-	for count, want := range map[string]int{"1": 503, "2": 0} {
-		c := confs(count)
-		delete(c, "mocking")
-		if count == "1" {
-			c["limit-count"] = []byte(`{"time_window":60,"count":1}`)
-		}
+	for count, want := range map[string]int{"1": 503, "2": 200} {
+		c := map[string]json.RawMessage{"limit-count": []byte(`{"time_window":60,"count":` + count + `}`), "mocking": []byte(`{"response_example":"x","_meta":{"priority":1}}`)}
 		next, err := plugin.Recompile(c, env, first)
 		if err != nil {
 			t.Fatal(err)

@@ -75,6 +75,11 @@ type rejection struct {
 	AllowDegradation bool   `json:"allow_degradation"`
 }
 
+// errorMessage is the body of a refusal with a text, such as rejected_msg.
+type errorMessage struct {
+	ErrorMsg string `json:"error_msg"`
+}
+
 func (r *rejection) reject(c *plugin.Context) error {
 	if r.RejectedMsg != "" {
 		return c.Exit(r.RejectedCode, errorMessage{r.RejectedMsg})
@@ -141,6 +146,14 @@ func (a *amount) UnmarshalJSON(b []byte) (err error) {
 		a.template = plugin.CompileTemplate(a.text)
 	}
 	return err
+}
+
+// format is n, which of answered, as a text.
+func (a *amount) format(n int64) string {
+	if a.template == nil {
+		return a.text
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 func (a *amount) String() string {
