@@ -65,9 +65,19 @@ func (p *Process) Lend(services ...any) {
 	p.env = &env
 }
 
-// Close sends the logs that wait, as far as ctx gives them time. What is logged
-// later is lost.
-func (p *Process) Close(ctx context.Context) error { return p.logs.Close(ctx) }
+// lastLogs is how long the logs that wait may take at the end.
+const lastLogs = 5 * time.Second
+
+// Close sends the logs that wait, as far as ctx and lastLogs give them time; a server
+// of logs that is away does not hold up the end. What is logged later is lost.
+func (p *Process) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lastLogs)
+	defer cancel()
+	if err := p.logs.Close(ctx); err != nil {
+		p.conf.Log.Warn("sending the last logs; some are lost", "err", err)
+	}
+	return nil
+}
 
 // processOf finds the process that env belongs to. Instances outside of one, in
 // tests, get one of their own.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 
+	"millrace/internal/calmlog"
 	"millrace/plugin"
 )
 
@@ -53,7 +54,7 @@ func (p *serverless) Check() error { return p.compile(slog.New(slog.DiscardHandl
 
 // Init compiles them again, with the log that they write to.
 func (p *serverless) Init(env *plugin.Env) error {
-	p.log = env.Log
+	p.log = calmlog.New(env.Log, "")
 	return p.compile(env.Log)
 }
 
