@@ -3,7 +3,7 @@
 //
 // A record is visible from the moment its call starts, before anything is on
 // disk; the reply to a caller never waits for the disk. Only what changes the
-// queue (Accept, Started, Apply) is synced before it returns.
+// queue (Apply, Started) is synced before it returns.
 //
 // Implementations: mem (nothing kept), disk (Pebble). All pass
 // activationtest.Run.
@@ -67,17 +67,11 @@ type Log interface {
 	// subtracted (never below 0).
 	Count(ctx context.Context, namespace string, q Query) (int, error)
 
-	// Accept queues calls durably and puts records with them, all in one write or
-	// none: when it returns, they survive kill -9.
-	Accept(ctx context.Context, calls []Accepted, records ...*whisk.Activation) error
-	// Started notes that the call began to run: after a crash it is answered by
-	// Pending with Started set and must not run a second time.
+	// Started notes that the call began to run: after a crash EachPending answers it
+	// with Started set and it must not run a second time.
 	Started(id string) error
 	// Finish puts the record and forgets the accepted call in one step.
 	Finish(id string, rec *whisk.Activation) error
-	// Pending answers the calls accepted and not finished, oldest first, all at
-	// once: EachPending does it for queues that may be long.
-	Pending(ctx context.Context) ([]Accepted, error)
 
 	// Expire removes, for each namespace, the records that keep does not let stay
 	// at this time, and answers how many those were. Running calls, and records

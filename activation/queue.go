@@ -37,8 +37,8 @@ type Letter struct {
 
 // Queue is the durable queue of a Log beside what every call needs.
 type Queue interface {
-	// Apply makes a change durably, all of it or nothing. ErrNotFound: a letter
-	// to take out is not there.
+	// Apply makes a change, all of it or nothing: when it returns, it survives
+	// kill -9. ErrNotFound: a letter to take out is not there.
 	Apply(ctx context.Context, c Change) error
 	// EachPending calls fn with the calls accepted and not finished, oldest first,
 	// until fn answers an error, which it then answers.

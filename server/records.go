@@ -36,10 +36,6 @@ func (r *records) Finish(id string, rec *whisk.Activation) error {
 	return r.Log.Finish(id, rec)
 }
 
-func (r *records) Accept(ctx context.Context, calls []activation.Accepted, records ...*whisk.Activation) error {
-	return r.Log.Accept(ctx, calls, r.kept(records)...)
-}
-
 func (r *records) Apply(ctx context.Context, c activation.Change) error {
 	c.Records = r.kept(c.Records)
 	return r.Log.Apply(ctx, c)

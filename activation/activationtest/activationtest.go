@@ -353,15 +353,6 @@ func testNamespaces(t *testing.T, l log) {
 	}
 }
 
-func pending(t *testing.T, l activation.Log) []activation.Accepted {
-	t.Helper()
-	calls, err := l.Pending(t.Context())
-	if err != nil {
-		t.Fatalf("Pending: %v", err)
-	}
-	return calls
-}
-
 func testAccepted(t *testing.T, l log) {
 	if got := pending(t, l); len(got) > 0 {
 		t.Errorf("a new log has %v", got)
@@ -369,8 +360,8 @@ func testAccepted(t *testing.T, l log) {
 	var calls []activation.Accepted
 	for _, n := range []int{5, 3, 9, 1} { // the order of acceptance, not of ids
 		call := activation.Accepted{ID: ID(n), Namespace: "guest", Call: fmt.Appendf(nil, "call \x00 %d", n)}
-		if err := l.Accept(t.Context(), []activation.Accepted{call}); err != nil {
-			t.Fatalf("Accept: %v", err)
+		if err := l.Apply(t.Context(), activation.Change{Accept: []activation.Accepted{call}}); err != nil {
+			t.Fatalf("Apply: %v", err)
 		}
 		calls = append(calls, call)
 	}
@@ -401,7 +392,7 @@ func testAccepted(t *testing.T, l log) {
 	}
 	equal(t, "list", list(t, l, activation.Query{}), strings.Fields("6 5"))
 	again := activation.Accepted{ID: ID(9), Namespace: "guest", Call: []byte("changed")}
-	if err := l.Accept(t.Context(), []activation.Accepted{again}); err != nil {
+	if err := l.Apply(t.Context(), activation.Change{Accept: []activation.Accepted{again}}); err != nil {
 		t.Errorf("accepting again: %v", err)
 	}
 	calls[2] = again
@@ -480,17 +471,17 @@ func testContext(t *testing.T, l log) {
 	_, getErr := l.Get(ctx, "guest", ID(1))
 	_, listErr := l.List(ctx, "guest", activation.Query{})
 	_, countErr := l.Count(ctx, "guest", activation.Query{})
-	acceptErr := l.Accept(ctx, []activation.Accepted{{ID: ID(1)}})
-	_, pendingErr := l.Pending(ctx)
+	applyErr := l.Apply(ctx, activation.Change{Accept: []activation.Accepted{{ID: ID(1)}}})
+	_, pendingErr := Pending(ctx, l)
 	for op, err := range map[string]error{
-		"Get": getErr, "List": listErr, "Count": countErr, "Accept": acceptErr, "Pending": pendingErr, "Sync": l.Sync(ctx),
+		"Get": getErr, "List": listErr, "Count": countErr, "Apply": applyErr, "EachPending": pendingErr, "Sync": l.Sync(ctx),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with an ended context: %v, want context.Canceled", op, err)
 		}
 	}
 	if got := pending(t, l); len(got) > 0 {
-		t.Errorf("an Accept with an ended context was made: %v", got)
+		t.Errorf("an Apply with an ended context was made: %v", got)
 	}
 }
 
@@ -516,10 +507,10 @@ func testClose(t *testing.T, l log) {
 	_, getErr := l.Get(t.Context(), "guest", ID(1))
 	_, listErr := l.List(t.Context(), "guest", activation.Query{})
 	_, countErr := l.Count(t.Context(), "guest", activation.Query{})
-	_, pendingErr := l.Pending(t.Context())
+	_, pendingErr := Pending(t.Context(), l)
 	for op, err := range map[string]error{
-		"Get": getErr, "List": listErr, "Count": countErr, "Pending": pendingErr,
-		"Accept":  l.Accept(t.Context(), []activation.Accepted{{ID: ID(1)}}),
+		"Get": getErr, "List": listErr, "Count": countErr, "EachPending": pendingErr,
+		"Apply":   l.Apply(t.Context(), activation.Change{Accept: []activation.Accepted{{ID: ID(1)}}}),
 		"Started": l.Started(ID(1)),
 		"Finish":  l.Finish(ID(1), Record("guest", 1, 1000)),
 		"Sync":    l.Sync(t.Context()),

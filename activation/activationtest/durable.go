@@ -88,7 +88,7 @@ func testReopenAccepted(t *testing.T, reopen func() activation.Log) {
 	var calls []activation.Accepted
 	for _, n := range []int{5, 3, 9, 1} {
 		call := activation.Accepted{ID: ID(n), Namespace: "guest", Call: fmt.Appendf(nil, "call %d", n)}
-		if err := l.Accept(t.Context(), []activation.Accepted{call}); err != nil {
+		if err := l.Apply(t.Context(), activation.Change{Accept: []activation.Accepted{call}}); err != nil {
 			t.Fatalf("Accept: %v", err)
 		}
 		calls = append(calls, call)
@@ -108,7 +108,7 @@ func testReopenAccepted(t *testing.T, reopen func() activation.Log) {
 	get(t, l, "guest", ID(9))
 
 	next := activation.Accepted{ID: ID(2), Namespace: "guest"}
-	if err := l.Accept(t.Context(), []activation.Accepted{next}); err != nil {
+	if err := l.Apply(t.Context(), activation.Change{Accept: []activation.Accepted{next}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Finish(ID(5), Record("guest", 5, 1000)); err != nil {

@@ -10,14 +10,34 @@ import (
 	"millrace/whisk"
 )
 
+// Pending answers the calls of a log that are accepted and not finished, oldest
+// first.
+func Pending(ctx context.Context, l activation.Log) ([]activation.Accepted, error) {
+	var calls []activation.Accepted
+	err := l.EachPending(ctx, func(call activation.Accepted) error {
+		calls = append(calls, call)
+		return nil
+	})
+	return calls, err
+}
+
 func accept(t *testing.T, l activation.Log, numbers ...int) []activation.Accepted {
 	t.Helper()
 	var calls []activation.Accepted
 	for _, n := range numbers {
 		calls = append(calls, activation.Accepted{ID: ID(n), Namespace: "guest", Call: []byte("call " + ID(n))})
 	}
-	if err := l.Accept(t.Context(), calls); err != nil {
+	if err := l.Apply(t.Context(), activation.Change{Accept: calls}); err != nil {
 		t.Fatal(err)
+	}
+	return calls
+}
+
+func pending(t *testing.T, l activation.Log) []activation.Accepted {
+	t.Helper()
+	calls, err := Pending(t.Context(), l)
+	if err != nil {
+		t.Fatalf("EachPending: %v", err)
 	}
 	return calls
 }

@@ -63,7 +63,7 @@ func crashRecord(round, worker, i int) *whisk.Activation {
 func callOnce(l activation.Log, round, w, i int, ack func(string)) error {
 	rec := crashRecord(round, w, i)
 	call := activation.Accepted{ID: rec.ID, Namespace: "guest", Call: []byte(rec.ID)}
-	if err := l.Accept(context.Background(), []activation.Accepted{call}); err != nil {
+	if err := l.Apply(context.Background(), activation.Change{Accept: []activation.Accepted{call}}); err != nil {
 		return err
 	}
 	ack("accepted " + rec.ID)
@@ -118,7 +118,7 @@ func TestKill(t *testing.T) {
 // checkKilled checks that what was acknowledged is there: a call in the queue,
 // or its record instead once it was about to finish.
 func checkKilled(t *testing.T, l activation.Log, lines []string) {
-	calls, err := l.Pending(t.Context())
+	calls, err := activationtest.Pending(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func checkWhole(t *testing.T, l activation.Log) {
 
 // finishAll finishes what is pending.
 func finishAll(t *testing.T, l activation.Log) {
-	calls, err := l.Pending(t.Context())
+	calls, err := activationtest.Pending(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func finishAll(t *testing.T, l activation.Log) {
 			t.Error(err)
 		}
 	}
-	if calls, err := l.Pending(t.Context()); err != nil || len(calls) > 0 {
+	if calls, err := activationtest.Pending(t.Context(), l); err != nil || len(calls) > 0 {
 		t.Errorf("%d calls pending (%v) after all were finished", len(calls), err)
 	}
 }

@@ -147,24 +147,6 @@ func (l *Log) use(ctx context.Context) (done func(), err error) {
 	return l.open.RUnlock, nil
 }
 
-// Accept queues calls and writes records, in one synced batch.
-func (l *Log) Accept(ctx context.Context, calls []activation.Accepted, records ...*whisk.Activation) error {
-	done, err := l.use(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	b := batch{Batch: l.db.NewBatch(), db: l.db.DB, tally: tally{}}
-	if err := b.accept(calls, l.number(calls), records); err != nil {
-		b.Close()
-		return fmt.Errorf("accepting calls: %w", err)
-	}
-	if err := l.db.Commit(b.Batch, true); err != nil {
-		return fmt.Errorf("accepting calls: %w", err)
-	}
-	return nil
-}
-
 // number gives calls their numbers in the order of acceptance; one accepted before
 // keeps its own.
 func (l *Log) number(calls []activation.Accepted) []uint64 {
@@ -215,29 +197,6 @@ func (l *Log) Finish(id string, rec *whisk.Activation) error {
 	delete(l.calls, id)
 	l.mu.Unlock()
 	return l.put(entry{rec: rec, call: seq})
-}
-
-// Pending answers the calls accepted and not finished, oldest first.
-func (l *Log) Pending(ctx context.Context) ([]activation.Accepted, error) {
-	done, err := l.use(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	var calls []activation.Accepted
-	err = l.eachCall(func(seq uint64, call activation.Accepted) error {
-		l.mu.RLock()
-		current := l.calls[call.ID] == seq
-		l.mu.RUnlock()
-		if current { // not finished meanwhile
-			calls = append(calls, call)
-		}
-		return ctx.Err()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading accepted calls: %w", err)
-	}
-	return calls, nil
 }
 
 // readCalls fills in what is known of accepted calls. A number is not used

@@ -110,7 +110,7 @@ func BenchmarkAccept(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			call := activation.Accepted{ID: activationtest.ID(int(n.Add(1))), Namespace: "guest", Call: make([]byte, 500)}
-			if err := l.Accept(b.Context(), []activation.Accepted{call}); err != nil {
+			if err := l.Apply(b.Context(), activation.Change{Accept: []activation.Accepted{call}}); err != nil {
 				b.Error(err)
 			}
 		}

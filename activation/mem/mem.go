@@ -129,20 +129,6 @@ func (l *Log) Count(ctx context.Context, namespace string, q activation.Query) (
 	return max(n, 0), nil
 }
 
-// Accept queues a call.
-func (l *Log) Accept(ctx context.Context, calls []activation.Accepted, records ...*whisk.Activation) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.usable(ctx); err != nil {
-		return err
-	}
-	l.accept(calls)
-	for _, rec := range records {
-		l.put(rec)
-	}
-	return nil
-}
-
 // accept queues calls. The caller holds mu.
 func (l *Log) accept(calls []activation.Accepted) {
 	for _, call := range calls {
@@ -180,21 +166,6 @@ func (l *Log) Finish(id string, rec *whisk.Activation) error {
 	delete(l.accepted, id)
 	l.put(rec)
 	return nil
-}
-
-// Pending answers the calls accepted and not finished, oldest first.
-func (l *Log) Pending(ctx context.Context) ([]activation.Accepted, error) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if err := l.usable(ctx); err != nil {
-		return nil, err
-	}
-	bySeq := slices.SortedFunc(maps.Values(l.accepted), func(a, b *accepted) int { return a.seq - b.seq })
-	calls := make([]activation.Accepted, len(bySeq))
-	for i, a := range bySeq {
-		calls[i] = a.Accepted
-	}
-	return calls, nil
 }
 
 // Expire removes what keep does not let stay.

@@ -3,6 +3,7 @@ package mem
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -53,13 +54,23 @@ func (l *Log) Apply(ctx context.Context, c activation.Change) error {
 
 // EachPending calls fn with the calls accepted and not finished, oldest first.
 func (l *Log) EachPending(ctx context.Context, fn func(activation.Accepted) error) error {
-	calls, err := l.Pending(ctx)
-	for _, call := range calls {
+	l.mu.RLock()
+	if err := l.usable(ctx); err != nil {
+		l.mu.RUnlock()
+		return err
+	}
+	bySeq := slices.SortedFunc(maps.Values(l.accepted), func(a, b *accepted) int { return a.seq - b.seq })
+	calls := make([]activation.Accepted, len(bySeq))
+	for i, a := range bySeq {
+		calls[i] = a.Accepted // a copy: Started changes what is kept
+	}
+	l.mu.RUnlock()
+	for _, call := range calls { // fn may use the log
 		if err := fn(call); err != nil {
 			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // Call answers one accepted call.

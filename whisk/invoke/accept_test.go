@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"millrace/activation"
+	"millrace/activation/activationtest"
 	activationmem "millrace/activation/mem"
 	"millrace/whisk"
 )
@@ -223,7 +224,7 @@ func TestRetries(t *testing.T) {
 			if err != nil || (n == 1) != tc.dead {
 				t.Errorf("dead letters: %s (%v)", letters, err)
 			}
-			if l := must(h.log.Pending(context.Background())); len(l) != 0 {
+			if l := must(activationtest.Pending(context.Background(), h.log)); len(l) != 0 {
 				t.Errorf("still pending: %d", len(l))
 			}
 		})

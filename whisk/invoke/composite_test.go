@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"millrace/activation"
+	"millrace/activation/activationtest"
 	activationmem "millrace/activation/mem"
 	"millrace/whisk"
 )
@@ -52,7 +53,7 @@ func TestAcceptedComposites(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "nothing pending", func() bool { return len(must(h.log.Pending(context.Background()))) == 0 })
+	eventually(t, "nothing pending", func() bool { return len(must(activationtest.Pending(context.Background(), h.log))) == 0 })
 	eventually(t, "no call in flight", func() bool { return h.v.throttle.of("guest").inFlight.Load() == 0 })
 }
 
@@ -114,7 +115,7 @@ func TestRecoveryOfComposites(t *testing.T) {
 	if n := len(again.launcher.runs); n != 3 {
 		t.Errorf("%d calls after the restart, want 3", n)
 	}
-	if l := must(log.Pending(context.Background())); len(l) != 0 {
+	if l := must(activationtest.Pending(context.Background(), log)); len(l) != 0 {
 		t.Errorf("still pending: %d", len(l))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"millrace/activation"
+	"millrace/activation/activationtest"
 	activationdisk "millrace/activation/disk"
 	blobmem "millrace/blob/mem"
 	"millrace/internal/crashtest"
@@ -126,7 +127,7 @@ func TestKill(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		eventually(t, "nothing to be pending", func() bool { return len(must(s.log.Pending(context.Background()))) == 0 })
+		eventually(t, "nothing to be pending", func() bool { return len(must(activationtest.Pending(context.Background(), s.log))) == 0 })
 		done := marksOf(t, dir)
 		for id, n := range done {
 			if n > 1 {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"millrace/activation"
+	"millrace/activation/activationtest"
 	activationmem "millrace/activation/mem"
 	"millrace/whisk"
 	"millrace/whisk/runtime"
@@ -310,7 +311,7 @@ func TestNonBlockingCall(t *testing.T) {
 	h.mustBeRunning(c.ID)
 	copy(c.Payload, "#######")
 	pending := func() []activation.Accepted {
-		list, err := h.log.Pending(context.Background())
+		list, err := activationtest.Pending(context.Background(), h.log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -361,7 +362,7 @@ func TestRecoveryOfAcceptedCalls(t *testing.T) {
 			eventually(t, "start", func() bool { return h.initCount() == 1 })
 		}
 	}
-	for _, p := range must(log.Pending(context.Background())) {
+	for _, p := range must(activationtest.Pending(context.Background(), log)) {
 		if bytes.Contains(p.Call, []byte("secret-guest")) {
 			t.Error("the secret is in the log")
 		}
@@ -389,7 +390,7 @@ func TestRecoveryOfAcceptedCalls(t *testing.T) {
 	if key := again.launcher.runs[0].APIKey; key != "new-uuid:new-secret" {
 		t.Errorf("key after the restart: %q", key)
 	}
-	if l := must(log.Pending(context.Background())); len(l) != 0 {
+	if l := must(activationtest.Pending(context.Background(), log)); len(l) != 0 {
 		t.Errorf("still pending: %d", len(l))
 	}
 }
@@ -397,7 +398,7 @@ func TestRecoveryOfAcceptedCalls(t *testing.T) {
 func TestDamagedAcceptedCalls(t *testing.T) {
 	log := activationmem.New()
 	for i, data := range [][]byte{nil, {0x80}, {200, 1, '{'}, []byte("\x02{}"), []byte("\x02{]")} {
-		if err := log.Accept(context.Background(), []activation.Accepted{{ID: string(rune('a' + i)), Namespace: "guest", Call: data}}); err != nil {
+		if err := log.Apply(context.Background(), activation.Change{Accept: []activation.Accepted{{ID: string(rune('a' + i)), Namespace: "guest", Call: data}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

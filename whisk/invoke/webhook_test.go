@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"millrace/activation"
+	"millrace/activation/activationtest"
 	activationmem "millrace/activation/mem"
 	"millrace/whisk"
 )
@@ -94,7 +95,7 @@ func withOwner(c *Config) {
 
 func nothingPending(t *testing.T, log activation.Log) {
 	t.Helper()
-	eventually(t, "nothing to be pending", func() bool { return len(must(log.Pending(context.Background()))) == 0 })
+	eventually(t, "nothing to be pending", func() bool { return len(must(activationtest.Pending(context.Background(), log))) == 0 })
 }
 
 func TestWebhook(t *testing.T) {
@@ -160,7 +161,7 @@ func TestWebhookAfterRestart(t *testing.T) {
 	}
 	head.Delivery.Due = 0
 	a.Call = must(encodeHead(head, nil))
-	if err := log.Accept(context.Background(), []activation.Accepted{a}); err != nil {
+	if err := log.Apply(context.Background(), activation.Change{Accept: []activation.Accepted{a}}); err != nil {
 		t.Fatal(err)
 	}
 	newHouse(t, nil, withLog, withOwner)
