@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"millrace/internal/expr"
 	"millrace/plugin"
@@ -101,7 +100,7 @@ func (f *faultCase) meets(c *plugin.Context) bool {
 // Rewrite delays the request, then ends it.
 func (p *faultInjection) Rewrite(c *plugin.Context) error {
 	if p.Delay != nil && p.Delay.meets(c) {
-		if err := wait(c, time.Duration(p.Delay.Duration*float64(time.Second))); err != nil {
+		if err := wait(c, seconds(p.Delay.Duration)); err != nil {
 			return err
 		}
 	}

@@ -90,6 +90,11 @@ func TestFaultInjectionDelays(t *testing.T) {
 				t.Errorf("%s: %d after %v", line, res.Status, took)
 			}
 		}
+		for n, want := range map[float64]time.Duration{0: 0, 0.25: 250 * time.Millisecond, 1e15: 365 * 24 * time.Hour} {
+			if got := seconds(n); got != want {
+				t.Errorf("%g seconds are %v", n, got)
+			}
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if res := plugintest.Run(chain, request("GET /?slow=1").WithContext(ctx)); !errors.Is(res.Err, plugin.ErrDrop) {

@@ -137,7 +137,7 @@ func (p *limitConn) enter(c *plugin.Context, r *connRule, key string, held *occu
 	held.places = append(held.places, place)
 	if n > conn {
 		unit := math.Float64frombits(p.unit.Load())
-		held.delay = max(held.delay, time.Duration(float64((n-1)/conn)*unit*float64(time.Second)))
+		held.delay = max(held.delay, seconds(float64((n-1)/conn)*unit))
 	}
 	return nil
 }

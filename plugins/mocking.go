@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"time"
 
 	"millrace/plugin"
 )
@@ -83,7 +82,7 @@ func (p *mocking) Access(c *plugin.Context) error {
 		c.Response.SetHeader(name, plainText(value))
 	}
 	body := p.body(c)
-	if err := wait(c, time.Duration(p.Delay)*time.Second); err != nil {
+	if err := wait(c, seconds(float64(p.Delay))); err != nil {
 		return err
 	}
 	return c.Exit(p.ResponseStatus, body)

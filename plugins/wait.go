@@ -20,3 +20,9 @@ func wait(c *plugin.Context, d time.Duration) error {
 		return plugin.ErrDrop
 	}
 }
+
+// seconds is a time that a configuration gives; what is longer than a year is a year.
+func seconds(n float64) time.Duration {
+	const year = 365 * 24 * 3600
+	return time.Duration(min(n, year) * float64(time.Second))
+}

@@ -20,6 +20,8 @@ const (
 	perShard = 2048
 	// longest is the longest key kept as it is; of longer ones their digest is.
 	longest = 128
+	// longestWait keeps waits at tiny rates within a time.Duration.
+	longestWait = 365 * 24 * time.Hour
 )
 
 // Store holds counters by key. It may be used by several goroutines at once.
@@ -176,5 +178,5 @@ func (s *Store) Leak(key []byte, rate, burst float64) (wait time.Duration, ok bo
 		return 0, false
 	}
 	e.used, e.level, e.at = true, level, now
-	return time.Duration(level / rate * float64(time.Second)), true
+	return time.Duration(min(level/rate, longestWait.Seconds()) * float64(time.Second)), true
 }

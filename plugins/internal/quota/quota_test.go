@@ -80,6 +80,15 @@ func TestLeak(t *testing.T) {
 	})
 }
 
+// A tiny rate makes a long wait, not one that overflows.
+func TestLeakAtATinyRate(t *testing.T) {
+	s := New()
+	s.Leak([]byte("a"), 1e-12, 5)
+	if wait, ok := s.Leak([]byte("a"), 1e-12, 5); !ok || wait != longestWait {
+		t.Errorf("%v %t", wait, ok)
+	}
+}
+
 func TestCrowd(t *testing.T) {
 	var cr Crowd
 	if p, _ := cr.Enter([]byte("a"), 0); p != nil {
