@@ -160,3 +160,16 @@ func TestConnect(t *testing.T) {
 		c.Close()
 	}
 }
+
+func TestServerNames(t *testing.T) {
+	u := NewPool(Settings{}).mustCompile(t, "", `{"scheme":"https","nodes":{"127.0.0.1:1":1}}`)
+	n := u.Pick(nil, nil)
+	byName := map[string]*Endpoint{}
+	for _, name := range []string{"a", "a", "b", "a", ""} {
+		e, err := n.Endpoint(t.Context(), name)
+		if err != nil || e.key.ServerName != name || byName[name] != nil && byName[name] != e {
+			t.Errorf("asked for %q: %+v, %v", name, e.key, err)
+		}
+		byName[name] = e
+	}
+}

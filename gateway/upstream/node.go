@@ -42,6 +42,7 @@ type Node struct {
 type resolved struct {
 	endpoints []*Endpoint
 	until     time.Time
+	last      atomic.Pointer[Endpoint] // that was asked for by a server name
 }
 
 // Endpoint answers where the node is reached; serverName is the name asked of a
@@ -59,11 +60,22 @@ func (n *Node) Endpoint(ctx context.Context, serverName string) (*Endpoint, erro
 		e = r.endpoints[rand.IntN(len(r.endpoints))]
 	}
 	if n.upstream.TLS && e.key.ServerName != serverName {
-		key := e.key
-		key.ServerName = serverName
-		return n.upstream.pool.Endpoint(key), nil
+		return r.asked(e, serverName), nil
 	}
 	return e, nil
+}
+
+// asked answers the endpoint at e's address for a server name. The one asked for
+// last is at hand, since most requests of an upstream ask for the same.
+func (r *resolved) asked(e *Endpoint, serverName string) *Endpoint {
+	if last := r.last.Load(); last != nil && last.key.ServerName == serverName && last.key.Addr == e.key.Addr {
+		return last
+	}
+	key := e.key
+	key.ServerName = serverName
+	named := e.pool.Endpoint(key)
+	r.last.Store(named)
+	return named
 }
 
 // refresh resolves the node's name. While one request does, others go on with
