@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,11 +89,28 @@ func splitAddr(a net.Addr) (addr netip.Addr, text string, port int) {
 // serve answers requests until the connection ends.
 func (c *clientConn) serve() {
 	defer c.Conn.Close()
+	defer c.rescue()
 	if c.security != nil && c.security.state.NegotiatedProtocol == http2.NextProtoTLS {
 		c.l.serveHTTP2(c.Conn, c.security)
 		return
 	}
 	c.serveRequests()
+}
+
+// rescue keeps a plugin that panics from ending the process: its connection is lost,
+// with what was being done for it.
+func (c *clientConn) rescue() {
+	reason := recover()
+	if reason == nil {
+		return
+	}
+	c.l.g.log.Error("a panic while answering a request", "route", c.x.routeID(), "panic", reason, "stack", string(debug.Stack()))
+	c.abort()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.up != nil {
+		c.up.Close()
+	}
 }
 
 // serveRequests answers requests of HTTP/1.1, one after the other.

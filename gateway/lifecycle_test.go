@@ -19,6 +19,7 @@ func init() {
 	plugin.Register[chooser]("test-choose", 39, anySchema)
 	plugin.Register[logPlugin]("test-log", 38, anySchema)
 	plugin.Register[streamer]("test-stream", 37, anySchema)
+	plugin.Register[panicker]("test-panic", 36, anySchema)
 }
 
 // varPlugin shows a template's value in a header of the answer.
@@ -127,6 +128,47 @@ func (streamer) StreamBody(_ *plugin.Context, part []byte, last bool) []byte {
 		out = append(out, '.')
 	}
 	return out
+}
+
+// panicker has a mistake in the phase that its configuration names.
+type panicker struct {
+	Phase string `json:"phase"`
+}
+
+func (p *panicker) in(phase string) error {
+	if p.Phase == phase {
+		panic("a mistake")
+	}
+	return nil
+}
+
+func (p *panicker) Access(*plugin.Context) error { return p.in("access") }
+func (p *panicker) FilterHeader(*plugin.Context) { _ = p.in("header_filter") }
+func (p *panicker) Log(*plugin.Context)          { _ = p.in("log") }
+
+// A plugin's mistake costs the connection on which it happened, and nothing else.
+func TestPanics(t *testing.T) {
+	r := start(t, nil)
+	up := ok(t, "up")
+	r.route("1", "/x", up.addr)
+	kept := r.dial()
+	for _, phase := range []string{"access", "header_filter", "log"} {
+		r.put("routes/2", `{"uri":"/y","plugins":{"test-close":{},"test-panic":{"phase":"`+phase+`"}},"upstream":{"nodes":{"`+up.addr+`":1}}}`)
+		c := r.dial()
+		c.send("GET /y HTTP/1.1\r\nHost: h\r\n\r\n")
+		if rep, err := c.tryReply("GET"); phase != "log" && err == nil {
+			t.Errorf("%s: answered %s", phase, rep.line)
+		}
+		kept.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+		if rep := kept.reply("GET"); rep.body != "up" {
+			t.Errorf("%s: %s", phase, rep.line)
+		}
+	}
+	r.delete("routes/2")
+	eventually(t, "closing the plugins", func() bool { return instances.Load() == 0 })
+	if !strings.Contains(r.logs.String(), "a mistake") {
+		t.Error("the panic is not in the log")
+	}
 }
 
 func TestPrecedenceOfPlugins(t *testing.T) {
