@@ -3,7 +3,6 @@ package resource
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // ItemKey answers the store key of an item in a document of lists of resources,
@@ -47,7 +46,7 @@ func ForStore(item map[string]any, key string) map[string]any {
 		doc["id"] = own
 	default:
 		if idText(doc["id"]) == "" {
-			doc["id"] = strings.TrimPrefix(id, "/")
+			doc["id"] = id
 		}
 	}
 	return doc
