@@ -11,6 +11,8 @@ type publicAPI struct {
 	URI string `json:"uri"`
 
 	env *plugin.Env
+	// metricsURI is where the configuration says that the metrics are.
+	metricsURI string
 }
 
 var (
@@ -20,7 +22,7 @@ var (
 
 // Init keeps what endpoints work with.
 func (p *publicAPI) Init(env *plugin.Env) error {
-	p.env = env
+	p.env, p.metricsURI = env, processOf(env).metrics.conf.uri
 	return nil
 }
 
@@ -30,6 +32,9 @@ func (p *publicAPI) Access(c *plugin.Context) error {
 	uri := p.URI
 	if uri == "" {
 		uri = c.Request.Path()
+	}
+	if uri == p.metricsURI {
+		uri = defaultExportURI
 	}
 	api := plugin.FindPublicAPI(p.env, c.Request.Method(), uri)
 	if api == nil {

@@ -50,4 +50,8 @@ func TestPublicMetrics(t *testing.T) {
 			t.Errorf("with a listener of its own %t: %d", own, res.Status)
 		}
 	}
+	env, _ := processEnv(t, ProcessConfig{Prometheus: PrometheusConfig{ExportURI: "/m"}})
+	if res := plugintest.Run(plugintest.Compile(t, env, `{"public-api":{}}`), request("GET /m")); res.Status != 200 {
+		t.Errorf("at a URI of the configuration: %d", res.Status)
+	}
 }
