@@ -443,3 +443,24 @@ func TestUnknown(t *testing.T) {
 		}
 	}
 }
+
+func FuzzAnswers(f *testing.F) {
+	f.Add("10.0.0.1:80", `{"weight":1}`)
+	f.Add("[::1]:80", `{"application":{"name":"A","instance":{"port":{"$":"x","@enabled":true}}}}`)
+	f.Fuzz(func(t *testing.T, addr, body string) {
+		r := &consulKV{conf: ConsulKV{Weight: 1}}
+		if n, ok := r.node(addr, []byte(body)); ok && (n.Port < 1 || n.Port > 65535 || n.Weight < 0) {
+			t.Errorf("%q %q: %+v", addr, body, n)
+		}
+		var apps eurekaApps
+		if json.Unmarshal([]byte(`{"applications":`+body+`}`), &apps) == nil {
+			for _, app := range apps.Applications.Application {
+				(&eureka{}).nodes(app.Instance)
+			}
+		}
+		var object kubeObject
+		if json.Unmarshal([]byte(body), &object) == nil {
+			(&cluster{}).ports(&object)
+		}
+	})
+}

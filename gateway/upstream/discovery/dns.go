@@ -67,6 +67,7 @@ type dnsService struct {
 
 	mu    sync.Mutex // held while looking up
 	last  string     // type of the records there were
+	miss  error      // why there are none
 	until atomic.Int64
 }
 
@@ -85,20 +86,20 @@ func (s *dnsService) Nodes(ctx context.Context) (*List, error) {
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
-	if l := s.list.Load(); l != nil && time.Now().UnixNano() < s.until.Load() {
+	if time.Now().UnixNano() >= s.until.Load() { // nobody has looked up while this one waited
+		var nodes []resource.Node
+		var valid time.Duration
+		if nodes, valid, s.miss = s.lookup(ctx); s.miss == nil {
+			s.set(nodes)
+		} else {
+			valid = minRetry
+		}
+		s.until.Store(time.Now().Add(valid).UnixNano())
+	}
+	if l := s.list.Load(); l != nil {
 		return l, nil
 	}
-	nodes, valid, err := s.lookup(ctx)
-	if err != nil && known == nil {
-		return nil, err
-	}
-	if err != nil {
-		valid = minRetry
-	} else {
-		s.set(nodes)
-	}
-	s.until.Store(time.Now().Add(valid).UnixNano())
-	return s.list.Load(), nil
+	return nil, s.miss
 }
 
 func (s *dnsService) lookup(ctx context.Context) (nodes []resource.Node, valid time.Duration, err error) {
