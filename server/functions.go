@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -59,26 +60,10 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	invoker, err := invoke.New(invoke.Config{
-		Log:            s.log,
-		Launchers:      []runtime.Launcher{launcher, builtin.New(s.log, s.builtins(sources, gate))},
-		Blobs:          s.state.blobs,
-		Activations:    s.state.activations,
-		MemoryMB:       int(cfg.Memory >> 20),
-		StemCells:      stemCells(cfg.StemCells, launcher.Kinds()),
-		IdleTimeout:    cfg.IdleTimeout,
-		MaxResultBytes: int(cfg.Limits.MaxResult),
-		APIHost:        urlOf(listeners[0]),
-		Limits:         &limits,
-		Owner:          s.tenants.Namespace,
-		Refuse:         s.noWebhook,
-		Actions:        entities,
-	})
+	invoker, err := s.openInvoker(entities, urlOf(listeners[0]), &limits, launcher, builtin.New(s.log, s.builtins(sources, gate)))
 	if err != nil {
 		return err
 	}
-	s.add(part{name: "invoker", run: invoker.Run, drain: invoker.Drain})
-
 	manifest, err := whisk.NewManifest(runtimesOf(launcher.Kinds()))
 	if err != nil {
 		return err
@@ -87,21 +72,7 @@ func (s *Server) openFunctions(ctx context.Context) error {
 		return err
 	}
 	webActions := s.webActions(entities, invoker, s.tenants.Directory, &limits)
-	rest, err := api.New(api.Config{
-		Log:         s.log,
-		Catalog:     entities,
-		Activations: s.state.activations,
-		Invoker:     invoker,
-		Manifest:    manifest,
-		Queue:       invoker,
-		Limits:      limits,
-		Identities:  s.tenants,
-		Web:         webActions,
-		Meter:       s.meter,
-		WellKnown:   len(s.cfg.WellKnownUsers()) > 0 && !s.cfg.InsecureWellKnownKeys,
-		Build:       s.opt.Built.UTC().Format(time.RFC3339),
-		Buildno:     s.opt.Version,
-	})
+	rest, err := s.newREST(entities, invoker, manifest, &limits, webActions)
 	if err != nil {
 		return err
 	}
@@ -112,6 +83,51 @@ func (s *Server) openFunctions(ctx context.Context) error {
 	s.serveAPIs(gate, webActions)
 	s.add(part{name: "streams of logs", drain: func(context.Context) error { rest.EndStreams(); return nil }})
 	return nil
+}
+
+// openInvoker opens what carries out calls, with those accepted before a restart.
+func (s *Server) openInvoker(entities *catalog.Catalog, url string, limits *whisk.SystemLimits, own *process.Launcher, platform *builtin.Launcher) (*invoke.Invoker, error) {
+	cfg := &s.cfg.Functions
+	invoker, err := invoke.New(invoke.Config{
+		Log:            s.log,
+		Launchers:      []runtime.Launcher{own, platform},
+		Blobs:          s.state.blobs,
+		Activations:    s.state.activations,
+		MemoryMB:       int(cfg.Memory >> 20),
+		StemCells:      stemCells(cfg.StemCells, own.Kinds()),
+		IdleTimeout:    cfg.IdleTimeout,
+		MaxResultBytes: int(cfg.Limits.MaxResult),
+		APIHost:        url,
+		Limits:         limits,
+		Owner:          s.tenants.Namespace,
+		Sealer:         s.sealer,
+		Refuse:         s.noWebhook,
+		Actions:        entities,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.add(part{name: "invoker", run: invoker.Run, drain: invoker.Drain})
+	return invoker, nil
+}
+
+// newREST makes the REST API over all that was opened.
+func (s *Server) newREST(entities *catalog.Catalog, invoker *invoke.Invoker, manifest *whisk.Manifest, limits *whisk.SystemLimits, webActions http.Handler) (*api.API, error) {
+	return api.New(api.Config{
+		Log:         s.log,
+		Catalog:     entities,
+		Activations: s.state.activations,
+		Invoker:     invoker,
+		Manifest:    manifest,
+		Queue:       invoker,
+		Limits:      *limits,
+		Identities:  s.tenants,
+		Web:         webActions,
+		Meter:       s.meter,
+		WellKnown:   len(s.cfg.WellKnownUsers()) > 0 && !s.cfg.InsecureWellKnownKeys,
+		Build:       s.opt.Built.UTC().Format(time.RFC3339),
+		Buildno:     s.opt.Version,
+	})
 }
 
 // openRuntime starts the process runtime and notes what it can do.

@@ -38,7 +38,7 @@ import (
 // prefix is what the keys begin with.
 const prefix = "/whisk/feeds/"
 
-// Config is what Open needs. All fields must be set.
+// Config is what Open needs. All fields but Meter must be set.
 type Config struct {
 	Log      *slog.Logger
 	Store    store.Store

@@ -14,8 +14,8 @@ import (
 )
 
 // acceptedCall is the head of activation.Accepted.Call, as JSON after its length
-// (a varint); the payload follows, byte for byte. The caller's secret is left
-// out: it must not be on disk in clear.
+// (a varint); the payload follows, byte for byte or sealed. The caller's secret is
+// left out: it must not be on disk in clear.
 type acceptedCall struct {
 	TransactionID string                `json:"transactionId"`
 	Subject       string                `json:"subject"`
@@ -33,6 +33,8 @@ type acceptedCall struct {
 	Due      int64 `json:"due,omitempty"`
 	// Completion: it tells of the end of another call, so nothing tells of its own.
 	Completion bool `json:"completion,omitempty"`
+	// Sealed: the payload is not in clear, see seal.go.
+	Sealed bool `json:"sealed,omitempty"`
 	// Delivery: the call has ended, and its webhook is still to be told so. There
 	// is nothing else then.
 	Delivery *delivery `json:"delivery,omitempty"`
@@ -158,7 +160,7 @@ func (v *Invoker) queue(ctx context.Context, change *activation.Change, requests
 		call := v.encodeReference(r)
 		if call == nil {
 			var err error
-			if call, err = encodeHead(r.head(), r.Payload); err != nil {
+			if call, err = v.encodeCall(r.Caller.Namespace, r.head(), r.Payload); err != nil {
 				return &whisk.Error{Status: http.StatusInternalServerError, Msg: whisk.MsgInternal, Err: err}
 			}
 		}
@@ -303,7 +305,7 @@ func (v *Invoker) resume(it item) {
 			}
 			return
 		}
-		h, payload, err := decodeHead(a.Call)
+		h, payload, err := v.decodeCall(a.Namespace, a.Call)
 		if err != nil || h.Delivery != nil {
 			v.abandon(&a)
 			v.live.done()
@@ -371,7 +373,7 @@ func (v *Invoker) recover(ctx context.Context) {
 			v.cfg.Log.Error("reading an interrupted call", "activation", it.id, "error", err)
 			continue
 		}
-		h, payload, err := decodeHead(a.Call)
+		h, payload, err := v.decodeCall(a.Namespace, a.Call)
 		if err != nil {
 			v.abandon(&a)
 			continue

@@ -42,7 +42,7 @@ func (v *Invoker) bury(change *activation.Change, r *request, rec *whisk.Activat
 	}
 	head := *r.head()
 	head.Attempts, head.Due = 0, 0
-	call, err := encodeHead(&head, r.Payload)
+	call, err := v.encodeCall(r.Caller.Namespace, &head, r.Payload)
 	if err != nil {
 		v.cfg.Log.Error("keeping a dead letter", "activation", r.ID, "error", err)
 		return
@@ -178,7 +178,7 @@ func (v *Invoker) letter(ctx context.Context, key activation.LetterKey) (*activa
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	h, payload, err := decodeHead(l.Call)
+	h, payload, err := v.decodeCall(key.Namespace, l.Call)
 	return l, h, payload, err
 }
 

@@ -47,6 +47,9 @@ type Config struct {
 	// Owner answers the identity of a namespace, for accepted calls after a
 	// restart: they are stored without the secret. nil: the namespace is gone.
 	Owner func(namespace string) *whisk.Identity
+	// Sealer keeps the keys that calls have among their arguments out of the log in
+	// clear. nil: they are kept as they are.
+	Sealer Sealer
 	// Refuse tells whether a webhook may not be called at an address, beside those
 	// that none may be: the platform's own. nil: no other is refused.
 	Refuse func(netip.AddrPort) bool

@@ -14,8 +14,11 @@ import (
 //
 // A reference begins with 0, which is no length of an acceptedCall, and its
 // version; texts have their length in front, numbers are varints, and the payload
-// is the rest.
-const referenceVersion = 1
+// is the rest: in clear, or sealed in another version.
+const (
+	referenceVersion       = 1
+	sealedReferenceVersion = 2
+)
 
 // encodeReference answers the short form of a call, or nil if it has none.
 func (v *Invoker) encodeReference(r *request) []byte {
@@ -26,21 +29,26 @@ func (v *Invoker) encodeReference(r *request) []byte {
 	if found, err := v.cfg.Actions.Resolve(r.Caller, n); err != nil || found.Action != r.Action {
 		return nil
 	}
-	b := make([]byte, 0, 128+len(r.Payload))
-	b = append(b, 0, referenceVersion)
+	payload, sealed := v.conceal(r.Caller.Namespace, r.Payload)
+	version := byte(referenceVersion)
+	if sealed {
+		version = sealedReferenceVersion
+	}
+	b := make([]byte, 0, 128+len(payload))
+	b = append(b, 0, version)
 	for _, s := range [...]string{r.TransactionID, r.Caller.Subject, n.Namespace, n.Package, n.Name, r.Cause} {
 		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
 	}
 	b = binary.AppendVarint(b, r.received.UnixMilli())
-	return append(b, r.Payload...)
+	return append(b, payload...)
 }
 
 // decodeReference reads what encodeReference wrote. The action has a name only.
 func decodeReference(data []byte) (h *acceptedCall, payload []byte, err error) {
-	if len(data) < 2 || data[1] != referenceVersion {
+	if len(data) < 2 || data[1] != referenceVersion && data[1] != sealedReferenceVersion {
 		return nil, nil, errDamaged
 	}
-	h = &acceptedCall{Action: new(whisk.Action), named: true}
+	h = &acceptedCall{Action: new(whisk.Action), named: true, Sealed: data[1] == sealedReferenceVersion}
 	a, rest := h.Action, data[2:]
 	for _, to := range [...]*string{&h.TransactionID, &h.Subject, &a.Namespace, &a.Package, &a.Name, &h.Cause} {
 		size, n := binary.Uvarint(rest)

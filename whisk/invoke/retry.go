@@ -41,7 +41,7 @@ func (v *Invoker) retry(r *request, rec *whisk.Activation, p *policy) bool {
 	due := time.Now().Add(p.pause(r.attempts + 1))
 	next := *r.head()
 	next.Attempts, next.Due = r.attempts+1, due.UnixMilli()
-	call, err := encodeHead(&next, r.Payload)
+	call, err := v.encodeCall(r.Caller.Namespace, &next, r.Payload)
 	if err == nil {
 		err = v.cfg.Activations.Apply(context.Background(), activation.Change{
 			Accept:  []activation.Accepted{{ID: r.ID, Namespace: r.Caller.Namespace, Call: call}},

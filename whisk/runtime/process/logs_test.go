@@ -2,6 +2,8 @@ package process
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -61,16 +63,35 @@ func TestLogsBeforeTheEnd(t *testing.T) {
 }
 
 // What Init logs, and what is written after an answer, comes with the next call.
+// TestLogsBetweenCalls: what is written between two calls is the second one's. The
+// action writes when it is told to, after the first call's logs have been taken.
 func TestLogsBetweenCalls(t *testing.T) {
 	l := newLauncher(t, Config{})
 	needKind(t, l, "nodejs:20")
-	i := action(t, l, "nodejs:20", `console.log('init'); let n = 0, late;
-		function main() { if (n++ === 0) late = new Promise(done => setTimeout(() => { console.log('late'); done({}) }, 20)); else return late }`)
-	for n, want := range []string{"stdout: init\n", "stdout: late\n"} {
-		reply, err := call(i, `{}`)
-		if got := joined(reply); err != nil || got != want {
-			t.Errorf("call %d: %v, %q, want %q", n, err, got, want)
-		}
+	tell, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tell.Close()
+	i := action(t, l, "nodejs:20", `console.log('init'); let late;
+		function main({port}) {
+			if (late) return late;
+			const told = require('net').connect(port, '127.0.0.1').resume();
+			late = new Promise(done => told.on('end', () => { console.log('late'); done({}) }));
+		}`)
+	args := fmt.Sprintf(`{"port":%d}`, tell.Addr().(*net.TCPAddr).Port)
+	reply, err := call(i, args)
+	if got := joined(reply); err != nil || got != "stdout: init\n" {
+		t.Errorf("first call: %v, %q", err, got)
+	}
+	conn, err := tell.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	reply, err = call(i, args)
+	if got := joined(reply); err != nil || got != "stdout: late\n" {
+		t.Errorf("second call: %v, %q", err, got)
 	}
 }
 
