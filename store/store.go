@@ -5,8 +5,8 @@
 // Delete) that changes something takes the next revision of the whole store,
 // as in etcd: revisions grow by one a write and are never used again.
 //
-// Implementations: mem (nothing kept), disk (Pebble). All of them pass
-// storetest.Run.
+// Implementations: mem (nothing kept), disk (Pebble), etcd; they pass storetest.Run.
+// file is read only.
 package store
 
 import (

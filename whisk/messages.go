@@ -90,6 +90,11 @@ func MsgTooManyRules(allowed int) string {
 	return fmt.Sprintf("A trigger may have at most %d rules.", allowed)
 }
 
+// MsgTooManyFollowed says that too many streams of logs are open.
+func MsgTooManyFollowed(count, allowed int) string {
+	return fmt.Sprintf("Too many logs are followed at once (count: %d, allowed: %d).", count, allowed)
+}
+
 // MsgContentType says that a body is not labelled as JSON.
 func MsgContentType(given string) string {
 	return "The request's Content-Type [" + given + "] is not supported. Expected:\napplication/json"

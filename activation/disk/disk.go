@@ -3,12 +3,12 @@
 // A record goes to memory first, where it is visible at once, and then to a
 // writer in the background, which encodes and writes what has come together.
 // Records of running calls are never written: after a crash they are gone, and
-// what was accepted and not finished is answered by Pending. A call whose running
+// what was accepted and not finished is answered by EachPending. A call whose running
 // record was seen is taken to be new, so its final record is written without
 // looking for an older one; any other record is looked up first. Written records
 // survive kill -9 once the writer had them (some milliseconds after Put) and a
 // power failure once they are synced (every second, or by Sync); accepted calls
-// are synced before Accept returns. When the disk is slower than the calls, Put
+// are synced before Apply returns. When the disk is slower than the calls, Put
 // waits.
 //
 // Keys in the folder. Text in the middle of a key has its length in front

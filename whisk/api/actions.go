@@ -16,15 +16,11 @@ func (a *API) listActions(x *exchange, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	p, err := queryPage(r.URL.Query(), "actions")
-	if err != nil {
-		return answer{}, err
+	count := func() int { return a.Catalog.CountActions(folder.Namespace, folder.Package) }
+	list := func(skip, limit int) []*whisk.Action {
+		return a.Catalog.ListActions(folder.Namespace, folder.Package, skip, limit)
 	}
-	if p.count {
-		return answer{body: countDocument("actions", a.Catalog.CountActions(folder.Namespace, folder.Package), p.skip)}, nil
-	}
-	l := a.Catalog.ListActions(folder.Namespace, folder.Package, p.skip, p.limit)
-	return answer{body: appendList(nil, l, appendActionSummary)}, nil
+	return pageOf(r, "actions", count, list, appendActionSummary)
 }
 
 // listed answers the namespace, or the package if the path names one, whose

@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -40,8 +39,11 @@ func (f *followers) enter(namespace string) (stop <-chan struct{}, leave func(),
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.init()
-	if f.of[namespace] >= maxFollowersOfOne || f.all >= maxFollowers {
-		return nil, nil, &whisk.Error{Status: http.StatusTooManyRequests, Msg: msgTooManyFollowers(f.of[namespace])}
+	if n := f.of[namespace]; n >= maxFollowersOfOne {
+		return nil, nil, tooManyFollowers(n, maxFollowersOfOne)
+	}
+	if f.all >= maxFollowers {
+		return nil, nil, tooManyFollowers(f.all, maxFollowers)
 	}
 	f.of[namespace]++
 	f.all++
@@ -63,8 +65,8 @@ func (f *followers) leave(namespace string) {
 	}
 }
 
-func msgTooManyFollowers(n int) string {
-	return fmt.Sprintf("Too many logs are followed at once (count: %d, allowed: %d).", n, maxFollowersOfOne)
+func tooManyFollowers(count, allowed int) *whisk.Error {
+	return &whisk.Error{Status: http.StatusTooManyRequests, Msg: whisk.MsgTooManyFollowed(count, allowed)}
 }
 
 // EndStreams ends the streams of logs that are open, and those that come: a
@@ -116,7 +118,7 @@ func (a *API) logs(x *exchange, r *http.Request) (out answer, s *logStream, err 
 //
 //	event: log      data is a line as the record has it
 //	event: attempt  the call failed and is tried again; its lines follow
-//	event: end      data is {"activationId","state","status","success"}
+//	event: end      data is {"activationId","status","success"}
 type logStream struct {
 	a     *API
 	x     *exchange

@@ -10,16 +10,12 @@ import (
 // listPackages answers all packages to their owner, and the public ones to
 // others.
 func (a *API) listPackages(x *exchange, r *http.Request) (answer, error) {
-	p, err := queryPage(r.URL.Query(), "packages")
-	if err != nil {
-		return answer{}, err
-	}
 	publicOnly := x.namespace != x.caller.Namespace
-	if p.count {
-		return answer{body: countDocument("packages", a.Catalog.CountPackages(x.namespace, publicOnly), p.skip)}, nil
+	count := func() int { return a.Catalog.CountPackages(x.namespace, publicOnly) }
+	list := func(skip, limit int) []*whisk.Package {
+		return a.Catalog.ListPackages(x.namespace, publicOnly, skip, limit)
 	}
-	l := a.Catalog.ListPackages(x.namespace, publicOnly, p.skip, p.limit)
-	return answer{body: appendList(nil, l, appendPackageSummary)}, nil
+	return pageOf(r, "packages", count, list, appendPackageSummary)
 }
 
 func (a *API) showPackage(x *exchange, _ *http.Request) (answer, error) {

@@ -64,6 +64,19 @@ func queryPage(q url.Values, collection string) (page, error) {
 	return p, err
 }
 
+// pageOf answers the page of a collection that a request asks for, or how many the
+// collection has.
+func pageOf[T any](r *http.Request, collection string, count func() int, list func(skip, limit int) []T, item func([]byte, T) []byte) (answer, error) {
+	p, err := queryPage(r.URL.Query(), collection)
+	if err != nil {
+		return answer{}, err
+	}
+	if p.count {
+		return answer{body: countDocument(collection, count(), p.skip)}, nil
+	}
+	return answer{body: appendList(nil, list(p.skip, p.limit), item)}, nil
+}
+
 func queryInt(q url.Values, name string, absent int, collection string) (int, error) {
 	if !q.Has(name) {
 		return absent, nil

@@ -11,15 +11,9 @@ func (a *API) listRules(x *exchange, r *http.Request) (answer, error) {
 	if err := own(x.caller, x.namespace, x.namespace); err != nil {
 		return answer{}, err
 	}
-	p, err := queryPage(r.URL.Query(), "rules")
-	if err != nil {
-		return answer{}, err
-	}
-	if p.count {
-		return answer{body: countDocument("rules", a.Catalog.CountRules(x.namespace), p.skip)}, nil
-	}
-	l := a.Catalog.ListRules(x.namespace, p.skip, p.limit)
-	return answer{body: appendList(nil, l, appendRuleSummary)}, nil
+	count := func() int { return a.Catalog.CountRules(x.namespace) }
+	list := func(skip, limit int) []*whisk.Rule { return a.Catalog.ListRules(x.namespace, skip, limit) }
+	return pageOf(r, "rules", count, list, appendRuleSummary)
 }
 
 // rule finds the caller's own rule that the path names.

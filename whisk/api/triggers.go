@@ -11,15 +11,9 @@ func (a *API) listTriggers(x *exchange, r *http.Request) (answer, error) {
 	if err := own(x.caller, x.namespace, x.namespace); err != nil {
 		return answer{}, err
 	}
-	p, err := queryPage(r.URL.Query(), "triggers")
-	if err != nil {
-		return answer{}, err
-	}
-	if p.count {
-		return answer{body: countDocument("triggers", a.Catalog.CountTriggers(x.namespace), p.skip)}, nil
-	}
-	l := a.Catalog.ListTriggers(x.namespace, p.skip, p.limit)
-	return answer{body: appendList(nil, l, appendTriggerSummary)}, nil
+	count := func() int { return a.Catalog.CountTriggers(x.namespace) }
+	list := func(skip, limit int) []*whisk.Trigger { return a.Catalog.ListTriggers(x.namespace, skip, limit) }
+	return pageOf(r, "triggers", count, list, appendTriggerSummary)
 }
 
 // trigger finds the caller's own trigger that the path names.

@@ -1,5 +1,10 @@
 // Package invoke carries one call of an action from request to record: throttle,
-// merge of parameters, placement on an instance, run, record.
+// merge of parameters, placement on an instance, run, record. A sequence or a
+// composition is a walk over the calls of its components.
+//
+// Accepted calls wait in the activation log (backlog), are tried again, become dead
+// letters and tell of their end as their actions' annotations say. What the log
+// keeps of them is in an encoding of this package: see acceptedCall.
 package invoke
 
 import (

@@ -1,7 +1,8 @@
 // Package runtime says how action code lives: a Launcher starts instances, an
 // Instance is initialised with one action and then serves calls.
 //
-// Implementations: process. All pass runtimetest.Run.
+// Implementations: process, which passes runtimetest.Run, and builtin, whose actions
+// are functions of the platform.
 package runtime
 
 import (
