@@ -106,7 +106,7 @@ func runCases(o options) error {
 	if err := lookPeers("wrk", "nginx", "haproxy", "caddy", "node", "taskset"); err != nil {
 		return err
 	}
-	for _, c := range append(loadCases(), controlCases()...) {
+	for _, c := range slices.Concat(loadCases(), frontCases(), controlCases()) {
 		if o.only.MatchString(c.name) {
 			if err := runLoad(o, c); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)

@@ -173,8 +173,8 @@ func bareNode() subject {
 
 // site is a started Millrace with its base URLs.
 type site struct {
-	p                    *process
-	gateway, admin, rest string
+	p                             *process
+	gateway, secured, admin, rest string
 }
 
 // startMillrace starts the binary on free ports with a new data folder.
@@ -188,10 +188,12 @@ func startMillrace(o options, stemCells int) (*site, error) {
 
 // startMillraceOn starts the binary on free ports with a data folder.
 func startMillraceOn(o options, stemCells int, data string) (*site, error) {
-	gateway, admin, control, rest := freePort(), freePort(), freePort(), freePort()
+	gateway, secured, admin, control, rest := freePort(), freePort(), freePort(), freePort(), freePort()
 	conf := fmt.Sprintf(`apisix:
   node_listen: [{ip: 127.0.0.1, port: %d}]
+  ssl: {listen: [{ip: 127.0.0.1, port: %d}]}
   control: {port: %d}
+plugin_attr: {prometheus: {export_addr: {ip: 127.0.0.1, port: 0}}}
 deployment:
   admin: {admin_listen: {ip: 127.0.0.1, port: %d}}
 functions:
@@ -200,13 +202,13 @@ functions:
   stem_cells: %d
   limits: {invocations_per_minute: 1000000000, concurrent_invocations: 1000000000, fires_per_minute: 1000000000}
 log: {level: warn}
-`, gateway, control, admin, rest, stemCells)
+`, gateway, secured, control, admin, rest, stemCells)
 	p, err := startConfigured(o, "millrace", o.core(0), conf, o.millrace, "serve", "--config", "%s", "--data", data, "--roles", "gateway,admin,functions")
 	if err != nil {
 		return nil, err
 	}
 	url := func(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
-	s := &site{p: p, gateway: url(gateway), admin: url(admin), rest: url(rest)}
+	s := &site{p: p, gateway: url(gateway), secured: strings.Replace(url(secured), "http:", "https:", 1), admin: url(admin), rest: url(rest)}
 	return s, waitHTTP(s.rest + "/ping")
 }
 

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"millrace/gateway/http1"
 	"millrace/gateway/upstream"
 	"millrace/plugin"
@@ -90,8 +88,8 @@ func splitAddr(a net.Addr) (addr netip.Addr, text string, port int) {
 func (c *clientConn) serve() {
 	defer c.Conn.Close()
 	defer c.rescue()
-	if c.security != nil && c.security.state.NegotiatedProtocol == http2.NextProtoTLS {
-		c.l.serveHTTP2(c.Conn, c.security)
+	if c.security != nil && c.security.state.NegotiatedProtocol == protoHTTP2 {
+		c.l.http2.serve(c.Conn, c.security)
 		return
 	}
 	c.serveRequests()
@@ -154,7 +152,7 @@ func (c *clientConn) upgrade() {
 	rest := make([]byte, c.reader.Buffered())
 	c.reader.SetBody(int64(len(rest)))
 	n, _ := io.ReadFull(c.reader, rest) // it is in memory
-	c.l.serveHTTP2(&prefixed{Conn: c.Conn, before: append(before, rest[:n]...)}, c.security)
+	c.l.http2.serve(&prefixed{Conn: c.Conn, before: append(before, rest[:n]...)}, c.security)
 }
 
 // nextHead waits for a request and reads its head.

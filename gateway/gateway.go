@@ -17,8 +17,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/net/http2"
-
 	"millrace/gateway/http1"
 	"millrace/gateway/route"
 	"millrace/gateway/sni"
@@ -65,7 +63,7 @@ func New(conf Config) (*Gateway, error) {
 	conf.fillDefaults()
 	conf.TLS.NextProtos = []string{"http/1.1"}
 	if conf.HTTP2 {
-		conf.TLS.NextProtos = []string{http2.NextProtoTLS, "http/1.1"}
+		conf.TLS.NextProtos = []string{protoHTTP2, "http/1.1"}
 	}
 	g := &Gateway{
 		conf: conf, log: calmlog.New(conf.Log, "route"), server: "millrace/" + conf.Version,

@@ -11,10 +11,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"millrace/gateway/http1"
 )
@@ -27,39 +26,126 @@ import (
 // prefaceHead begins an HTTP/2 connection, and looks like the head of a request.
 var prefaceHead = []byte("PRI * HTTP/2.0\r\n\r\n")
 
+// protoHTTP2 is its name in ALPN.
+const protoHTTP2 = "h2"
+
 // Bounds of HTTP/2 connections.
 const (
-	maxStreams    = 128
-	maxHeadersH2  = 32 << 10
-	windowOfConn  = 1 << 20
-	windowOfSteam = 256 << 10
+	maxStreams     = 128
+	maxHeadersH2   = 32 << 10
+	windowOfConn   = 1 << 20
+	windowOfStream = 256 << 10
 )
 
-// newHTTP2 makes what serves the HTTP/2 connections of a listener. Its Shutdown
-// tells clients to begin no more requests.
-func newHTTP2(l *listener) (*http.Server, *http2.Server) {
-	base := &http.Server{
-		MaxHeaderBytes: maxHeadersH2, IdleTimeout: l.g.conf.KeepaliveTimeout, ReadHeaderTimeout: l.g.conf.HeaderTimeout,
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // faults of clients
-	}
-	frames := &http2.Server{
-		MaxConcurrentStreams: maxStreams, IdleTimeout: max(l.g.conf.KeepaliveTimeout, time.Second),
-		MaxUploadBufferPerConnection: windowOfConn, MaxUploadBufferPerStream: windowOfSteam,
-	}
-	if err := http2.ConfigureServer(base, frames); err != nil {
-		l.g.conf.Log.Error("setting up HTTP/2", "err", err)
-	}
-	return base, frames
+// http2Server serves the connections of a listener whose clients speak HTTP/2. The
+// library's server is given them one by one, as from a listener.
+type http2Server struct {
+	l      *listener
+	server *http.Server
+	conns  chan net.Conn
+	closed chan struct{}
+	close  func()
+
+	mu      sync.Mutex
+	serving map[net.Conn]*http2Conn
 }
 
-// serveHTTP2 serves a connection whose client speaks HTTP/2, until it ends.
-func (l *listener) serveHTTP2(conn net.Conn, s *security) {
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.serveStream(conn, s, w, r) })
-	l.frames.ServeConn(conn, &http2.ServeConnOpts{Context: l.g.ctx, BaseConfig: l.base, Handler: handler})
+// http2Conn is a connection with what TLS has settled for it.
+type http2Conn struct {
+	net.Conn
+	security *security
+	done     chan struct{} // closed when it has ended
+}
+
+type http2ConnKey struct{}
+
+func newHTTP2(l *listener) *http2Server {
+	h := &http2Server{l: l, conns: make(chan net.Conn), closed: make(chan struct{}), serving: map[net.Conn]*http2Conn{}}
+	h.close = sync.OnceFunc(func() { close(h.closed) })
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	h.server = &http.Server{
+		Protocols: protocols, MaxHeaderBytes: maxHeadersH2,
+		IdleTimeout: max(l.g.conf.KeepaliveTimeout, time.Second), ReadHeaderTimeout: l.g.conf.HeaderTimeout,
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: windowOfConn, MaxReceiveBufferPerStream: windowOfStream},
+		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // faults of clients
+		BaseContext: func(net.Listener) context.Context { return l.g.ctx },
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, http2ConnKey{}, h.find(conn))
+		},
+		ConnState: h.noteState,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			l.serveStream(r.Context().Value(http2ConnKey{}).(*http2Conn), w, r)
+		}),
+	}
+	return h
+}
+
+// run serves until shutdown.
+func (h *http2Server) run() {
+	_ = h.server.Serve(h) // ends with http.ErrServerClosed
+}
+
+// shutdown tells clients to begin no more requests. It waits for nobody.
+func (h *http2Server) shutdown() {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = h.server.Shutdown(ended)
+	h.close()
+}
+
+// Accept, Close and Addr make it the listener of its own server.
+func (h *http2Server) Accept() (net.Conn, error) {
+	select {
+	case conn := <-h.conns:
+		return conn, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept.
+func (h *http2Server) Close() error { h.close(); return nil }
+
+// Addr is that of the listener.
+func (h *http2Server) Addr() net.Addr { return h.l.ln.Addr() }
+
+func (h *http2Server) find(conn net.Conn) *http2Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.serving[conn]
+}
+
+func (h *http2Server) noteState(conn net.Conn, state http.ConnState) {
+	if state != http.StateClosed {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c := h.serving[conn]; c != nil {
+		delete(h.serving, conn)
+		close(c.done)
+	}
+}
+
+// serve serves a connection whose client speaks HTTP/2, until it ends.
+func (h *http2Server) serve(conn net.Conn, s *security) {
+	c := &http2Conn{Conn: conn, security: s, done: make(chan struct{})}
+	h.mu.Lock()
+	h.serving[conn] = c
+	h.mu.Unlock()
+	select {
+	case h.conns <- conn:
+		<-c.done
+	case <-h.closed:
+		h.noteState(conn, http.StateClosed)
+		conn.Close()
+	}
 }
 
 // serveStream carries one request through the engine.
-func (l *listener) serveStream(conn net.Conn, s *security, w http.ResponseWriter, r *http.Request) {
+func (l *listener) serveStream(conn *http2Conn, w http.ResponseWriter, r *http.Request) {
 	head, ok := requestHead(r)
 	if !ok {
 		w.WriteHeader(http.StatusBadRequest)
@@ -67,8 +153,8 @@ func (l *listener) serveStream(conn net.Conn, s *security, w http.ResponseWriter
 	}
 	st := &stream{conn: conn, w: w, r: r, control: http.NewResponseController(w), head: head}
 	c := newConn(l, st)
-	c.security, c.peer.Proto = s, "HTTP/2.0"
-	if s != nil {
+	c.security, c.peer.Proto = conn.security, "HTTP/2.0"
+	if conn.security != nil {
 		c.peer.Scheme = "https"
 	}
 	defer l.join(c)()
@@ -116,9 +202,10 @@ type stream struct {
 	r       *http.Request
 	control *http.ResponseController
 
-	head   []byte // what comes before the rest of the body
-	ended  bool   // the whole body has been read
-	closed atomic.Bool
+	head  []byte // what comes before the rest of the body
+	ended bool   // the whole body has been read
+	// unreadable: no more is read; closed: no more is written.
+	unreadable, closed atomic.Bool
 
 	answer wireAnswer
 }
@@ -126,7 +213,7 @@ type stream struct {
 var errStreamClosed = os.ErrDeadlineExceeded
 
 func (s *stream) Read(p []byte) (int, error) {
-	if s.closed.Load() {
+	if s.unreadable.Load() {
 		return 0, errStreamClosed
 	}
 	if len(s.head) > 0 {
@@ -213,15 +300,29 @@ func (s *stream) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
 // SetDeadline with a time that is over ends the stream, as it ends what waits on a
 // connection. The engine knows no other deadlines.
 func (s *stream) SetDeadline(t time.Time) error {
-	if t.IsZero() || t.After(time.Now()) {
+	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
+}
+
+// SetReadDeadline ends what reads the body: the engine stops an upload in this way
+// when the answer has come before its end.
+func (s *stream) SetReadDeadline(t time.Time) error {
+	over := isOver(t)
+	if s.unreadable.Store(over); !over {
+		return nil
+	}
+	return s.control.SetReadDeadline(t)
+}
+
+// SetWriteDeadline ends what writes the answer.
+func (s *stream) SetWriteDeadline(t time.Time) error {
+	if !isOver(t) {
 		return nil
 	}
 	s.closed.Store(true)
-	return errors.Join(s.control.SetReadDeadline(t), s.control.SetWriteDeadline(t))
+	return s.control.SetWriteDeadline(t)
 }
 
-func (s *stream) SetReadDeadline(t time.Time) error  { return s.SetDeadline(t) }
-func (s *stream) SetWriteDeadline(t time.Time) error { return s.SetDeadline(t) }
+func isOver(t time.Time) bool { return !t.IsZero() && !t.After(time.Now()) }
 
 // wireAnswer reads the answer that the engine writes.
 type wireAnswer struct {

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // echo answers what it was asked, in parts if the query says so.
@@ -41,20 +39,18 @@ func echo(t *testing.T) *httptest.Server {
 
 // clientH2 speaks HTTP/2 to addr, with TLS unless conf is nil.
 func clientH2(t *testing.T, addr string, conf *tls.Config) *http.Client {
-	tr := &http2.Transport{AllowHTTP: conf == nil, TLSClientConfig: conf}
-	tr.DialTLSContext = func(ctx context.Context, network, _ string, c *tls.Config) (net.Conn, error) {
-		if conf == nil {
-			return net.Dial(network, addr)
-		}
-		return tls.Dial(network, addr, c)
-	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(conf != nil)
+	protocols.SetUnencryptedHTTP2(conf == nil)
+	tr := &http.Transport{Protocols: protocols, TLSClientConfig: conf}
+	tr.DialContext = func(_ context.Context, network, _ string) (net.Conn, error) { return net.Dial(network, addr) }
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
 }
 
 func TestHTTP2(t *testing.T) {
 	up := echo(t)
-	r := start(t, func(c *Config) { c.HTTP2, c.MaxBody = true, 1 << 20 })
+	r := start(t, func(c *Config) { c.HTTP2, c.MaxBody = true, 1<<20 })
 	defer r.stop()
 	r.put("routes/1", `{"uri":"/*","upstream":{"nodes":{"`+strings.TrimPrefix(up.URL, "http://")+`":1}}}`)
 	secured := serveTLS(t, r.g)

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"millrace/gateway/upstream"
 	"millrace/internal/rawio"
@@ -49,9 +46,8 @@ type listener struct {
 	ln net.Listener
 	// tls: its clients speak TLS.
 	tls bool
-	// base and frames serve those that speak HTTP/2.
-	base   *http.Server
-	frames *http2.Server
+	// http2 serves those that speak HTTP/2.
+	http2 *http2Server
 
 	draining atomic.Bool
 	mu       sync.Mutex
@@ -73,11 +69,15 @@ func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
 		return l.ln.Close()
 	}
 	g.serve.Add(1)
-	l.base, l.frames = newHTTP2(l)
+	l.http2 = newHTTP2(l)
 	g.listeners[l] = struct{}{}
 	g.mu.Unlock()
 	defer g.serve.Done()
 	defer g.forget(l)
+	var frames sync.WaitGroup
+	frames.Go(l.http2.run)
+	defer frames.Wait()
+	defer l.http2.shutdown()
 	ticking := make(chan struct{})
 	stopTick := make(chan struct{})
 	go func() {
@@ -224,7 +224,7 @@ func (l *listener) beginDrain() {
 		l.ln.Close()
 	}
 	l.each(func(c *clientConn) { c.lastChance() })
-	_ = l.base.Shutdown(context.Background()) // has nothing to wait for
+	l.http2.shutdown()
 }
 
 // finish waits for the connections, and closes them when the time is over.
@@ -290,9 +290,18 @@ func (c *clientConn) check(now int64) {
 	if since := c.waiting.Load(); since == 0 || now-since < 2*tickEvery.Milliseconds() {
 		return
 	}
-	if _, open := upstream.Pending(c.raw); !open {
+	if c.left() {
 		c.abort()
 	}
+}
+
+// left tells whether the client has closed its connection, or given up its request.
+func (c *clientConn) left() bool {
+	if s, ok := c.raw.(*stream); ok {
+		return s.r.Context().Err() != nil
+	}
+	_, open := upstream.Pending(c.raw)
+	return !open
 }
 
 // past is a deadline that is over.
