@@ -46,7 +46,7 @@ func TestGuardsFollowTheStore(t *testing.T) {
 	b.put("/apisix/routes/a", `{"id":"a","uri":"/a"}`)
 	b.put("/apisix/routes/b", `{"id":"b","uri":"/a","service_id":"s"}`)
 	b.put("/apisix/services/s", `{"id":"s"}`)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for b.do("DELETE", "/upstreams/2", "").status != 200 {
 		if time.Now().After(deadline) {
 			t.Fatal("the guard does not learn what others write")

@@ -220,7 +220,7 @@ func TestConcurrentClaims(t *testing.T) {
 func TestTTL(t *testing.T) {
 	b := start(t, nil)
 	b.expect(b.do("PUT", "/routes/1?ttl=0.05", plain), 201, `{"key":"/apisix/routes/1","value":`+routeBody("1")+`}`)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for b.do("GET", "/routes/1", "").status != 404 {
 		if time.Now().After(deadline) {
 			t.Fatal("the route outlives its ttl")

@@ -87,7 +87,7 @@ func TestServerless(t *testing.T) {
 	if status != 202 {
 		t.Errorf("firing a trigger of the service: got status %d, want 202", status)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !strings.Contains(got, "greeting guest") {
 		if time.Now().After(deadline) {
 			t.Fatal("the trigger's rule did not call its action")

@@ -87,7 +87,7 @@ func TestDrain(t *testing.T) {
 		}()
 	}
 	// All of them have been accepted when their activations are on record.
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		if _, body := s.call("GET", s.rest+"/api/v1/namespaces/_/activations?count=true", ""); body == `{"activations":8}` {
 			break

@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // deadline bounds every wait of these tests; none of them should need it.
-const deadline = 10 * time.Second
+const deadline = 30 * time.Second
 
 // rig is a gateway with its store, listening on a free port.
 type rig struct {

@@ -25,7 +25,7 @@ func TestFileLoggerConfiguration(t *testing.T) {
 // waitForLines waits until a file has n lines and answers it.
 func waitForLines(t *testing.T, path string, n int) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		text, _ := os.ReadFile(path)
 		if strings.Count(string(text), "\n") >= n {
 			return string(text)

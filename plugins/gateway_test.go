@@ -182,7 +182,7 @@ func TestLimitConnThroughTheGateway(t *testing.T) {
 	second := make(chan int, 1)
 	clients.Go(func() {
 		status := 503
-		for deadline := time.Now().Add(10 * time.Second); status == 503 && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(30 * time.Second); status == 503 && time.Now().Before(deadline); {
 			status, _ = s.get(t.Context(), "/a", "")
 		}
 		second <- status

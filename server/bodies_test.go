@@ -39,7 +39,7 @@ func TestUnhurried(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 			if _, err := io.WriteString(conn, c.request); err != nil {
 				t.Fatal(err)
 			}

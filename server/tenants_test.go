@@ -86,7 +86,7 @@ func TestTenantLife(t *testing.T) {
 func (s *site) emptied(key string) {
 	s.t.Helper()
 	for _, collection := range []string{"actions", "triggers"} {
-		for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 			got := s.must(s.rest(key, "GET", collection, ""))
 			if got.Body == "[]" {
 				break

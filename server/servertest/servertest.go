@@ -35,7 +35,7 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Ephemeral = true
-	cfg.DrainTimeout = 10 * time.Second
+	cfg.DrainTimeout = 30 * time.Second
 	free := config.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Network: "tcp"}
 	cfg.Gateway.Listen = []config.Listener{free}
 	cfg.Gateway.TLS.Enabled = false

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen soon.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // Run checks an engine. open makes an empty store; Run closes it.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {

@@ -67,7 +67,7 @@ type events struct {
 
 func (s *system) follow(t *testing.T) *events {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, "GET", s.url+"/api/v1/namespaces/_/activations/"+followedID+"/logs?follow=true", nil)
 	if err != nil {
@@ -160,7 +160,7 @@ func TestFollowIsAliveAndEnds(t *testing.T) {
 		defer s.api.followers.mu.Unlock()
 		return s.api.followers.all
 	}
-	for end := time.Now().Add(5 * time.Second); open() != 1; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); open() != 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d streams are open", open())
 		}

@@ -105,7 +105,7 @@ func TestPollLosesNothing(t *testing.T) {
 		}
 		p.poll()
 	}
-	for deadline := time.Now().Add(10 * time.Second); lost(ids, p.seen) > 0; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); lost(ids, p.seen) > 0; time.Sleep(5 * time.Millisecond) {
 		if p.poll(); time.Now().After(deadline) {
 			t.Fatalf("of %d activations %d are lost", len(ids), lost(ids, p.seen))
 		}

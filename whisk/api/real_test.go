@@ -97,7 +97,7 @@ func TestCallsThroughTheRealInvoker(t *testing.T) {
 func (s *system) eventually(what, path string, ok func(reply) bool) {
 	s.t.Helper()
 	var r reply
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if r = s.send("GET", path, ""); ok(r) {
 			return
 		}

@@ -229,7 +229,7 @@ func send(t testing.TB, method, url string, header http.Header, body string) (*h
 	if h := header.Get("Host"); h != "" {
 		r.Host = h
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	res, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +277,7 @@ func run(t *testing.T, a *APIs) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("waited in vain: ", what)
 		}

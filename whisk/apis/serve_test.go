@@ -294,7 +294,7 @@ func TestAnswersStream(t *testing.T) {
 	g := a.Gateway(echo{})
 	srv := httptest.NewServer(g)
 	t.Cleanup(func() { srv.Close(); g.proxy.(*http.Transport).CloseIdleConnections() })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	r, _ := http.NewRequestWithContext(ctx, "GET", srv.URL+"/api/"+guestID+"/x/y", nil)
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -415,7 +415,7 @@ func TestAClientThatStopsInItsBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -79,7 +79,7 @@ func (h *hook) wait() string {
 	select {
 	case body := <-h.got:
 		return string(body)
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		h.t.Fatal("the webhook was not called")
 		return ""
 	}
@@ -213,7 +213,7 @@ func TestRefusedAddresses(t *testing.T) {
 		"http://[::ffff:169.254.169.254]/", "http://[fd00:ec2::254]/", "http://100.100.100.200/", "http://168.63.129.16/",
 		"http://224.0.0.1/", "http://255.255.255.255/", "http://127.0.0.1:9180/", "http://localhost:9180/", "http://[::ffff:127.0.0.1]:9180/",
 	} {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		err := w.send(ctx, url, &whisk.Activation{}, nil)
 		cancel()
 		if !errors.Is(err, errRefused) {

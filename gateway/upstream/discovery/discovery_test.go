@@ -73,7 +73,7 @@ func nodes(t *testing.T, s Service) string {
 func eventually(t *testing.T, want string, get func() string) {
 	t.Helper()
 	got := get()
-	for deadline := time.Now().Add(10 * time.Second); got != want; got = get() {
+	for deadline := time.Now().Add(30 * time.Second); got != want; got = get() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%q, want %q", got, want)
 		}

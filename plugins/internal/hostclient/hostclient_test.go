@@ -181,7 +181,7 @@ func TestPoolClosesWhatIsBeyondItsSize(t *testing.T) {
 	for range 3 {
 		p.put(dialWire(t, addr))
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for p.len() != 1 {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d connections are idle", p.len())
@@ -196,7 +196,7 @@ func TestPoolClosesWhatIsIdleForTooLong(t *testing.T) {
 	p.init(5, time.Millisecond)
 	defer p.close()
 	p.put(dialWire(t, addr))
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for p.len() != 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("still idle")
