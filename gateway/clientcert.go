@@ -49,17 +49,14 @@ func (f *follower) takeClientCert(id string, e *store.Event, ch *changes) error 
 			f.g.clientCerts.Store(id, conf)
 		}
 	}
-	for upstreamID, u := range f.upstreams {
-		if clientCertID(u.conf) == id {
-			if err := f.setUpstream(upstreamID, u.conf); err != nil {
+	changed := reference{"ssls", id}
+	for user := range f.referrers[changed] {
+		if u := f.upstreams[user.id]; user.folder == "upstreams" && u != nil {
+			if err := f.setUpstream(user.id, u.conf); err != nil {
 				return err
 			}
-			f.markUpstream(ch, upstreamID)
 		}
 	}
-	f.mark(ch, func(r *resource.Route) bool {
-		svc := f.services[string(r.ServiceID)]
-		return clientCertID(r.Upstream) == id || svc != nil && clientCertID(svc.Upstream) == id
-	})
+	f.mark(ch, changed)
 	return nil
 }

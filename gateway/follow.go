@@ -91,6 +91,7 @@ type follower struct {
 	globalRules   map[string]*globalRule
 	metadata      plugin.Metadata
 	ssls          map[string]followedSSL
+	referrers     users
 
 	// gone are the chains that the next table no longer uses.
 	gone map[*heldChain]bool
@@ -115,7 +116,7 @@ func newFollower(g *Gateway) *follower {
 		upstreams: map[string]*sharedUpstream{}, services: map[string]*serviceConf{},
 		pluginConfigs: map[string]*pluginConf{}, users: map[string]*followedUser{},
 		globalRules: map[string]*globalRule{}, gone: map[*heldChain]bool{},
-		ssls: map[string]followedSSL{},
+		ssls: map[string]followedSSL{}, referrers: users{},
 	}
 }
 
@@ -212,13 +213,15 @@ func (f *follower) takeInto(folder, id string, e *store.Event, ch *changes) (err
 		}
 	case "upstreams":
 		err = f.takeUpstream(id, e)
-		f.markUpstream(ch, id)
+		f.mark(ch, reference{folder, id})
 	case "services":
+		before := serviceReferences(f.services[id])
 		err = takeConf(f, f.services, id, e)
-		f.mark(ch, func(r *resource.Route) bool { return string(r.ServiceID) == id })
+		f.referrers.change(reference{folder, id}, before, serviceReferences(f.services[id]))
+		f.mark(ch, reference{folder, id})
 	case "plugin_configs":
 		err = takeConf(f, f.pluginConfigs, id, e)
-		f.mark(ch, func(r *resource.Route) bool { return string(r.PluginConfigID) == id })
+		f.mark(ch, reference{folder, id})
 	case "consumers":
 		err = f.takeConsumer(id, e)
 	case "credentials":
@@ -235,26 +238,15 @@ func (f *follower) takeInto(folder, id string, e *store.Event, ch *changes) (err
 	return err
 }
 
-// mark makes the routes dirty that uses says.
-func (f *follower) mark(ch *changes, uses func(*resource.Route) bool) {
-	for id, r := range f.routes {
-		if r.conf != nil && uses(r.conf) {
-			ch.routes[id] = true
-		}
-	}
-}
-
-// markUpstream makes the routes dirty that use an upstream.
-func (f *follower) markUpstream(ch *changes, id string) {
-	f.mark(ch, func(r *resource.Route) bool {
-		svc := f.services[string(r.ServiceID)]
-		return string(r.UpstreamID) == id || svc != nil && string(svc.UpstreamID) == id
-	})
+// mark makes the routes dirty that a resource is part of.
+func (f *follower) mark(ch *changes, changed reference) {
+	f.referrers.routes(changed, func(id string) { ch.routes[id] = true })
 }
 
 func (f *follower) takeRoute(id string, e *store.Event) error {
 	if e.Deleted {
 		if r := f.routes[id]; r != nil {
+			f.referrers.change(reference{"routes", id}, routeReferences(r.conf), referred{})
 			r.conf = nil
 		}
 		return nil
@@ -268,6 +260,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 		r = &followedRoute{}
 		f.routes[id] = r
 	}
+	f.referrers.change(reference{"routes", id}, routeReferences(r.conf), routeReferences(conf))
 	r.conf, r.created = conf, e.CreateRevision
 	return nil
 }
@@ -275,6 +268,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 func (f *follower) takeUpstream(id string, e *store.Event) error {
 	if e.Deleted {
 		f.upstreams[id].close()
+		f.referrers.change(reference{"upstreams", id}, upstreamReferences(f.upstreams[id]), referred{})
 		delete(f.upstreams, id)
 		f.g.upstreams.Delete(id)
 		return nil
@@ -295,6 +289,7 @@ func (f *follower) setUpstream(id string, conf *resource.Upstream) error {
 	if clientCertID(conf) != "" {
 		u.conf = conf
 	}
+	f.referrers.change(reference{"upstreams", id}, upstreamReferences(f.upstreams[id]), upstreamReferences(&u))
 	f.upstreams[id].close()
 	f.upstreams[id] = &u
 	f.g.upstreams.Store(id, &u)
