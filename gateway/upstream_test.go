@@ -55,6 +55,10 @@ func TestPassiveChecks(t *testing.T) {
 	for range 4 {
 		r.get("/")
 	}
+	eventually(t, "the node is left out", func() bool {
+		first, second := r.get("/"), r.get("/")
+		return first.body == "b" && second.body == "b"
+	})
 	for range 4 {
 		if rep := r.get("/"); rep.body != "b" {
 			t.Errorf("an unhealthy node was asked: %s %q", rep.line, rep.body)
