@@ -41,7 +41,7 @@ func millrace(name string, prepare func(o options, s *site, r *running) error) s
 		if err != nil {
 			return nil, err
 		}
-		r := &running{server: s.p}
+		r := &running{server: s.p, collect: s.control + "/v1/gc"}
 		if err := prepare(o, s, r); err != nil {
 			r.stop()
 			return nil, err
@@ -106,15 +106,23 @@ func runCases(o options) error {
 	if err := lookPeers("wrk", "nginx", "haproxy", "caddy", "node", "taskset"); err != nil {
 		return err
 	}
-	for _, c := range slices.Concat(loadCases(), frontCases(), controlCases()) {
+	for _, c := range slices.Concat(loadCases(), frontCases(), routeCases(), controlCases()) {
 		if o.only.MatchString(c.name) {
 			if err := runLoad(o, c); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
 		}
 	}
-	if o.only.MatchString(coldName) {
-		return runCold(o)
+	for _, special := range []struct {
+		name string
+		run  func(options) error
+	}{{changeName, runRoutes}, {idleName, runIdle}, {coldName, runCold}} {
+		if !o.only.MatchString(special.name) {
+			continue
+		}
+		if err := special.run(o); err != nil {
+			return fmt.Errorf("%s: %w", special.name, err)
+		}
 	}
 	return nil
 }

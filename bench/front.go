@@ -20,7 +20,11 @@ import (
 func frontCases() []loadCase {
 	return []loadCase{
 		{"key-auth, limit-count and prometheus (peer: plain route)", 0, []subject{millrace("three plugins", guardedRoute), millrace("plain", plainRoute)}},
-		{"plain route over TLS", 0, []subject{millrace("millrace", tlsRoute), proxyTo("nginx", nginxTLSConf, "nginx", "-c", "%s")}},
+		{"plain route over TLS", 0, []subject{
+			millrace("millrace", tlsRoute),
+			proxyOver("https://localhost", "haproxy", haproxyTLSConf, "haproxy", "-f", "%s"),
+			proxyOver("https://localhost", "nginx", nginxTLSConf, "nginx", "-c", "%s"),
+		}},
 	}
 }
 
@@ -70,6 +74,14 @@ func nginxTLSConf(o options, port int, stub string) string {
 	listen := fmt.Sprintf("listen 127.0.0.1:%d;", port)
 	return strings.Replace(plain, listen, fmt.Sprintf("listen 127.0.0.1:%d ssl; ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.2 TLSv1.3;",
 		port, filepath.Join(o.out, "cert.pem"), filepath.Join(o.out, "key.pem")), 1)
+}
+
+func haproxyTLSConf(o options, port int, stub string) string {
+	cert, key, _ := certificate(o)
+	both := filepath.Join(o.out, "both.pem")
+	os.WriteFile(both, []byte(cert+key), 0o600)
+	bind := fmt.Sprintf("bind 127.0.0.1:%d", port)
+	return strings.Replace(haproxyConf(o, port, stub), bind, bind+" ssl crt "+both+" ssl-min-ver TLSv1.2", 1)
 }
 
 // certificate makes a certificate for localhost once, and answers it with its key

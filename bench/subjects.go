@@ -34,7 +34,9 @@ type running struct {
 	server *process
 	url    string
 	script string // wrk script, if the case needs one
-	others []*process
+	// collect has the server give back garbage, when it is posted to; "" if it has none.
+	collect string
+	others  []*process
 }
 
 func (r *running) stop() {
@@ -93,6 +95,11 @@ func startConfigured(o options, name string, core int, conf string, args ...stri
 
 // proxyTo starts a peer that proxies everything to the stub.
 func proxyTo(name string, conf func(o options, port int, stub string) string, args ...string) subject {
+	return proxyOver("http://127.0.0.1", name, conf, args...)
+}
+
+// proxyOver is proxyTo for clients that come to a URL, of which the port is missing.
+func proxyOver(base, name string, conf func(o options, port int, stub string) string, args ...string) subject {
 	return subject{name, func(o options) (*running, error) {
 		stub, addr, err := startStub(o)
 		if err != nil {
@@ -104,7 +111,7 @@ func proxyTo(name string, conf func(o options, port int, stub string) string, ar
 			stub.stop()
 			return nil, err
 		}
-		r := &running{server: p, url: fmt.Sprintf("http://127.0.0.1:%d/hello", port), others: []*process{stub}}
+		r := &running{server: p, url: fmt.Sprintf("%s:%d/hello", base, port), others: []*process{stub}}
 		return r, waitHTTP(r.url)
 	}}
 }
@@ -173,8 +180,8 @@ func bareNode() subject {
 
 // site is a started Millrace with its base URLs.
 type site struct {
-	p                             *process
-	gateway, secured, admin, rest string
+	p                                      *process
+	gateway, secured, admin, control, rest string
 }
 
 // startMillrace starts the binary on free ports with a new data folder.
@@ -208,7 +215,7 @@ log: {level: warn}
 		return nil, err
 	}
 	url := func(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
-	s := &site{p: p, gateway: url(gateway), secured: strings.Replace(url(secured), "http:", "https:", 1), admin: url(admin), rest: url(rest)}
+	s := &site{p: p, gateway: url(gateway), secured: strings.Replace(url(secured), "http:", "https:", 1), admin: url(admin), control: url(control), rest: url(rest)}
 	return s, waitHTTP(s.rest + "/ping")
 }
 

@@ -1,0 +1,345 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// manyRoutes is how many routes the large configuration has, fewRoutes the small one.
+const (
+	manyRoutes = 100_000
+	fewRoutes  = 10
+)
+
+const (
+	matchName  = "route match: 100,000 routes (peer: 10 routes)"
+	changeName = "100,000 routes: memory, start, one change"
+	idleName   = "idle keep-alive connections"
+)
+
+// routeCases compare a table of many routes with one of few.
+func routeCases() []loadCase {
+	return []loadCase{{matchName, 0, []subject{routed("100,000 routes", manyRoutes), routed("10 routes", fewRoutes)}}}
+}
+
+// routed is a subject with n routes, which are asked for in turn.
+func routed(name string, n int) subject {
+	return subject{name, func(o options) (*running, error) {
+		stub, addr, err := startStub(o)
+		if err != nil {
+			return nil, err
+		}
+		s, err := startRouted(o, n, addr)
+		if err != nil {
+			stub.stop()
+			return nil, err
+		}
+		r := &running{server: s.p, others: []*process{stub}, url: s.gateway + "/", script: filepath.Join(o.out, "routes.lua")}
+		// A prime step visits all of them in an order that no cache foresees.
+		script := fmt.Sprintf("local i = 0\nfunction request() i = (i + 7919) %% %d; return wrk.format(nil, '/service' .. i .. '/items/1') end\n", n)
+		return r, os.WriteFile(r.script, []byte(script), 0o644)
+	}}
+}
+
+// manyRoute is the i-th route: a prefix of its own and an upstream of its own.
+func manyRoute(i int, addr string) (id, conf string) {
+	return fmt.Sprintf("r%d", i), fmt.Sprintf(`{"name":"service %d","uri":"/service%d/items/*","methods":["GET","POST"],"upstream":{"type":"roundrobin","nodes":{%q:1}}}`, i, i, addr)
+}
+
+// startRouted starts the binary with n routes to addr in its data folder.
+func startRouted(o options, n int, addr string) (*site, error) {
+	data, err := os.MkdirTemp(o.out, "data")
+	if err != nil {
+		return nil, err
+	}
+	if err := putRoutes(o, data, n, addr); err != nil {
+		return nil, fmt.Errorf("creating %d routes: %w", n, err)
+	}
+	s, err := startMillraceOn(o, 0, data)
+	if err != nil {
+		return nil, err
+	}
+	return s, waitHTTP(s.gateway + "/service0/items/1")
+}
+
+// putRoutes fills a data folder through the Admin API. Fifty clients share the syncs.
+func putRoutes(o options, data string, n int, addr string) error {
+	o.pin = false
+	s, err := startMillraceOn(o, 0, data)
+	if err != nil {
+		return err
+	}
+	defer s.p.stop()
+	const clients = 50
+	errs := make([]error, clients)
+	var done sync.WaitGroup
+	for c := range clients {
+		done.Go(func() {
+			for i := c; i < n && errs[c] == nil; i += clients {
+				errs[c] = s.route(manyRoute(i, addr))
+			}
+		})
+	}
+	done.Wait()
+	return errors.Join(errs...)
+}
+
+// runRoutes prints what a large configuration costs.
+func runRoutes(o options) error {
+	stub, addr, err := startStub(o)
+	if err != nil {
+		return err
+	}
+	defer stub.stop()
+	fmt.Printf("\n%s\n", changeName)
+	few, err := memoryOf(o, fewRoutes, addr)
+	if err != nil {
+		return err
+	}
+	data, err := os.MkdirTemp(o.out, "data")
+	if err != nil {
+		return err
+	}
+	if err := putRoutes(o, data, manyRoutes, addr); err != nil {
+		return err
+	}
+	begin := time.Now()
+	s, err := startMillraceOn(o, 0, data)
+	if err != nil {
+		return err
+	}
+	defer s.p.stop()
+	if err := waitHTTP(fmt.Sprintf("%s/service%d/items/1", s.gateway, manyRoutes-1)); err != nil {
+		return err
+	}
+	fmt.Printf("  start until the last route answers   %s\n", time.Since(begin).Round(time.Millisecond))
+	many, err := s.settled()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  memory per route                     %d bytes (%d MB in all, %d MB with %d routes)\n", (many-few)/(manyRoutes-fewRoutes), many>>20, few>>20, fewRoutes)
+	return s.measureChanges(addr)
+}
+
+// memoryOf is what the server takes with n routes.
+func memoryOf(o options, n int, addr string) (int64, error) {
+	s, err := startRouted(o, n, addr)
+	if err != nil {
+		return 0, err
+	}
+	defer s.p.stop()
+	return s.settled()
+}
+
+// settled is the server's memory after a collection.
+func (s *site) settled() (int64, error) {
+	resp, err := http.Post(s.control+"/v1/gc", "", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	return s.p.usage().bytes, nil
+}
+
+// measureChanges changes one route again and again, and measures how soon clients
+// see it, while another client measures how long its own requests take.
+func (s *site) measureChanges(addr string) error {
+	const changes = 200
+	quiet, err := s.probe(func() error { time.Sleep(2 * time.Second); return nil })
+	if err != nil {
+		return err
+	}
+	var live []time.Duration
+	busy, err := s.probe(func() error {
+		for i := range changes {
+			took, err := s.changeOne(i)
+			if err != nil {
+				return err
+			}
+			live = append(live, took)
+			time.Sleep(5 * time.Millisecond)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var shared []time.Duration
+	withShared, err := s.probe(func() error {
+		var err error
+		shared, err = s.changeShared(addr, changes)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	line := func(what string, times []time.Duration) {
+		slices.Sort(times)
+		at := func(q float64) time.Duration { return times[int(q*float64(len(times)-1))].Round(10 * time.Microsecond) }
+		fmt.Printf("  %-36s p50 %s, p99 %s, p99.9 %s, longest %s (%d)\n", what, at(0.5), at(0.99), at(0.999), at(1), len(times))
+	}
+	line("change of a route until it is live", live)
+	line("change of a route's shared upstream", shared)
+	line("other requests, nothing changes", quiet)
+	line("other requests, during the first", busy)
+	line("other requests, during the second", withShared)
+	return nil
+}
+
+// changeOne changes a route and asks until the answer is of the new form.
+func (s *site) changeOne(i int) (time.Duration, error) {
+	status := 201 + i%2
+	conf := fmt.Sprintf(`{"uri":"/service%d/items/*","plugins":{"fault-injection":{"abort":{"http_status":%d}}}}`, manyRoutes/2, status)
+	begin := time.Now()
+	if err := s.route(fmt.Sprintf("r%d", manyRoutes/2), conf); err != nil {
+		return 0, err
+	}
+	for {
+		resp, err := http.Get(fmt.Sprintf("%s/service%d/items/1", s.gateway, manyRoutes/2))
+		if err != nil {
+			return 0, err
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		took := time.Since(begin)
+		if resp.StatusCode == status || took > 10*time.Second {
+			return took, nil
+		}
+	}
+}
+
+// changeShared changes an upstream that one of the routes uses.
+func (s *site) changeShared(addr string, changes int) (times []time.Duration, err error) {
+	put := func(weight int) error {
+		return s.send("PUT", s.admin+"/apisix/admin/upstreams/shared", fmt.Sprintf(`{"nodes":{%q:%d}}`, addr, weight))
+	}
+	if err := put(1); err != nil {
+		return nil, err
+	}
+	if err := s.route("shared", `{"uri":"/shared","upstream_id":"shared"}`); err != nil {
+		return nil, err
+	}
+	for i := range changes {
+		begin := time.Now()
+		if err := put(i%2 + 1); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(begin))
+		time.Sleep(5 * time.Millisecond)
+	}
+	return times, nil
+}
+
+// probe times the requests of one client, on one connection, while during runs.
+func (s *site) probe(during func() error) ([]time.Duration, error) {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.gateway, "http://"))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- during() }()
+	in, room := bufio.NewReader(conn), make([]byte, 64<<10)
+	var times []time.Duration
+	for {
+		select {
+		case err := <-ended:
+			return times, err
+		default:
+		}
+		begin := time.Now()
+		if _, err := io.WriteString(conn, "GET /service1/items/1 HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+			return nil, err
+		}
+		if _, err := in.Read(room); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(begin))
+		time.Sleep(200 * time.Microsecond)
+	}
+}
+
+// runIdle prints what connections cost that have served a request and wait, in the
+// server and beyond the kernel's sockets.
+func runIdle(o options) error {
+	const conns = 10_000
+	files := syscall.Rlimit{Cur: 2*conns + 100, Max: 2*conns + 100}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		var have syscall.Rlimit
+		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); have.Cur < conns+100 {
+			return fmt.Errorf("%s needs %d open files: %w", idleName, conns+100, err)
+		}
+	}
+	fmt.Printf("\n%s: %d that have served one request\n", idleName, conns)
+	nginx := func(o options, port int, stub string) string {
+		return strings.ReplaceAll(nginxConf(o, port, stub), "worker_connections 4096", fmt.Sprint("worker_connections ", conns+1000))
+	}
+	for _, sub := range []subject{millrace("millrace", plainRoute), proxyTo("nginx", nginx, "nginx", "-c", "%s")} {
+		if err := idleMemory(o, sub, conns); err != nil {
+			return fmt.Errorf("%s: %w", sub.name, err)
+		}
+	}
+	return nil
+}
+
+func idleMemory(o options, sub subject, conns int) error {
+	r, err := sub.start(o)
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	addr := strings.TrimSuffix(strings.TrimPrefix(r.url, "http://"), "/hello")
+	open := make([]net.Conn, 0, conns)
+	defer func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}()
+	room := make([]byte, 4<<10)
+	one := func() error {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		open = append(open, c)
+		if _, err := io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			return err
+		}
+		_, err = c.Read(room)
+		return err
+	}
+	for range 200 { // what every server has once it works
+		if err := one(); err != nil {
+			return err
+		}
+	}
+	before := r.settle()
+	for len(open) < conns {
+		if err := one(); err != nil {
+			return fmt.Errorf("after %d connections: %w", len(open), err)
+		}
+	}
+	fmt.Printf("  %-15s %d bytes a connection\n", sub.name, (r.settle()-before)/int64(conns-200))
+	return nil
+}
+
+// settle is the memory of a running subject, after a collection if it has one.
+func (r *running) settle() int64 {
+	if r.collect != "" {
+		if resp, err := http.Post(r.collect, "", nil); err == nil {
+			resp.Body.Close()
+		}
+	}
+	return r.server.usage().bytes
+}
