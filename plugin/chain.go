@@ -18,7 +18,9 @@ type Chain struct {
 	headerFilter []step[HeaderFilter]
 	body         []*instance
 	log          []step[Logger]
-	running      int // how many instances are not disabled
+	preread      []step[Prereader]    // of streams
+	streamLog    []step[StreamLogger] // likewise
+	running      int                  // how many instances are not disabled
 }
 
 // step is a plugin in a phase.
@@ -38,13 +40,19 @@ func Compile(confs map[string]json.RawMessage, env *Env) (*Chain, error) {
 // Recompile is Compile for what was old before, unless that is nil: an instance
 // whose configuration is the same is taken over. old must not be closed yet.
 func Recompile(confs map[string]json.RawMessage, env *Env, old *Chain) (*Chain, error) {
+	return recompile(confs, env, old, env.Plugins.Has, Lookup)
+}
+
+// recompile makes a chain of the plugins of one registry: listed tells which of them
+// may be used, lookup finds them.
+func recompile(confs map[string]json.RawMessage, env *Env, old *Chain, listed func(string) bool, lookup func(string) (*Type, bool)) (*Chain, error) {
 	instances := make([]*instance, 0, len(confs))
 	for name, conf := range confs {
-		if !env.Plugins.Has(name) {
+		if !listed(name) {
 			env.Log.Warn("passing over a plugin that the list of plugins does not name", "plugin", name)
 			continue
 		}
-		in, err := old.take(name, conf, env)
+		in, err := old.take(name, conf, env, lookup)
 		if err != nil {
 			(&Chain{instances: instances}).Close()
 			return nil, err
@@ -55,7 +63,7 @@ func Recompile(confs map[string]json.RawMessage, env *Env, old *Chain) (*Chain, 
 }
 
 // take answers the instance for a configuration, a new one if the chain has none.
-func (ch *Chain) take(name string, conf json.RawMessage, env *Env) (*instance, error) {
+func (ch *Chain) take(name string, conf json.RawMessage, env *Env, lookup func(string) (*Type, bool)) (*instance, error) {
 	if ch != nil {
 		for _, in := range ch.instances {
 			if in.same(name, conf) {
@@ -63,7 +71,7 @@ func (ch *Chain) take(name string, conf json.RawMessage, env *Env) (*instance, e
 			}
 		}
 	}
-	t, ok := Lookup(name)
+	t, ok := lookup(name)
 	if !ok {
 		return nil, fmt.Errorf("unknown plugin [%s]", name)
 	}
@@ -87,6 +95,8 @@ func newChain(instances []*instance) *Chain {
 		ch.beforeProxy = addStep(ch.beforeProxy, in)
 		ch.headerFilter = addStep(ch.headerFilter, in)
 		ch.log = addStep(ch.log, in)
+		ch.preread = addStep(ch.preread, in)
+		ch.streamLog = addStep(ch.streamLog, in)
 		switch in.plugin.(type) {
 		case BodyFilter, BodyStreamer, BodyWatcher:
 			ch.body = append(ch.body, in)

@@ -18,6 +18,8 @@ type Context struct {
 	Request  Request
 	Response Response
 	Conn     Conn
+	// Stream is nil unless a connection is passed on as it is, not its requests.
+	Stream *Stream
 
 	// Matched is what the request was matched to.
 	Matched Matched

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,6 +44,7 @@ type Type struct {
 	// "encrypt_fields" of Schema and of ConsumerSchema.
 	EncryptFields []string
 
+	stream         bool // of RegisterStream
 	new            func() any
 	newConsumer    func() any
 	newMetadata    func() any
@@ -90,23 +90,18 @@ func Lookup(name string) (*Type, bool) {
 }
 
 // Names answers the names of all plugins by descending priority.
-func Names() []string {
-	names := make([]string, 0, len(registry))
-	for name := range registry {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(cmp.Compare(registry[b].Priority, registry[a].Priority), cmp.Compare(a, b))
-	})
-	return names
-}
+func Names() []string { return namesOf(registry) }
 
 // prepare checks the type and compiles its schemas.
 func (t *Type) prepare() error {
-	if _, taken := registry[t.Name]; taken {
+	taken, phases := registry, hasPhase
+	if t.stream {
+		taken, phases = streamRegistry, hasStreamPhase
+	}
+	if taken[t.Name] != nil {
 		return errors.New("registered twice")
 	}
-	if !hasPhase(t.new()) {
+	if !phases(t.new()) {
 		return fmt.Errorf("%T implements no phase", t.new())
 	}
 	if _, err := strconv.ParseFloat(t.Version, 64); err != nil {

@@ -4,19 +4,34 @@ import "slices"
 
 // Set is which of the registered plugins may be used: those that the
 // configuration lists. A nil Set is all of them.
-type Set struct{ listed map[string]bool }
+type Set struct{ listed, streams map[string]bool } // nil: all
 
-// NewSet makes the set of the plugins with the given names.
-func NewSet(names []string) *Set {
-	s := &Set{make(map[string]bool, len(names))}
-	for _, name := range names {
-		s.listed[name] = true
+// NewSet makes the set of the plugins with the given names, and of all plugins of
+// streams.
+func NewSet(names []string) *Set { return &Set{listed: setOf(names)} }
+
+// WithStreams answers the set with these plugins of streams only.
+func (s *Set) WithStreams(names []string) *Set {
+	with := &Set{streams: setOf(names)}
+	if s != nil {
+		with.listed = s.listed
 	}
-	return s
+	return with
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
 
 // Has tells whether a plugin may be used, if there is one of that name.
-func (s *Set) Has(name string) bool { return s == nil || s.listed[name] }
+func (s *Set) Has(name string) bool { return s == nil || s.listed == nil || s.listed[name] }
+
+// HasStream is Has for plugins of streams.
+func (s *Set) HasStream(name string) bool { return s == nil || s.streams == nil || s.streams[name] }
 
 // Lookup is Lookup among the plugins of the set.
 func (s *Set) Lookup(name string) (*Type, bool) {
@@ -26,7 +41,20 @@ func (s *Set) Lookup(name string) (*Type, bool) {
 	return Lookup(name)
 }
 
+// LookupStream is LookupStream among the plugins of the set.
+func (s *Set) LookupStream(name string) (*Type, bool) {
+	if !s.HasStream(name) {
+		return nil, false
+	}
+	return LookupStream(name)
+}
+
 // Names is Names of the plugins in the set.
 func (s *Set) Names() []string {
 	return slices.DeleteFunc(Names(), func(name string) bool { return !s.Has(name) })
+}
+
+// StreamNames is StreamNames of the plugins in the set.
+func (s *Set) StreamNames() []string {
+	return slices.DeleteFunc(StreamNames(), func(name string) bool { return !s.HasStream(name) })
 }

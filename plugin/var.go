@@ -14,6 +14,9 @@ import (
 // Var answers the value of a variable, named without $, as conditions, templates
 // and log formats use it. An unknown one is not present.
 func (c *Context) Var(name string) expr.Value {
+	if c.Stream != nil {
+		return c.streamVar(name)
+	}
 	if get := variables[name]; get != nil {
 		return get(c)
 	}
