@@ -211,6 +211,9 @@ func (x *exchange) appendOwnFields(dst []byte) []byte {
 		dst = append(dst, x.g.server...)
 		dst = append(dst, '\r', '\n')
 	}
+	if alt := x.conn.l.altSvc; alt != "" && announces(x.res.status) {
+		dst = append(dst, alt...)
+	}
 	return append(dst, '\r', '\n')
 }
 

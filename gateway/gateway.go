@@ -56,6 +56,8 @@ type Gateway struct {
 	serve sync.WaitGroup
 	// listeners are those being served.
 	listeners map[*listener]struct{}
+	// http3Ports are the UDP ports that TLS listeners announce; mu guards them.
+	http3Ports []int
 }
 
 // New makes a gateway, which serves nothing before Run.

@@ -153,7 +153,7 @@ func (l *listener) serveStream(conn *http2Conn, w http.ResponseWriter, r *http.R
 	}
 	st := &stream{conn: conn, w: w, r: r, control: http.NewResponseController(w), head: head}
 	c := newConn(l, st)
-	c.security, c.peer.Proto = conn.security, "HTTP/2.0"
+	c.security, c.peer.Proto = conn.security, r.Proto
 	if conn.security != nil {
 		c.peer.Scheme = "https"
 	}

@@ -64,11 +64,12 @@ func TestHTTP2(t *testing.T) {
 		"https": clientH2(t, secured, &tls.Config{RootCAs: roots, ServerName: "h2.com", NextProtos: []string{"h2"}}),
 		"http":  clientH2(t, r.addr, nil),
 	} {
-		t.Run(scheme, func(t *testing.T) { testHTTP2(t, scheme, client) })
+		t.Run(scheme, func(t *testing.T) { testStreams(t, scheme, 2, client) })
 	}
 }
 
-func testHTTP2(t *testing.T, scheme string, client *http.Client) {
+// testStreams makes requests of many kinds by HTTP/2 or 3.
+func testStreams(t *testing.T, scheme string, version int, client *http.Client) {
 	ask := func(method, path string, body io.Reader) (*http.Response, string) {
 		t.Helper()
 		req, err := http.NewRequest(method, scheme+"://h2.com"+path, body)
@@ -88,7 +89,7 @@ func testHTTP2(t *testing.T, scheme string, client *http.Client) {
 		return resp, string(text)
 	}
 	resp, text := ask("GET", "/a%2Fb?x=1", nil)
-	if resp.ProtoMajor != 2 || resp.StatusCode != 200 || text != "GET /a%2Fb?x=1 h2.com 0 v" || resp.Header.Get("X-Proto") != scheme || len(resp.Header["Set-Cookie"]) != 2 {
+	if resp.ProtoMajor != version || resp.StatusCode != 200 || text != "GET /a%2Fb?x=1 h2.com 0 v" || resp.Header.Get("X-Proto") != scheme || len(resp.Header["Set-Cookie"]) != 2 {
 		t.Errorf("%s %d %q %v", resp.Proto, resp.StatusCode, text, resp.Header)
 	}
 	if resp, text := ask("HEAD", "/h", nil); resp.StatusCode != 200 || text != "" {

@@ -46,6 +46,8 @@ type listener struct {
 	ln net.Listener
 	// tls: its clients speak TLS.
 	tls bool
+	// altSvc is the header line that announces HTTP/3; "" if there is none.
+	altSvc string
 	// http2 serves those that speak HTTP/2.
 	http2 *http2Server
 

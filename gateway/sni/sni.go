@@ -30,6 +30,7 @@ type Settings struct {
 type Entry struct {
 	names  []string // lower-case
 	config *tls.Config
+	quic   *tls.Config
 	client *clients // nil: clients need no certificate
 }
 
@@ -62,7 +63,12 @@ func Compile(s *resource.SSL, settings Settings) (*Entry, error) {
 	if err := e.setVersions(s.SSLProtocols); err != nil {
 		return nil, err
 	}
-	return e, e.addClients(s.Client)
+	if err := e.addClients(s.Client); err != nil {
+		return nil, err
+	}
+	e.quic = e.config.Clone()
+	e.quic.MinVersion, e.quic.NextProtos = tls.VersionTLS13, []string{"h3"}
+	return e, nil
 }
 
 func (e *Entry) addCertificates(s *resource.SSL) error {
@@ -179,6 +185,9 @@ func (t *Table) Choose(hello *tls.ClientHelloInfo) (*Entry, error) {
 
 // Config is what the handshake goes by.
 func (e *Entry) Config() *tls.Config { return e.config }
+
+// QUIC is what the handshake of HTTP/3 goes by: TLS 1.3 or none.
+func (e *Entry) QUIC() *tls.Config { return e.quic }
 
 // Demands tells whether clients must show a certificate for a path (decoded and
 // normalised).
