@@ -37,7 +37,7 @@ func TestScripts(t *testing.T) {
 	target := Target{Gateway: *gateway, Admin: *admin, Whisk: *whisk, APIs: *apis, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle}
 	if target.Gateway == "" && target.Admin == "" && target.Whisk == "" && target.APIs == "" {
 		site := servertest.Start(t)
-		target = Target{Gateway: site.Gateway, Admin: site.Admin, Whisk: site.Functions, APIs: site.APIs, AdminKey: servertest.AdminKey, WhiskKey: servertest.GuestKey}
+		target = Target{Gateway: site.Gateway, Admin: site.Admin, Whisk: site.Functions, APIs: site.APIs, AdminKey: servertest.AdminKey, WhiskKey: servertest.GuestKey, Settle: 30 * time.Second}
 	}
 	Run(t, Scripts, target)
 }

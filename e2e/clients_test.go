@@ -1,13 +1,15 @@
 package e2e
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/internal/freeport"
 )
 
 // Every resource of the npm package openwhisk.
@@ -25,7 +27,8 @@ func TestComposer(t *testing.T) {
 // startRedis starts a Redis that keeps nothing, and answers its URL.
 func startRedis(t *testing.T) string {
 	t.Helper()
-	port := strconv.Itoa(freePort(t))
+	addr := freeport.Address(t)
+	_, port, _ := strings.Cut(addr, ":")
 	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting Redis, which scripts/install.sh installs: %v", err)
@@ -34,7 +37,16 @@ func startRedis(t *testing.T) string {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	return "redis://127.0.0.1:" + port
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			conn.Close()
+			return "redis://" + addr
+		}
+		if time.Now().After(end) {
+			t.Fatalf("Redis does not listen: %v", err)
+		}
+	}
 }
 
 // A service of the Serverless Framework, with the plugin serverless-openwhisk.

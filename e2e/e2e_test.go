@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"millrace/internal/freeport"
 )
 
 const (
@@ -57,7 +58,8 @@ type site struct {
 	gateway, admin, rest string
 	apigw                string
 	log                  *bytes.Buffer
-	exited               chan error
+	exited               chan struct{} // closed when cmd has ended
+	exit                 error         // of cmd, then
 }
 
 // start runs `millrace serve` on free ports and waits until it is ready.
@@ -71,8 +73,8 @@ func start(t *testing.T, more ...string) *site {
 
 func startIn(t *testing.T, dir string, more ...string) *site {
 	t.Helper()
-	s := &site{t: t, config: filepath.Join(dir, "config.yaml"), data: filepath.Join(dir, "data"), log: new(bytes.Buffer), exited: make(chan error, 1)}
-	gateway, admin, control, rest, apigw, operator, console := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
+	s := &site{t: t, config: filepath.Join(dir, "config.yaml"), data: filepath.Join(dir, "data"), log: new(bytes.Buffer)}
+	gateway, admin, control, rest, apigw, operator, console := freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t)
 	s.gateway, s.admin, s.rest, s.apigw = url(gateway), url(admin), url(rest), url(apigw)
 	// Actions find the npm packages of the tests, as those of OpenWhisk's images find some.
 	modules, err := filepath.Abs("npm/node_modules")
@@ -113,15 +115,20 @@ func (s *site) serve(more ...string) {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := s.cmd
-	go func() { s.exited <- cmd.Wait() }()
+	cmd, exited := s.cmd, make(chan struct{})
+	s.exited = exited
+	go func() {
+		s.exit = cmd.Wait()
+		close(exited)
+	}()
 	s.t.Cleanup(func() {
 		cmd.Process.Kill()
+		<-exited // then nobody writes to the folder or the log any more
 		if s.t.Failed() {
 			s.t.Logf("server log:\n%s", s.log)
 		}
 	})
-	s.run("waitready", "--config", s.config, "--timeout", "20s")
+	s.run("waitready", "--config", s.config, "--timeout", "60s")
 }
 
 // stop sends a signal and waits for the end.
@@ -129,9 +136,9 @@ func (s *site) stop(sig syscall.Signal) error {
 	s.t.Helper()
 	s.cmd.Process.Signal(sig)
 	select {
-	case err := <-s.exited:
-		return err
-	case <-time.After(20 * time.Second):
+	case <-s.exited:
+		return s.exit
+	case <-time.After(time.Minute):
 		s.t.Fatal("the server did not stop")
 		return nil
 	}
@@ -151,7 +158,7 @@ func (s *site) bash(script string) string {
 
 func (s *site) shell(cmd *exec.Cmd) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd = exec.CommandContext(ctx, cmd.Args[0], cmd.Args[1:]...)
 	cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(s.config), "MILLRACE="+binary,
@@ -188,16 +195,6 @@ func (s *site) call(method, url, body string, header ...string) (int, string) {
 		s.t.Fatal(err)
 	}
 	return resp.StatusCode, string(text)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func url(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }

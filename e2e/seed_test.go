@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// The seed scenario of the design, with the Admin API where APISIX 2.x has it.
+// The seed scenario of the design, with the Admin API where APISIX 2.x has it, and
+// patience on machines that take their time to start Node.
 const seed = `
 $MILLRACE wsk property set --apihost "$API" --auth "$AUTH"
 $MILLRACE wsk action update test <(echo 'function main(){return {"ready":true}}') --kind nodejs:14
 curl -sf "$GATEWAY/apisix/admin/routes/1" -H "X-API-KEY: $KEY" -X PUT -d '{"uri":"/hello",
-  "plugins":{"openwhisk":{"api_host":"'"$API"'","service_token":"'"$AUTH"'","namespace":"guest","action":"test"}},
+  "plugins":{"openwhisk":{"api_host":"'"$API"'","service_token":"'"$AUTH"'","namespace":"guest","action":"test","timeout":60000}},
   "upstream":{"type":"roundrobin","nodes":{}}}'
 `
 

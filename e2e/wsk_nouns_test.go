@@ -99,13 +99,13 @@ wsk action create hello hello.js >/dev/null
 wsk action create slow slow.js >/dev/null
 wsk action invoke hello --blocking >/dev/null
 "$MILLRACE" wsk activation poll > poll.txt & poll=$!
-while ! grep -q Polling poll.txt; do :; done
+while ! grep -q Polling poll.txt; do sleep 0.05; done
 id=$(wsk action invoke slow | grep -o '[0-9a-f]\{32\}')
 "$MILLRACE" wsk activation logs "$id" --follow --strip > follow.txt & follow=$!
 for i in $(seq 20); do wsk action invoke hello -p name n$i >/dev/null; done
 wait $follow
 cat follow.txt
-for i in $(seq 100); do [ $(grep -c '^Activation' poll.txt) -ge 21 ] && break; sleep 0.2; done
+for i in $(seq 300); do [ $(grep -c '^Activation' poll.txt) -ge 21 ] && break; sleep 0.2; done
 kill $poll
 wait $poll || tail -1 poll.txt
 grep -o '^Activation: .[a-z]*' poll.txt | sort | uniq -c | sed 's|^ *||'

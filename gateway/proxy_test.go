@@ -9,17 +9,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"millrace/internal/freeport"
 )
 
 // closedAddr answers an address where nobody listens.
-func closedAddr(t testing.TB) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
+func closedAddr(t testing.TB) string { return freeport.Address(t) }
 
 func TestRequestAsSent(t *testing.T) {
 	r := start(t, nil)

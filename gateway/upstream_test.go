@@ -91,13 +91,9 @@ func TestPassiveChecks(t *testing.T) {
 // A node that refuses connections is taken out by the requests that meet it.
 func TestPassiveConnectionFailures(t *testing.T) {
 	b, _ := answering(t, "b")
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
+	gone := closedAddr(t)
 	r := start(t, nil)
-	r.put("routes/1", `{"uri":"/*","upstream":{"nodes":`+nodesJSON([]string{gone.Addr().String(), b})+`,
+	r.put("routes/1", `{"uri":"/*","upstream":{"nodes":`+nodesJSON([]string{gone, b})+`,
 		"checks":{"active":{"type":"tcp"},"passive":{"unhealthy":{"tcp_failures":1}}}}}`)
 	for range 4 {
 		if rep := r.get("/"); rep.body != "b" {

@@ -183,7 +183,7 @@ func TestFusedCallIsLikeTheCallOverHTTP(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got [2]answer
 			for n, host := range []string{s.Functions, other} {
-				conf := attributes{"api_host": host, "service_token": servertest.GuestKey, "namespace": "guest", "timeout": 10000}
+				conf := attributes{"api_host": host, "service_token": servertest.GuestKey, "namespace": "guest", "timeout": 60000}
 				for k, v := range c.attributes {
 					conf[k] = v
 				}

@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"millrace/config"
+	"millrace/internal/freeport"
 	"millrace/server/servertest"
 )
 
@@ -31,19 +32,10 @@ func startEtcd(t *testing.T) *etcd {
 	if _, err := exec.LookPath("etcd"); err != nil {
 		t.Skip("etcd is not installed; scripts/install.sh test brings it")
 	}
-	e := &etcd{t: t, url: "http://" + freeAddress(t), peer: "http://" + freeAddress(t), dir: t.TempDir()}
+	e := &etcd{t: t, url: "http://" + freeport.Address(t), peer: "http://" + freeport.Address(t), dir: t.TempDir()}
 	e.start()
 	t.Cleanup(e.stop)
 	return e
-}
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (e *etcd) start() {

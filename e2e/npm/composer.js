@@ -122,7 +122,7 @@ async function asynchronous (wsk) {
   for (let tries = 0; ; tries++) {
     const record = await wsk.activations.get(result.activationId)
     if (record.end) return assert.deepEqual(record.response.result, { n: 2 })
-    assert.ok(tries < 200, 'the asynchronous part did not end')
+    assert.ok(tries < 600, 'the asynchronous part did not end')
     await new Promise(resolve => setTimeout(resolve, 50))
   }
 }

@@ -37,7 +37,7 @@ async function main () {
 
 // finished polls for a record that has ended, as clients of OpenWhisk do.
 async function finished (ow, activationId) {
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 600; i++) {
     try {
       const record = await ow.activations.get({ name: activationId })
       if (record.end) return record

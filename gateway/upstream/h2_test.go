@@ -12,12 +12,13 @@ import (
 	"errors"
 	"io"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/internal/freeport"
 )
 
 // grpcLike answers with what it was sent, and trailers.
@@ -65,13 +66,8 @@ func TestHTTP2(t *testing.T) {
 }
 
 func TestHTTP2WithoutServer(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
 	p := NewPool(Settings{})
-	e := p.Endpoint(Key{Addr: ln.Addr().String()})
+	e := p.Endpoint(Key{Addr: freeport.Address(t)})
 	req, _ := http.NewRequest("POST", "/", nil)
 	if _, err := e.RoundTrip(req, time.Second); !errors.Is(err, ErrConnect) {
 		t.Errorf("no server: %v", err)

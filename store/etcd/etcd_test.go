@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
+	"millrace/internal/freeport"
 	"millrace/store"
 	"millrace/store/storetest"
 )
@@ -35,19 +35,10 @@ func startServer(t testing.TB) *server {
 	if _, err := exec.LookPath("etcd"); err != nil {
 		t.Skip("etcd is not installed; scripts/install.sh test brings it")
 	}
-	s := &server{t: t, url: "http://" + freeAddress(t), peer: "http://" + freeAddress(t), dir: t.TempDir()}
+	s := &server{t: t, url: "http://" + freeport.Address(t), peer: "http://" + freeport.Address(t), dir: t.TempDir()}
 	s.start()
 	t.Cleanup(s.stop)
 	return s
-}
-
-func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *server) start() {
@@ -178,7 +169,7 @@ func TestServerAway(t *testing.T) {
 }
 
 func TestOpenSaysWhatToDo(t *testing.T) {
-	_, err := Open(t.Context(), Config{Endpoints: []string{"http://" + freeAddress(t)}, Timeout: time.Second, User: "root", Password: "hidden"})
+	_, err := Open(t.Context(), Config{Endpoints: []string{"http://" + freeport.Address(t)}, Timeout: time.Second, User: "root", Password: "hidden"})
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"millrace/internal/freeport"
 	"millrace/resource"
 )
 
@@ -211,17 +212,12 @@ func TestActiveKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer plain.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	tests := []struct {
 		conf, addr string
 		want       Result
 	}{
 		{`{"active":{"type":"tcp"}}`, plain.Addr().String(), Result{Kind: Connected}},
-		{`{"active":{"type":"tcp"}}`, closed.Addr().String(), Result{Kind: Failed}},
+		{`{"active":{"type":"tcp"}}`, freeport.Address(t), Result{Kind: Failed}},
 		{`{"active":{"timeout":0.05}}`, plain.Addr().String(), Result{Kind: TimedOut}}, // it accepts, but says nothing
 		{`{"active":{"type":"https","https_verify_certificate":false}}`, secure.Listener.Addr().String(), Result{Status: 404}},
 		{`{"active":{"type":"https"}}`, secure.Listener.Addr().String(), Result{Kind: Failed}},
