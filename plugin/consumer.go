@@ -3,8 +3,6 @@ package plugin
 import (
 	"encoding/json"
 	"fmt"
-
-	"millrace/internal/jsonschema"
 )
 
 // Credential is how a consumer proves to one authentication plugin who it is.
@@ -51,10 +49,7 @@ func (t *Type) LoadConsumer(conf json.RawMessage) (*Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	schema, err := jsonschema.Compile(t.ConsumerSchema)
-	if err != nil {
-		return nil, err
-	}
+	schema := t.consumerSchema()
 	if err := schema.Validate(value); err != nil {
 		return nil, err
 	}

@@ -2,9 +2,6 @@ package plugin
 
 import (
 	"encoding/json"
-	"fmt"
-
-	"millrace/internal/jsonschema"
 )
 
 // Metadata is what the instances of each plugin have in common, by the plugin's
@@ -28,8 +25,8 @@ func MetadataOf[M any](c *Context, name string) *M {
 	if m, ok := c.Metadata[name].(*M); ok {
 		return m
 	}
-	if t, ok := Lookup(name); ok {
-		if m, ok := t.presetMetadata.(*M); ok {
+	if t, ok := Lookup(name); ok && t.presetMetadata != nil {
+		if m, ok := t.presetMetadata().(*M); ok {
 			return m
 		}
 	}
@@ -46,10 +43,7 @@ func (t *Type) LoadMetadata(conf json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	schema, err := jsonschema.Compile(t.MetadataSchema)
-	if err != nil {
-		return nil, err
-	}
+	schema := t.metadataSchema()
 	if err := schema.Validate(value); err != nil {
 		return nil, err
 	}
@@ -69,18 +63,12 @@ func (t *Type) LoadMetadata(conf json.RawMessage) (any, error) {
 	return m, nil
 }
 
-// prepareMetadata makes what holds for the plugin while no metadata is kept. A
-// schema that demands something leaves the zero value.
-func (t *Type) prepareMetadata() error {
-	if t.newMetadata == nil {
-		return nil
-	}
+// preset makes what holds for the plugin while no metadata is kept. A schema that
+// demands something leaves the zero value.
+func (t *Type) preset() any {
 	m, err := t.LoadMetadata(json.RawMessage("{}"))
 	if err != nil {
-		m = t.newMetadata()
+		return t.newMetadata()
 	}
-	if t.presetMetadata = m; m == nil {
-		return fmt.Errorf("no metadata")
-	}
-	return nil
+	return m
 }

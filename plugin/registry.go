@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
@@ -48,9 +49,10 @@ type Type struct {
 	new            func() any
 	newConsumer    func() any
 	newMetadata    func() any
-	presetMetadata any // a *M of AsMetadata[M]: what holds while none is kept
-	schema         *jsonschema.Schema
-	properties     []string // the attributes that Schema names
+	presetMetadata func() any // a *M of AsMetadata[M]: what holds while none is kept
+	// The schemas, compiled when they are first asked for.
+	schema, consumerSchema, metadataSchema func() *jsonschema.Schema
+	properties                             []string // the attributes that Schema names
 }
 
 // Option is a part of a plugin that few plugins have.
@@ -71,7 +73,8 @@ var registry = map[string]*Type{}
 
 // Register enters a plugin: *T receives its configuration and implements its
 // phases. It is for init functions, and panics on a name that is taken, a schema
-// that does not compile and a type without a phase.
+// that is not JSON and a type without a phase. Schemas are compiled when they are
+// first used, which panics on one that does not compile.
 func Register[T any](name string, priority int, schema string, opts ...Option) {
 	t := &Type{Name: name, Priority: priority, Version: "0.1", Schema: schema, new: func() any { return new(T) }}
 	for _, o := range opts {
@@ -108,13 +111,11 @@ func (t *Type) prepare() error {
 		return fmt.Errorf("the version %q is no number, as which clients get it", t.Version)
 	}
 	for _, schema := range []string{t.ConsumerSchema, t.MetadataSchema} {
-		if schema == "" {
-			continue
-		}
-		if _, err := jsonschema.Compile(schema); err != nil {
-			return err
+		if schema != "" && !gjson.Valid(schema) {
+			return errors.New("a schema is not JSON")
 		}
 	}
+	t.consumerSchema, t.metadataSchema = jsonschema.Deferred(t.ConsumerSchema), jsonschema.Deferred(t.MetadataSchema)
 	for _, schema := range []string{t.Schema, t.ConsumerSchema} {
 		for _, field := range gjson.Get(schema, "encrypt_fields").Array() {
 			t.EncryptFields = append(t.EncryptFields, field.String())
@@ -123,14 +124,14 @@ func (t *Type) prepare() error {
 	for name := range gjson.Get(t.Schema, "properties").Map() {
 		t.properties = append(t.properties, name)
 	}
-	if err := t.prepareMetadata(); err != nil {
-		return err
+	if t.newMetadata != nil {
+		t.presetMetadata = sync.OnceValue(t.preset)
 	}
-	return t.compileSchema()
+	return t.completeSchema()
 }
 
-// compileSchema puts _meta into the schema and compiles it.
-func (t *Type) compileSchema() (err error) {
+// completeSchema puts _meta into the schema.
+func (t *Type) completeSchema() (err error) {
 	if !gjson.Valid(t.Schema) {
 		return errors.New("the schema is not JSON")
 	}
@@ -140,8 +141,8 @@ func (t *Type) compileSchema() (err error) {
 	if t.Schema, err = sjson.Set(t.Schema, "$comment", metaComment); err != nil {
 		return err
 	}
-	t.schema, err = jsonschema.Compile(t.Schema)
-	return err
+	t.schema = jsonschema.Deferred(t.Schema)
+	return nil
 }
 
 func hasPhase(p any) bool {
@@ -189,10 +190,10 @@ func (t *Type) load(conf json.RawMessage) (any, meta, error) {
 	if err != nil {
 		return nil, meta{}, err
 	}
-	if err := t.schema.Validate(value); err != nil {
+	if err := t.schema().Validate(value); err != nil {
 		return nil, meta{}, err
 	}
-	t.schema.SetDefaults(value)
+	t.schema().SetDefaults(value)
 	t.dropMisspelt(value)
 	var m struct {
 		Meta meta `json:"_meta"`

@@ -75,8 +75,7 @@ func TestRegisterPanics(t *testing.T) {
 	}{
 		"duplicate":    {func() { Register[probe]("probe", 1, probeSchema) }, "plugin probe: registered twice"},
 		"not JSON":     {func() { Register[probe]("x", 1, `{`) }, "plugin x: the schema is not JSON"},
-		"bad schema":   {func() { Register[probe]("x", 1, `{"type":"nope"}`) }, "plugin x: "},
-		"bad consumer": {func() { Register[probe]("x", 1, `{}`, AsAuth[struct{}](`{"type":5}`, "key")) }, "plugin x: "},
+		"bad consumer": {func() { Register[probe]("x", 1, `{}`, AsAuth[struct{}](`{"type":`, "key")) }, "plugin x: a schema is not JSON"},
 		"no phase":     {func() { Register[noPhase]("x", 1, `{}`) }, "plugin x: *plugin.noPhase implements no phase"},
 	}
 	for name, tc := range cases {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"millrace/internal/jsonschema"
 	"millrace/plugin"
 )
 
@@ -19,7 +20,22 @@ func TestEveryPluginIsWhole(t *testing.T) {
 	}
 }
 
-// The test above must be able to fail.
+// Schemas are compiled when they are first used, which must not fail then.
+func TestEverySchemaCompiles(t *testing.T) {
+	for _, name := range plugin.Names() {
+		typ, _ := plugin.Lookup(name)
+		for _, schema := range []string{typ.Schema, typ.ConsumerSchema, typ.MetadataSchema} {
+			if schema == "" {
+				continue
+			}
+			if _, err := jsonschema.Compile(schema); err != nil {
+				t.Errorf("plugin %s: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestEveryPluginIsWhole must be able to fail.
 func TestMissing(t *testing.T) {
 	tree := fstest.MapFS{
 		"plugins/a_test.go":           {},

@@ -72,10 +72,10 @@ func checkProto(doc map[string]any, _ *World) error {
 }
 
 // secretSchemas are the schemas of the secret managers.
-var secretSchemas = map[string]*jsonschema.Schema{
-	"vault": jsonschema.MustCompile(vaultSchema),
-	"aws":   jsonschema.MustCompile(awsSchema),
-	"gcp":   jsonschema.MustCompile(gcpSchema),
+var secretSchemas = map[string]func() *jsonschema.Schema{
+	"vault": jsonschema.Deferred(vaultSchema),
+	"aws":   jsonschema.Deferred(awsSchema),
+	"gcp":   jsonschema.Deferred(gcpSchema),
 }
 
 // checkSecret checks a secret against the schema of its manager, the first part
@@ -86,7 +86,7 @@ func checkSecret(doc map[string]any, _ *World) error {
 	if !ok {
 		return Invalid("invalid secret manager: " + manager)
 	}
-	if err := schema.Validate(doc); err != nil {
+	if err := schema().Validate(doc); err != nil {
 		return invalidf("invalid configuration: %s", err)
 	}
 	return nil

@@ -68,7 +68,7 @@ type PassiveUnhealthy struct {
 	Timeouts     int   `json:"timeouts"`
 }
 
-var checksDefaults = jsonschema.MustCompile(checksSchema)
+var checksDefaults = jsonschema.Deferred(checksSchema)
 
 // UnmarshalJSON reads checks and fills in defaults.
 func (c *Checks) UnmarshalJSON(data []byte) error {
@@ -88,7 +88,7 @@ func (c *Checks) UnmarshalJSON(data []byte) error {
 			}
 		}
 	}
-	checksDefaults.SetDefaults(v)
+	checksDefaults().SetDefaults(v)
 	type plain Checks
 	return remake(v, (*plain)(c))
 }

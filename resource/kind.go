@@ -27,7 +27,7 @@ type Kind struct {
 	// Untimed resources have no create_time and update_time.
 	Untimed bool
 
-	schema *jsonschema.Schema
+	schema func() *jsonschema.Schema
 	before func(doc any) error // what is checked before the schema
 	checks []check
 }
@@ -117,7 +117,7 @@ func KindOf(folder string) *Kind { return kindsByFolder[folder] }
 const PluginListSchema = pluginListSchema
 
 func newKind(k Kind) *Kind {
-	k.schema = jsonschema.MustCompile(k.Schema)
+	k.schema = jsonschema.Deferred(k.Schema)
 	if k.IDField == "" {
 		k.IDField = "id"
 	}
@@ -147,7 +147,7 @@ func (k *Kind) Check(doc any, w World) error {
 // CheckSchema checks a document against the schema alone; the error is the
 // validator's message.
 func (k *Kind) CheckSchema(doc any) error {
-	if err := k.schema.Validate(doc); err != nil {
+	if err := k.schema().Validate(doc); err != nil {
 		return Invalid(err.Error())
 	}
 	return nil
@@ -155,7 +155,7 @@ func (k *Kind) CheckSchema(doc any) error {
 
 // SetDefaults fills in what a valid document leaves to the schema's defaults, in
 // place. Defaults of plugins are not among them.
-func (k *Kind) SetDefaults(doc map[string]any) { k.schema.SetDefaults(doc) }
+func (k *Kind) SetDefaults(doc map[string]any) { k.schema().SetDefaults(doc) }
 
 // CheckRoute tells whether raw is the JSON of a valid route, without looking for
 // what it refers to.

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"millrace/internal/pcre"
 )
@@ -157,6 +158,13 @@ func MustCompile(schema string) *Schema {
 		panic(err)
 	}
 	return s
+}
+
+// Deferred is MustCompile put off until the schema is first asked for. Most
+// processes that the program is started as use few of its schemas or none, the
+// instances of actions above all.
+func Deferred(schema string) func() *Schema {
+	return sync.OnceValue(func() *Schema { return MustCompile(schema) })
 }
 
 func compile(raw json.RawMessage) (*Schema, error) {
