@@ -215,6 +215,8 @@ func (c *clientConn) refuse(err error) {
 		status, detail = 400, "Request Header Or Cookie Too Large"
 	case errors.Is(err, http1.ErrMethod):
 		status = 405
+	case errors.Is(err, http1.ErrCoding):
+		status = 501
 	case errors.Is(err, http1.ErrVersion):
 		status = 505
 	case errors.Is(err, http1.ErrMalformed):

@@ -40,8 +40,12 @@ func appendEither(dst []byte, override string, b []byte) []byte {
 	return append(dst, b...)
 }
 
-// upgrading says whether the request asks for another protocol and may have it.
-func (x *exchange) upgrading() bool { return x.route.websocket && x.req.head.Upgrade != nil }
+// upgrading says whether the request asks for WebSocket and may have it. No other
+// protocol is let through: in a tunnel of HTTP/2 a client could send the upstream
+// requests that no route and no plugin has seen.
+func (x *exchange) upgrading() bool {
+	return x.route.websocket && http1.EqualFold(x.req.head.Upgrade, "websocket")
+}
 
 // upstreamHost is the Host that a node is sent.
 func (x *exchange) upstreamHost(node *upstream.Node) []byte {
@@ -113,7 +117,7 @@ func (x *exchange) appendFields(dst []byte) []byte {
 			if x.trusted {
 				dst = appendField(dst, f.Name, f.Value)
 			}
-		case http1.Connection, http1.ContentLength, http1.Expect, http1.Host, http1.KeepAlive,
+		case http1.Connection, http1.ContentLength, http1.Expect, http1.Host, http1.HTTP2Settings, http1.KeepAlive,
 			http1.ProxyConnection, http1.TE, http1.TransferEncoding, http1.Upgrade,
 			http1.XForwardedFor, http1.XRealIP:
 		default:

@@ -13,7 +13,8 @@ import (
 	"errors"
 )
 
-// Limits of a message head, in bytes.
+// Limits of a request's head in bytes, unless others are set: of each line with its
+// end, and of all together.
 const (
 	MaxLine = 8 << 10
 	MaxHead = 32 << 10
@@ -26,6 +27,7 @@ var (
 	ErrHeadTooLarge   = errors.New("http1: header too large")
 	ErrMethod         = errors.New("http1: method not allowed")
 	ErrVersion        = errors.New("http1: version not supported")
+	ErrCoding         = errors.New("http1: transfer coding not supported")
 	ErrBodyIncomplete = errors.New("http1: connection closed inside a body")
 )
 
@@ -42,6 +44,7 @@ const (
 	Expect
 	Forwarded
 	Host
+	HTTP2Settings
 	KeepAlive
 	ProxyConnection
 	Server
@@ -94,7 +97,10 @@ func KindOf(name []byte) Kind {
 	case 12:
 		return kindIf(name, "content-type", ContentType)
 	case 14:
-		return kindIf(name, "content-length", ContentLength)
+		if name[0]|0x20 == 'c' {
+			return kindIf(name, "content-length", ContentLength)
+		}
+		return kindIf(name, "http2-settings", HTTP2Settings)
 	}
 	return longKind(name)
 }

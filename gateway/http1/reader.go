@@ -15,6 +15,8 @@ type Reader struct {
 	buf []byte
 	// base is the end of the current head; unread bytes are buf[r:w].
 	base, r, w int
+	// maxLine and maxHead bound the heads.
+	maxLine, maxHead int
 
 	body bodyState
 }
@@ -22,8 +24,14 @@ type Reader struct {
 // NewReader returns a Reader of src with a buffer of size bytes, which grows
 // when a head needs more.
 func NewReader(src io.Reader, size int) *Reader {
-	return &Reader{src: src, buf: make([]byte, size)}
+	return &Reader{src: src, buf: make([]byte, size), maxLine: MaxLine, maxHead: MaxHead}
 }
+
+// SetLimits bounds the lines of heads, with their ends, and whole heads, in bytes.
+func (r *Reader) SetLimits(line, head int) { r.maxLine, r.maxHead = line, head }
+
+// Reset makes r read from src, and forget what it has read.
+func (r *Reader) Reset(src io.Reader) { *r = Reader{src: src, buf: r.buf} }
 
 // Buffered is the number of bytes received and not yet read.
 func (r *Reader) Buffered() int { return r.w - r.r }
@@ -57,15 +65,15 @@ func (r *Reader) Head(lenient bool) ([]byte, error) {
 		r.skipEmptyLines(scanned)
 		data := r.buf[r.r:r.w]
 		if n := headEnd(data, scanned, lenient); n > 0 {
-			if n > MaxHead {
-				return nil, tooLong(data)
+			if n > r.maxHead {
+				return nil, r.tooLong(data)
 			}
 			r.r += n
 			r.base = r.r
 			return data[:n], nil
 		}
 		scanned = max(0, len(data)-3)
-		if err := checkGrowth(data); err != nil {
+		if err := r.checkGrowth(data); err != nil {
 			return nil, err
 		}
 		if err := r.fill(); err != nil {
@@ -109,22 +117,22 @@ func headEnd(data []byte, from int, lenient bool) int {
 }
 
 // checkGrowth refuses an unfinished head that is already over a limit.
-func checkGrowth(data []byte) error {
-	if len(data) <= MaxLine {
+func (r *Reader) checkGrowth(data []byte) error {
+	if len(data) < r.maxLine {
 		return nil
 	}
 	first := bytes.IndexByte(data, '\n')
-	if first < 0 || first > MaxLine+1 {
+	if first < 0 || first >= r.maxLine {
 		return ErrTargetTooLong
 	}
-	if last := bytes.LastIndexByte(data, '\n'); len(data)-last > MaxLine+1 || len(data) > MaxHead {
+	if last := bytes.LastIndexByte(data, '\n'); len(data)-last > r.maxLine || len(data) > r.maxHead {
 		return ErrHeadTooLarge
 	}
 	return nil
 }
 
-func tooLong(data []byte) error {
-	if i := bytes.IndexByte(data, '\n'); i > MaxLine+1 {
+func (r *Reader) tooLong(data []byte) error {
+	if i := bytes.IndexByte(data, '\n'); i >= r.maxLine {
 		return ErrTargetTooLong
 	}
 	return ErrHeadTooLarge

@@ -1,10 +1,17 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"cmp"
+)
 
 // Request is the head of a request. Its slices point into the buffer given to
 // Parse.
 type Request struct {
+	// MaxLine bounds the request line and each header line, with their CRLF, in
+	// bytes; 0 stands for the constant. Parse leaves it.
+	MaxLine int
+
 	Method []byte
 	// Target is the request target in origin form: path and query as received.
 	Target []byte
@@ -27,7 +34,7 @@ type Request struct {
 
 // Parse reads a request head, which ends with an empty line, into r.
 func (r *Request) Parse(head []byte) error {
-	*r = Request{Fields: r.Fields[:0]}
+	*r = Request{Fields: r.Fields[:0], MaxLine: cmp.Or(r.MaxLine, MaxLine)}
 	line, rest, err := cutLine(head)
 	if err != nil {
 		return err
@@ -54,7 +61,7 @@ func cutLine(b []byte) (line, rest []byte, err error) {
 }
 
 func (r *Request) parseLine(line []byte) error {
-	if len(line) > MaxLine {
+	if len(line)+len(crlf) > r.MaxLine {
 		return ErrTargetTooLong
 	}
 	method, rest, _ := bytes.Cut(line, space)
@@ -66,16 +73,15 @@ func (r *Request) parseLine(line []byte) error {
 	if len(target) == 0 || !all(target, classTarget) {
 		return ErrMalformed
 	}
+	r.Method, r.Target = method, originForm(target)
+	if r.Target == nil && string(method) != "CONNECT" {
+		return ErrMalformed
+	}
 	if err := r.parseVersion(version); err != nil {
 		return err
 	}
-	r.Method = method
 	if string(method) == "TRACE" || string(method) == "CONNECT" {
 		return ErrMethod
-	}
-	r.Target = originForm(target)
-	if r.Target == nil {
-		return ErrMalformed
 	}
 	return nil
 }
@@ -87,7 +93,10 @@ func (r *Request) parseVersion(v []byte) error {
 		v[5] < '0' || v[5] > '9' || v[7] < '0' || v[7] > '9' {
 		return ErrMalformed
 	}
-	if v[5] != '1' {
+	switch {
+	case v[5] == '0':
+		return ErrMalformed
+	case v[5] > '1':
 		return ErrVersion
 	}
 	r.HTTP10 = v[7] == '0'
@@ -96,7 +105,7 @@ func (r *Request) parseVersion(v []byte) error {
 }
 
 // originForm reduces an absolute-form target to its path and query; nil if the
-// target has neither form.
+// target has neither form or names no host.
 func originForm(target []byte) []byte {
 	if target[0] == '/' {
 		return target
@@ -110,29 +119,47 @@ func originForm(target []byte) []byte {
 	default:
 		return nil
 	}
-	i := bytes.IndexAny(target[n:], "/?")
-	switch {
-	case i == 0:
-		return nil
-	case i < 0:
-		return rootTarget
-	case target[n+i] == '?':
-		return append([]byte{'/'}, target[n+i:]...)
+	host, rest := target[n:], []byte(nil)
+	if i := bytes.IndexAny(host, "/?"); i >= 0 {
+		host, rest = host[:i], host[i:]
 	}
-	return target[n+i:]
+	switch {
+	case !validHost(host):
+		return nil
+	case len(rest) == 0:
+		return rootTarget
+	case rest[0] == '?':
+		return append([]byte{'/'}, rest...)
+	}
+	return rest
 }
 
 var rootTarget = []byte{'/'}
 
+// crlf ends a line.
+const crlf = "\r\n"
+
+// coding is what Transfer-Encoding says.
+type coding uint8
+
+const (
+	noCoding coding = iota
+	chunkedCoding
+	otherCoding
+)
+
 func (r *Request) parseFields(b []byte) error {
-	chunked := false
+	transfer := noCoding
 	for {
 		line, rest, err := cutLine(b)
 		if err != nil {
 			return err
 		}
 		if len(line) == 0 {
-			return r.finish(chunked)
+			return r.finish(transfer)
+		}
+		if len(line)+len(crlf) > r.MaxLine {
+			return ErrHeadTooLarge
 		}
 		b = rest
 		f, err := parseField(line)
@@ -144,10 +171,12 @@ func (r *Request) parseFields(b []byte) error {
 			continue
 		}
 		if f.Kind == TransferEncoding {
-			if chunked || !EqualFold(f.Value, "chunked") {
+			if transfer != noCoding {
 				return ErrMalformed
 			}
-			chunked = true
+			if transfer = otherCoding; EqualFold(f.Value, "chunked") {
+				transfer = chunkedCoding
+			}
 			continue
 		}
 		if err := r.special(f); err != nil {
@@ -157,7 +186,7 @@ func (r *Request) parseFields(b []byte) error {
 }
 
 // finish checks what only the whole head tells.
-func (r *Request) finish(chunked bool) error {
+func (r *Request) finish(transfer coding) error {
 	if r.upgrade && !r.HTTP10 {
 		for _, f := range r.Fields {
 			if f.Kind == Upgrade {
@@ -165,10 +194,14 @@ func (r *Request) finish(chunked bool) error {
 			}
 		}
 	}
-	if !chunked {
+	switch {
+	case transfer == noCoding:
 		return nil
-	}
-	if r.HasLength || r.HTTP10 {
+	case r.HTTP10:
+		return ErrMalformed
+	case transfer == otherCoding:
+		return ErrCoding
+	case r.HasLength:
 		return ErrMalformed
 	}
 	r.Length = -1
@@ -208,9 +241,6 @@ func (r *Request) connection(value []byte) {
 // parseField splits "Name: value". A line that begins with white space would
 // continue the one before it; such folding is refused by the token check.
 func parseField(line []byte) (Field, error) {
-	if len(line) > MaxLine {
-		return Field{}, ErrHeadTooLarge
-	}
 	i := bytes.IndexByte(line, ':')
 	if i < 1 || !all(line[:i], classToken) {
 		return Field{}, ErrMalformed

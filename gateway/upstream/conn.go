@@ -121,8 +121,12 @@ func (e *Endpoint) Dial(ctx context.Context, timeout time.Duration) (*Conn, erro
 		}
 	}
 	c.Reader = http1.NewReader(c.Conn, readBuffer)
+	c.Reader.SetLimits(maxHead, maxHead)
 	return c, nil
 }
 
-// readBuffer holds a usual answer, head and body.
-const readBuffer = 4 << 10
+// readBuffer holds a usual answer, head and body; maxHead is the longest head.
+const (
+	readBuffer = 4 << 10
+	maxHead    = 32 << 10
+)
