@@ -112,6 +112,7 @@ type Gateway struct {
 	Control          Control
 	Prometheus       Prometheus
 	Status           Status
+	AccessLog        AccessLog
 	RealIP           RealIP
 	// KeepaliveTimeout closes idle client connections, 0 after each request; the
 	// others bound reading a request's header and body and writing its answer.
@@ -153,6 +154,18 @@ type Control struct {
 type Status struct {
 	Enabled bool
 	Listen  Listener
+}
+
+// AccessLog says where a line for each request is written to; nowhere without Path.
+type AccessLog struct {
+	Enabled bool
+	// Path is of a file. One that is not absolute is below the data folder.
+	Path string
+	// Format has variables such as $request in it; Escape, of their values, is
+	// default, json or none, as in nginx.
+	Format, Escape string
+	// Buffer is how many bytes may wait to be written.
+	Buffer int64
 }
 
 // RealIP says which peers may name the client's address, and in which header.
@@ -309,6 +322,10 @@ func Default() *Config {
 	}
 }
 
+// accessLogFormat is APISIX's.
+const accessLogFormat = `$remote_addr - $remote_user [$time_local] $http_host "$request" $status $body_bytes_sent $request_time "$http_referer" "$http_user_agent" ` +
+	`$upstream_addr $upstream_status $upstream_response_time "$upstream_scheme://$upstream_host$upstream_uri" "$apisix_request_id"`
+
 func defaultGateway() Gateway {
 	return Gateway{
 		Source: Source{Provider: "data", Etcd: Etcd{Prefix: "/apisix", Timeout: 30 * time.Second, Retries: 2, TLS: EtcdTLS{Verify: true}}},
@@ -325,6 +342,7 @@ func defaultGateway() Gateway {
 		Control:              Control{Enabled: true, Listen: loopback(9090)},
 		Prometheus:           Prometheus{Enabled: true, Listen: loopback(9091), URI: "/apisix/prometheus/metrics", Prefix: "apisix_"},
 		Status:               Status{Listen: loopback(7085)},
+		AccessLog:            AccessLog{Enabled: true, Format: accessLogFormat, Escape: "default", Buffer: 16 << 10},
 		RealIP:               RealIP{Header: "X-Real-IP", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
 		KeepaliveTimeout:     60 * time.Second,
 		ClientHeaderTimeout:  60 * time.Second,

@@ -3,9 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -21,6 +21,9 @@ type decoder struct {
 	// ineffective are the reasons why keys have no effect, in the order in which
 	// they were met, and for each the keys with their lines.
 	ineffective []reason
+	// unknowns are keys of APISIX's sections that nobody knows, moved those that
+	// stand where its release 2 had them, both with their lines.
+	unknowns, moved []string
 	// given are the keys that the file has, by their dotted paths.
 	given map[string]*yaml.Node
 }
@@ -56,30 +59,43 @@ func (o object) decode(d *decoder, key string, n *yaml.Node) {
 		f, known := o[name]
 		switch {
 		case !known:
-			d.fail(at, path, "unknown key%s", o.suggestion(name))
+			d.unknown(at, path, o.nearest(name), o)
 		case value.ShortTag() != "!!null":
 			f.decode(d, path, value)
 		}
 	})
 }
 
-// suggestion is the end of the message for an unknown key: the nearest known one.
-func (o object) suggestion(name string) string {
-	best, distance := "", 1+max(2, len(name)/3)
-	names := make([]string, 0, len(o))
-	for known := range o {
-		names = append(names, known)
+// unknown notes a key that is not in the table. In the sections that are APISIX's it
+// is a warning, since a release of it may know more; elsewhere a mistake.
+func (d *decoder) unknown(at *yaml.Node, path, nearest string, o object) {
+	hint := ""
+	if nearest != "" {
+		hint = fmt.Sprintf("; did you mean %q?", nearest)
 	}
-	sort.Strings(names)
-	for _, known := range names {
+	section, _, inside := strings.Cut(path, ".")
+	switch {
+	case inside && slices.Contains(foreignSections, section), !inside && nearest == "":
+		d.unknowns = append(d.unknowns, fmt.Sprintf("%s (line %d%s)", path, at.Line, strings.TrimSuffix(hint, "?")))
+	case nearest == "":
+		d.fail(at, path, "unknown key; known here: %s", strings.Join(slices.Sorted(maps.Keys(o)), ", "))
+	default:
+		d.fail(at, path, "unknown key%s", hint)
+	}
+}
+
+// foreignSections are those that APISIX defines.
+var foreignSections = []string{"apisix", "nginx_config", "deployment", "plugin_attr", "discovery", "etcd"}
+
+// nearest is the known key that one may have been meant for, or empty.
+func (o object) nearest(name string) string {
+	best, distance := "", 1+max(2, len(name)/3)
+	for _, known := range slices.Sorted(maps.Keys(o)) {
 		if n := editDistance(strings.ToLower(name), known); n < distance {
 			best, distance = known, n
 		}
 	}
-	if best == "" {
-		return "; known here: " + strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return best
 }
 
 // eachEntry calls fn for the entries of a mapping; dotted is the key's path, at
@@ -159,6 +175,12 @@ func (d *decoder) allWarnings() []string {
 	all := d.warnings
 	for _, r := range d.ineffective {
 		all = append(all, fmt.Sprintf("%s: without effect, because %s: %s", d.file, r.text, strings.Join(r.keys, ", ")))
+	}
+	if len(d.unknowns) > 0 {
+		all = append(all, fmt.Sprintf("%s: unknown keys, without effect: %s", d.file, strings.Join(d.unknowns, ", ")))
+	}
+	if len(d.moved) > 0 {
+		all = append(all, fmt.Sprintf("%s: taken from where APISIX 2 had them: %s", d.file, strings.Join(d.moved, ", ")))
 	}
 	return all
 }

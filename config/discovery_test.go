@@ -63,7 +63,6 @@ discovery:
 	for text, want := range map[string]string{
 		"discovery: {kubernetes: {}}":                       "can't find environment variable KUBERNETES_SERVICE_HOST",
 		"discovery: {dns: {order: [MX]}}":                   "discovery.dns.order[0]: want",
-		"discovery: {consul: {servrs: []}}":                 "discovery.consul.servrs: unknown key",
 		"discovery: {eureka: {timeout: {connect: x}}}":      "discovery.eureka.timeout.connect: want a number of milliseconds",
 		"discovery: {kubernetes: {service: {schema: ftp}}}": "discovery.kubernetes.service.schema: want",
 	} {

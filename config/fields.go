@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"net/url"
@@ -167,6 +168,24 @@ func noEffect(reason string) field {
 		if !blank(n) {
 			d.warn(n, key, reason)
 		}
+	})
+}
+
+// shipped is noEffect for a key that APISIX's own configuration has with a value
+// that asks for nothing.
+func shipped(value, reason string) field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		if n.Kind != yaml.ScalarNode || n.Value != value {
+			noEffect(reason).decode(d, key, n)
+		}
+	})
+}
+
+// movedTo is a key that release 2 of APISIX had elsewhere.
+func movedTo(now string, f field) field {
+	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
+		d.moved = append(d.moved, fmt.Sprintf("%s (line %d) is now %s", key, n.Line, now))
+		f.decode(d, key, n)
 	})
 }
 

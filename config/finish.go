@@ -16,6 +16,10 @@ func (k *keys) finish(d *decoder) {
 	k.finishRoles(d)
 	k.finishSource(d)
 	_, k.c.Gateway.TLS.Given = d.given["apisix.ssl"]
+	_, byNginx := d.given["nginx_config.error_log_level"]
+	if _, own := d.given["log.level"]; byNginx && !own {
+		k.c.Log.Level = k.errorLevel
+	}
 	l := &k.c.Functions.Limits
 	between(d, "action_timeout", &l.MinActionTimeout, &l.DefaultActionTimeout, &l.MaxActionTimeout)
 	between(d, "action_memory", &l.MinActionMemory, &l.DefaultActionMemory, &l.MaxActionMemory)

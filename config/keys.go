@@ -1,6 +1,7 @@
 package config
 
 import (
+	"log/slog"
 	"net/netip"
 
 	"gopkg.in/yaml.v3"
@@ -14,14 +15,14 @@ type keys struct {
 	role        string
 	provider    string // of the resources, as the file says
 	byAPI       bool   // the resources come as a whole through the Admin API
+	errorLevel  slog.Level
 }
 
 const (
-	noNginx     = "it sets up nginx, which is not used"
-	noStream    = "only HTTP is served"
-	noAccessLog = "there is no access log file; use a logger plugin"
-	noLua       = "there is no Lua virtual machine to set up"
-	ownStore    = "state is kept in the data folder"
+	noNginx  = "it sets up nginx, which is not used"
+	noStream = "only HTTP is served"
+	noLua    = "there is no Lua virtual machine to set up"
+	ownStore = "state is kept in the data folder"
 )
 
 func (k *keys) table() object {
@@ -51,7 +52,7 @@ func (k *keys) table() object {
 		"plugins":      list(&c.Gateway.Plugins, text),
 		"plugin_attr":  k.pluginAttr(),
 		"discovery":    k.discovery(),
-		"etcd":         k.etcd(), // where APISIX 2.x had it
+		"etcd":         movedTo("deployment.etcd", k.etcd()),
 	}.
 		noEffects(noStream, "stream_plugins", "xrpc").
 		noEffects("external plugin runners and WebAssembly plugins are not available", "ext-plugin", "wasm").
@@ -139,19 +140,23 @@ func (k *keys) apisix() object {
 		"resolver_timeout":                        duration(&g.Resolver.Timeout),
 		"max_post_args_readable_size":             notYet(size(&g.MaxPostArgs, 1<<20)),
 		"proxy_mode":                              proxyMode(),
-
-		// Where APISIX 2.x had them.
-		"config_center":     k.configProvider(),
+	}
+	for name, f := range (object{
 		"admin_key":         adminKeys(&a.Keys),
 		"allow_admin":       list(&a.AllowFrom, prefix),
 		"enable_admin_cors": boolean(&a.CORS),
 		"admin_listen":      object{"ip": ipOf(&a.Listen), "port": portOf(&a.Listen)},
-		"port_admin":        portOf(&a.Listen),
 		"admin_api_version": oneOf(&a.APIVersion, "v3", "v2"),
 		"https_admin":       boolean(&a.TLS.Enabled),
 		"admin_api_mtls":    a.TLS.keys(),
+	}) {
+		o[name] = movedTo("deployment.admin."+name, f)
 	}
-	o.noEffects("one process serves all connections", "enable_dev_mode", "enable_reuseport", "events", "worker_startup_time_threshold")
+	o["port_admin"] = movedTo("deployment.admin.admin_listen.port", portOf(&a.Listen))
+	o["config_center"] = movedTo("deployment.role_data_plane.config_provider", k.configProvider())
+	const oneProcess = "one process serves all connections"
+	o["enable_reuseport"] = shipped("true", oneProcess)
+	o.noEffects(oneProcess, "enable_dev_mode", "events", "worker_startup_time_threshold")
 	o.noEffects(noLua, "extra_lua_path", "extra_lua_cpath", "lua_module_hook")
 	for _, name := range []string{"enable_resolv_search_opt", "enable_resolv_search_option"} {
 		o[name] = boolean(&g.Resolver.Search)
@@ -199,19 +204,24 @@ func (k *keys) nginx() object {
 		},
 		"charset": only("utf-8"),
 	}
-	http.noEffects(noAccessLog, "enable_access_log", "access_log", "access_log_buffer", "access_log_format", "access_log_format_escape")
-	http.noEffects(noNginx, "variables_hash_max_size", "proxy_ssl_server_name")
+	l := &g.AccessLog
+	http["enable_access_log"], http["access_log"], http["access_log_buffer"] = boolean(&l.Enabled), text(&l.Path), size(&l.Buffer, 1)
+	http["access_log_format"], http["access_log_format_escape"] = text(&l.Format), oneOf(&l.Escape, "default", "json", "none")
+	http["variables_hash_max_size"], http["proxy_ssl_server_name"] = shipped("2048", noNginx), shipped("true", noNginx)
 	http.noEffects(noLua, "lua_shared_dict", "custom_lua_shared_dict")
 
 	o := object{"http": http, "worker_shutdown_timeout": duration(&k.c.DrainTimeout)}
-	o.noEffects("logs go to standard error; set log.level and log.format", "error_log", "error_log_level")
-	o.noEffects(noLua, "meta", "max_pending_timers", "max_running_timers")
+	o["error_log_level"] = errorLogLevel(&k.errorLevel)
+	o["error_log"] = shipped("logs/error.log", "logs go to standard error")
+	o.noEffects(noLua, "meta")
+	o["max_pending_timers"], o["max_running_timers"] = shipped("16384", noLua), shipped("4096", noLua)
 	o.noEffects("the whole environment is visible", "envs")
 	o.noEffects(noStream, "stream", "stream_configuration_snippet")
 	o.noEffects("nginx text means nothing without nginx", "main_configuration_snippet", "http_configuration_snippet",
 		"http_server_configuration_snippet", "http_server_location_configuration_snippet",
 		"http_admin_configuration_snippet", "http_end_configuration_snippet")
-	return o.noEffects(noNginx, "user", "worker_processes", "enable_cpu_affinity", "worker_rlimit_nofile", "event")
+	o["worker_processes"], o["worker_rlimit_nofile"] = shipped("auto", noNginx), shipped("20480", noNginx)
+	return o.noEffects(noNginx, "user", "enable_cpu_affinity", "event")
 }
 
 func (k *keys) deployment() object {
@@ -232,7 +242,7 @@ func (k *keys) deployment() object {
 			"admin_api_version":  oneOf(&a.APIVersion, "v3", "v2"),
 			"https_admin":        boolean(&a.TLS.Enabled),
 			"admin_api_mtls":     a.TLS.keys(),
-			"enable_admin_ui":    noEffect("the console stands in its place, see console.listen"),
+			"enable_admin_ui":    shipped("true", "the console stands in its place, see console.listen"),
 		},
 		"etcd": k.etcd(),
 	}

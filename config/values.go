@@ -58,6 +58,18 @@ func logLevel(to *slog.Level) field {
 	})
 }
 
+// errorLogLevel takes nginx's levels.
+func errorLogLevel(to *slog.Level) field {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "notice": slog.LevelInfo, "warn": slog.LevelWarn,
+		"error": slog.LevelError, "crit": slog.LevelError, "alert": slog.LevelError, "emerg": slog.LevelError,
+	}
+	return scalar(to, "debug, info, notice, warn, error, crit, alert or emerg", func(text string) (slog.Level, bool) {
+		level, ok := levels[text]
+		return level, ok
+	})
+}
+
 func autoSize(to *int64) field {
 	return scalar(to, "auto, or a size such as 512MB or 4g (a bare number counts megabytes)", func(text string) (int64, bool) {
 		if text == "auto" {

@@ -78,6 +78,14 @@ func (ch *Chain) take(name string, conf json.RawMessage, env *Env, lookup func(s
 	return newInstance(t, conf, env)
 }
 
+// Of is the chain of one plugin that no configuration names. Others of this name
+// replace it in Merge.
+func Of(name string, priority int, p any) *Chain {
+	in := &instance{plugin: p, name: name, priority: priority}
+	in.refs.Store(1)
+	return newChain([]*instance{in})
+}
+
 // newChain sorts instances, which become the chain's, and enters them in their
 // phases.
 func newChain(instances []*instance) *Chain {

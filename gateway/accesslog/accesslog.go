@@ -1,0 +1,140 @@
+// Package accesslog writes a line for each request to a file, in the formats of
+// nginx's access logs.
+package accesslog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"millrace/plugin"
+)
+
+// flushEvery is how long a line may wait to be written.
+const flushEvery = time.Second
+
+// leastPending is how many bytes may wait, at least, while the disk is slow; then
+// lines are lost rather than requests held up.
+const leastPending = 1 << 20
+
+// Config says what is written where.
+type Config struct {
+	Log  *slog.Logger
+	Path string
+	// Format has variables in it, $name or ${name}. Escape, of their values, is
+	// default, json or none.
+	Format, Escape string
+	// Buffer is how many bytes are gathered before they are written.
+	Buffer int
+}
+
+// Log is a plugin.Logger, which no configuration of a route names.
+type Log struct {
+	cfg    Config
+	format *format
+	wake   chan struct{} // has room for one
+
+	mu      sync.Mutex
+	pending []byte
+	lost    int
+	reopen  bool
+
+	file  *os.File // Run's
+	spare []byte   // Run's
+}
+
+var _ plugin.Logger = (*Log)(nil)
+
+// Open opens the file, which is made if there is none. Run writes to it.
+func Open(cfg Config) (*Log, error) {
+	l := &Log{cfg: cfg, format: compile(cfg.Format, cfg.Escape), wake: make(chan struct{}, 1)}
+	var err error
+	if l.file, err = openFile(cfg.Path); err != nil {
+		return nil, fmt.Errorf("opening the access log (nginx_config.http.access_log): %w", err)
+	}
+	return l, nil
+}
+
+func openFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+}
+
+// Log enters the line of a request that has been answered.
+func (l *Log) Log(c *plugin.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending) > max(leastPending, 4*l.cfg.Buffer) {
+		l.lost++
+		return
+	}
+	l.pending = append(l.format.append(l.pending, c.Lookup()), '\n')
+	if len(l.pending) >= l.cfg.Buffer {
+		l.signal()
+	}
+}
+
+// Reopen opens the file anew, once what waits has been written to the old one.
+func (l *Log) Reopen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reopen = true
+	l.signal()
+}
+
+func (l *Log) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run writes until ctx ends, and then what is left.
+func (l *Log) Run(ctx context.Context) error {
+	t := time.NewTicker(flushEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			l.flush()
+			return nil
+		case <-t.C:
+		case <-l.wake:
+		}
+		l.flush()
+	}
+}
+
+// Close closes the file; Run has ended.
+func (l *Log) Close() error { return l.file.Close() }
+
+func (l *Log) flush() {
+	l.mu.Lock()
+	text, lost, reopen := l.pending, l.lost, l.reopen
+	l.pending, l.lost, l.reopen = l.spare[:0], 0, false
+	l.mu.Unlock()
+	if len(text) > 0 {
+		if _, err := l.file.Write(text); err != nil {
+			l.cfg.Log.Error("writing the access log", "path", l.cfg.Path, "err", err)
+		}
+	}
+	if lost > 0 {
+		l.cfg.Log.Warn("lines of the access log are lost: the file is not written as fast as requests come", "path", l.cfg.Path, "lines", lost)
+	}
+	l.spare = text
+	if reopen {
+		l.openAgain()
+	}
+}
+
+func (l *Log) openAgain() {
+	file, err := openFile(l.cfg.Path)
+	if err != nil {
+		l.cfg.Log.Error("opening the access log again; the old file is written on", "path", l.cfg.Path, "err", err)
+		return
+	}
+	l.file.Close()
+	l.file = file
+}
