@@ -50,7 +50,7 @@ func listener(to *Listener) field {
 				"ip":           ipOf(to),
 				"port":         portOf(to),
 				"enable_http2": boolean(&to.HTTP2),
-				"enable_http3": notYet(boolean(&to.HTTP3)),
+				"enable_http3": boolean(&to.HTTP3),
 			}.decode(d, key, n)
 			return
 		}

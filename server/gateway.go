@@ -88,6 +88,16 @@ func (s *Server) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
+	sockets, err := s.listenHTTP3("apisix.node_listen", cfg.Listen, listeners)
+	if err != nil {
+		return err
+	}
+	more, err := s.listenHTTP3("apisix.ssl.listen", cfg.TLS.Listen, secured)
+	if err != nil {
+		return err
+	}
+	sockets = append(sockets, more...)
+	role.announceHTTP3(sockets)
 	for _, l := range listeners {
 		s.addAddress(config.RoleGateway, "gateway", l)
 	}
@@ -95,7 +105,7 @@ func (s *Server) openGateway(context.Context) error {
 	s.add(part{name: "gateway configuration", run: role.Run})
 	s.add(part{
 		name:  "gateway",
-		run:   func(ctx context.Context) error { return serveGateway(ctx, role.Gateway, listeners, secured) },
+		run:   func(ctx context.Context) error { return serveGateway(ctx, role.Gateway, listeners, secured, sockets) },
 		drain: role.Shutdown,
 	})
 	if err := s.openStatus(); err != nil {
@@ -192,23 +202,28 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring, process *plugins.Proce
 
 // serveGateway serves every listener until ctx ends, from when the stored routes
 // are in force: clients that come before wait.
-func serveGateway(ctx context.Context, g *gateway.Gateway, plain, secured []net.Listener) error {
+func serveGateway(ctx context.Context, g *gateway.Gateway, plain, secured []net.Listener, sockets []net.PacketConn) error {
 	if err := g.WaitApplied(ctx, 0); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan error, len(plain)+len(secured))
-	serve := func(listeners []net.Listener, serve func(context.Context, net.Listener) error) {
-		for _, l := range listeners {
-			go func() {
-				defer cancel() // one listener gone ends them all
-				ended <- serve(ctx, l)
-			}()
-		}
+	ended := make(chan error, len(plain)+len(secured)+len(sockets))
+	start := func(serve func() error) {
+		go func() {
+			defer cancel() // one listener gone ends them all
+			ended <- serve()
+		}()
 	}
-	serve(plain, g.Serve)
-	serve(secured, g.ServeTLS)
+	for _, l := range plain {
+		start(func() error { return g.Serve(ctx, l) })
+	}
+	for _, l := range secured {
+		start(func() error { return g.ServeTLS(ctx, l) })
+	}
+	for _, socket := range sockets {
+		start(func() error { return g.ServeHTTP3(ctx, socket) })
+	}
 	var errs []error
 	for range cap(ended) {
 		errs = append(errs, <-ended)

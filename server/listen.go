@@ -15,6 +15,11 @@ func listen(what, key string, l config.Listener) (net.Listener, error) {
 	if err == nil {
 		return ln, nil
 	}
+	return nil, listenError(what, key, l.Address(), err)
+}
+
+// listenError adds to the error of opening an address what can be done about it.
+func listenError(what, key, address string, err error) error {
 	remedy := "set " + key + " in config.yaml to an address of this machine"
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -22,7 +27,7 @@ func listen(what, key string, l config.Listener) (net.Listener, error) {
 	case errors.Is(err, syscall.EACCES):
 		remedy = "ports below 1024 need more rights: set " + key + " in config.yaml to a higher one"
 	}
-	return nil, fmt.Errorf("opening %s for %s: %w; %s", l.Address(), what, err, remedy)
+	return fmt.Errorf("opening %s for %s: %w; %s", address, what, err, remedy)
 }
 
 // listen opens all listeners or none, and closes them when the server closes.

@@ -25,7 +25,7 @@ const OperatorKey = "an operator key for nothing but tests"
 // Site is a running server. The addresses are base URLs, http://127.0.0.1:port;
 // one of a role that does not run is empty.
 type Site struct {
-	Gateway, Control, Status, Admin, Functions, APIs, Operator, Console, Metrics string
+	Gateway, Secured, Control, Status, Admin, Functions, APIs, Operator, Console, Metrics string
 }
 
 // Start starts every role, keeping nothing unless change sets Data, and stops
@@ -74,6 +74,8 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 			site.Metrics = a.URL
 		case a.What == server.APIGatewayName:
 			site.APIs = a.URL
+		case a.What == "gateway, TLS":
+			site.Secured = a.URL
 		case role == config.RoleGateway:
 			site.Gateway = a.URL
 		case role == config.RoleAdmin:
