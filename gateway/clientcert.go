@@ -41,7 +41,7 @@ func (g *Gateway) withClientCert(conf *resource.Upstream) (*resource.Upstream, e
 func (f *follower) takeClientCert(id string, e *store.Event, ch *changes) error {
 	f.g.clientCerts.Delete(id)
 	if !e.Deleted {
-		conf, err := resource.Parse[resource.SSL](e.Value, f.g.conf.Keyring)
+		conf, err := parse[resource.SSL](f, e)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/gateway/secret"
 	"millrace/gateway/sni"
 	"millrace/gateway/upstream"
 	"millrace/internal/fieldcrypt"
@@ -23,9 +24,12 @@ type Config struct {
 	Env   *plugin.Env
 	// Keyring decrypts secret fields of stored resources; nil leaves them.
 	Keyring *fieldcrypt.Keyring
-	// Resolve answers what a $secret:// or $env:// reference in a credential leads
-	// to; nil resolves none.
-	Resolve func(reference string) (value string, ok bool)
+	// Secrets is how references to secrets kept elsewhere are resolved; its Log is
+	// that of the gateway.
+	Secrets secret.Settings
+	// Always runs for every request, ahead of the plugins of global rules; nil is
+	// none.
+	Always *plugin.Chain
 	// Version stands in the Server header.
 	Version string
 
@@ -88,7 +92,7 @@ func (c *Config) fillDefaults() {
 			*d = 60 * time.Second
 		}
 	}
-	c.Upstreams.Log = c.Log
+	c.Upstreams.Log, c.Secrets.Log = c.Log, c.Log
 	if c.RealIPFrom == nil {
 		c.RealIPFrom = []string{"127.0.0.1", "unix:"}
 	}

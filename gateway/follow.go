@@ -17,15 +17,11 @@ import (
 func (g *Gateway) Run(ctx context.Context) error {
 	var pool sync.WaitGroup
 	pool.Go(func() { g.pool.Run(ctx) })
+	pool.Go(func() { g.secrets.Run(ctx) })
 	defer pool.Wait()
 	f := newFollower(g)
 	for wait := time.Duration(0); ; wait = min(max(100*time.Millisecond, 2*wait), 5*time.Second) {
-		if wait > 0 {
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait):
-			}
-		}
+		f.pause(ctx, wait)
 		followed, err := f.follow(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -34,6 +30,21 @@ func (g *Gateway) Run(ctx context.Context) error {
 			wait = 0
 		}
 		g.conf.Log.Warn("following the configuration", "err", err)
+	}
+}
+
+// pause waits, and takes in meanwhile what changes without the store.
+func (f *follower) pause(ctx context.Context, wait time.Duration) {
+	over := time.After(wait)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case <-f.g.secrets.Changed():
+			f.apply(ctx, nil, -1)
+		}
 	}
 }
 
@@ -92,6 +103,8 @@ type follower struct {
 	metadata      plugin.Metadata
 	ssls          map[string]followedSSL
 	referrers     users
+	// referring are the resources that refer to secrets, as they came.
+	referring map[string]store.Event
 
 	// gone are the chains that the next table no longer uses.
 	gone map[*heldChain]bool
@@ -117,6 +130,7 @@ func newFollower(g *Gateway) *follower {
 		pluginConfigs: map[string]*pluginConf{}, users: map[string]*followedUser{},
 		globalRules: map[string]*globalRule{}, gone: map[*heldChain]bool{},
 		ssls: map[string]followedSSL{}, referrers: users{},
+		referring: map[string]store.Event{},
 	}
 }
 
@@ -126,19 +140,26 @@ func (f *follower) follow(ctx context.Context) (followed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	f.apply(f.difference(entries), revision)
+	f.apply(ctx, f.difference(entries), revision)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes, err := f.g.conf.Store.Watch(ctx, resource.Prefix, revision)
 	if err != nil {
 		return false, err
 	}
-	for events := range changes {
-		if n := len(events); n > 0 {
-			f.apply(events, events[n-1].ModRevision)
+	for {
+		select {
+		case events, open := <-changes:
+			if !open {
+				return true, errors.New("the store ended the watch")
+			}
+			if n := len(events); n > 0 {
+				f.apply(ctx, events, events[n-1].ModRevision)
+			}
+		case <-f.g.secrets.Changed():
+			f.apply(ctx, nil, -1)
 		}
 	}
-	return true, errors.New("the store ended the watch")
 }
 
 // difference answers the changes that lead from what was seen to a listing.
@@ -159,12 +180,15 @@ func (f *follower) difference(entries []store.Entry) []store.Event {
 	return events
 }
 
-// apply takes in changes and swaps the snapshot.
-func (f *follower) apply(events []store.Event, revision int64) {
+// apply takes in changes of the store, and of the secrets that it refers to, and
+// swaps the snapshot. revision is the store's, -1 if only secrets have changed.
+func (f *follower) apply(ctx context.Context, events []store.Event, revision int64) {
 	ch := changes{routes: map[string]bool{}}
+	f.settleSecrets(ctx, events)
 	for i := range events {
 		f.take(&events[i], &ch)
 	}
+	f.takeChangedSecrets(&ch)
 	if len(ch.routes) > 0 || ch.global || ch.metadata {
 		f.rebuild(&ch)
 	}
@@ -251,7 +275,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 		}
 		return nil
 	}
-	conf, err := resource.ParseRoute(e.Value, f.g.conf.Keyring)
+	conf, err := parse[resource.Route](f, e)
 	if err != nil {
 		return err
 	}
@@ -273,7 +297,7 @@ func (f *follower) takeUpstream(id string, e *store.Event) error {
 		f.g.upstreams.Delete(id)
 		return nil
 	}
-	conf, err := resource.Parse[resource.Upstream](e.Value, f.g.conf.Keyring)
+	conf, err := parse[resource.Upstream](f, e)
 	if err != nil {
 		return err
 	}
@@ -316,7 +340,7 @@ func takeConf[T any, P interface {
 		delete(confs, id)
 		return nil
 	}
-	conf, err := resource.Parse[T](e.Value, f.g.conf.Keyring)
+	conf, err := parse[T](f, e)
 	if err != nil {
 		return err
 	}

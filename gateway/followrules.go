@@ -26,7 +26,7 @@ func (f *follower) takeGlobalRule(id string, e *store.Event) error {
 		delete(f.globalRules, id)
 		return nil
 	}
-	conf, err := resource.Parse[resource.GlobalRule](e.Value, f.g.conf.Keyring)
+	conf, err := parse[resource.GlobalRule](f, e)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (f *follower) recompileGlobal() *heldChain {
 		return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.id, b.id))
 	})
 	before := f.g.snapshot.Load().global.Chain
-	var chains []*plugin.Chain
+	chains := []*plugin.Chain{f.g.conf.Always}
 	for _, rule := range slices.Backward(rules) {
 		chain, err := plugin.Recompile(rule.plugins, f.g.conf.Env, before)
 		if err != nil {
@@ -66,7 +66,7 @@ func (f *follower) takeMetadata(name string, e *store.Event) error {
 		if !ok {
 			return errors.New("no such plugin")
 		}
-		conf, err := resource.Parse[json.RawMessage](e.Value, f.g.conf.Keyring)
+		conf, err := parse[json.RawMessage](f, e)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
 	"millrace/plugin"
 	"millrace/resource"
@@ -28,7 +27,7 @@ func (f *follower) takeConsumer(name string, e *store.Event) error {
 		f.publishUser(name, u, nil)
 		return nil
 	}
-	conf, err := resource.Parse[resource.Consumer](e.Value, f.g.conf.Keyring)
+	conf, err := parse[resource.Consumer](f, e)
 	if err != nil {
 		return err
 	}
@@ -48,7 +47,7 @@ func (f *follower) takeCredential(id string, e *store.Event) error {
 	if e.Deleted {
 		delete(u.credentials, own)
 	} else {
-		conf, err := resource.Parse[resource.Credential](e.Value, f.g.conf.Keyring)
+		conf, err := parse[resource.Credential](f, e)
 		if err != nil {
 			return err
 		}
@@ -126,8 +125,7 @@ func (f *follower) claim(u *user, who plugin.Consumer, plugins resource.Plugins)
 		if !ok || !t.IsAuth() {
 			continue
 		}
-		conf, ok := f.resolve(conf)
-		if !ok {
+		if resource.HasReference(conf) {
 			f.g.conf.Log.Warn("leaving out a credential with a reference that leads nowhere",
 				"consumer", who.Username, "credential", who.CredentialID, "plugin", name)
 			continue
@@ -146,59 +144,6 @@ func (f *follower) claim(u *user, who plugin.Consumer, plugins resource.Plugins)
 	}
 }
 
-// resolve replaces $secret:// and $env:// references in a configuration; false if
-// one leads nowhere.
-func (f *follower) resolve(conf json.RawMessage) (json.RawMessage, bool) {
-	if !hasReference(string(conf)) {
-		return conf, true
-	}
-	var v any
-	if json.Unmarshal(conf, &v) != nil {
-		return nil, false
-	}
-	v, ok := f.resolveIn(v)
-	if !ok {
-		return nil, false
-	}
-	out, err := json.Marshal(v)
-	return out, err == nil
-}
-
-func hasReference(s string) bool {
-	s = strings.ToLower(s)
-	return strings.Contains(s, "$secret://") || strings.Contains(s, "$env://")
-}
-
-func (f *follower) resolveIn(v any) (any, bool) {
-	switch v := v.(type) {
-	case string:
-		if l := strings.ToLower(v); !strings.HasPrefix(l, "$secret://") && !strings.HasPrefix(l, "$env://") {
-			return v, true
-		}
-		if f.g.conf.Resolve == nil {
-			return nil, false
-		}
-		return f.g.conf.Resolve(v)
-	case map[string]any:
-		for key, member := range v {
-			out, ok := f.resolveIn(member)
-			if !ok {
-				return nil, false
-			}
-			v[key] = out
-		}
-	case []any:
-		for i := range v {
-			out, ok := f.resolveIn(v[i])
-			if !ok {
-				return nil, false
-			}
-			v[i] = out
-		}
-	}
-	return v, true
-}
-
 // takeGroup notes a change of a consumer group.
 func (f *follower) takeGroup(id string, e *store.Event) error {
 	if e.Deleted {
@@ -207,7 +152,7 @@ func (f *follower) takeGroup(id string, e *store.Event) error {
 		}
 		return nil
 	}
-	conf, err := resource.Parse[resource.ConsumerGroup](e.Value, f.g.conf.Keyring)
+	conf, err := parse[resource.ConsumerGroup](f, e)
 	if err != nil {
 		return err
 	}

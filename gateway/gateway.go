@@ -19,6 +19,7 @@ import (
 
 	"millrace/gateway/http1"
 	"millrace/gateway/route"
+	"millrace/gateway/secret"
 	"millrace/gateway/sni"
 	"millrace/gateway/upstream"
 	"millrace/internal/calmlog"
@@ -36,6 +37,7 @@ type Gateway struct {
 	// realIPKind is that of the header which names the client.
 	realIPKind http1.Kind
 	pool       *upstream.Pool
+	secrets    *secret.Resolver
 	snapshot   atomic.Pointer[snapshot]
 	consumers  consumers
 	merged     mergedChains
@@ -69,7 +71,7 @@ func New(conf Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		conf: conf, log: calmlog.New(conf.Log, "route"), server: "millrace/" + conf.Version,
-		pool: upstream.NewPool(conf.Upstreams), drain: make(chan struct{}), listeners: map[*listener]struct{}{},
+		pool: upstream.NewPool(conf.Upstreams), secrets: secret.New(conf.Secrets), drain: make(chan struct{}), listeners: map[*listener]struct{}{},
 	}
 	if conf.HideVersion {
 		g.server = "millrace"
@@ -88,7 +90,7 @@ func New(conf Config) (*Gateway, error) {
 	}
 	g.realIPKind = http1.KindOf([]byte(conf.RealIPHeader))
 	g.ctx, g.stop = context.WithCancel(context.Background())
-	g.snapshot.Store(&snapshot{table: route.New[*servedRoute](strings.HasPrefix(conf.Router, "radixtree_uri")), global: noPlugins})
+	g.snapshot.Store(&snapshot{table: route.New[*servedRoute](strings.HasPrefix(conf.Router, "radixtree_uri")), global: hold(plugin.Merge(conf.Always))})
 	env := *conf.Env
 	env.Services = append(slices.Clip(env.Services), g)
 	g.conf.Env = &env

@@ -101,7 +101,7 @@ func (f *follower) takeSSL(id string, e *store.Event) error {
 		f.setCertificates()
 		return nil
 	}
-	conf, err := resource.Parse[resource.SSL](e.Value, f.g.conf.Keyring)
+	conf, err := parse[resource.SSL](f, e)
 	if err != nil {
 		return err
 	}
