@@ -32,7 +32,7 @@ func newServe(e *env) *cobra.Command {
 		Long: `Start every role in this process, with embedded state in a data folder.
 
 SIGTERM or an interrupt stops it when the accepted requests have been answered;
-a second one stops it at once.`,
+a second one stops it at once. SIGUSR1 opens the access log anew.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.serve(cmd.Context(), cmd, &f) },
 	}
@@ -68,7 +68,20 @@ func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 		return err
 	}
 	greet(cmd.OutOrStdout(), s, cfg)
+	defer onSignal(syscall.SIGUSR1, s.ReopenLogs)()
 	return s.Run(ctx)
+}
+
+// onSignal calls fn at each signal, until stop is called.
+func onSignal(sig os.Signal, fn func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, sig)
+	go func() {
+		for range signals {
+			fn()
+		}
+	}()
+	return func() { signal.Stop(signals); close(signals) }
 }
 
 // apply lets the flags override the configuration.

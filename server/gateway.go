@@ -49,9 +49,13 @@ func (s *Server) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
+	always, err := s.openAccessLog()
+	if err != nil {
+		return err
+	}
 	role := &gatewayRole{env: env}
 	conf := gateway.Config{
-		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Version: s.opt.Version,
+		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Always: always, Version: s.opt.Version,
 		TLS:                tlsSettings(&cfg.TLS),
 		HTTP2:              anyHTTP2(cfg.Listen) || anyHTTP2(cfg.TLS.Listen),
 		Router:             cfg.Router,

@@ -15,6 +15,7 @@ import (
 
 	"millrace/config"
 	"millrace/console"
+	"millrace/gateway/accesslog"
 	"millrace/internal/sealed"
 	"millrace/store"
 	"millrace/whisk/request"
@@ -48,6 +49,7 @@ type Server struct {
 	status    console.Status
 
 	operatorKeyFile string
+	accessLog       *accesslog.Log // nil if there is none
 }
 
 // part is a piece that runs as long as the server.
