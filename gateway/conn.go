@@ -172,7 +172,7 @@ func (c *clientConn) lastChance() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.idle.Load() {
-		c.Conn.SetReadDeadline(time.Now().Add(lastRequest))
+		c.Conn.SetReadDeadline(time.Now().Add(c.l.g.lastRequest))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"millrace/gateway/http1"
 	"millrace/gateway/route"
@@ -60,6 +61,8 @@ type Gateway struct {
 	listeners map[*listener]struct{}
 	// http3Ports are the UDP ports that TLS listeners announce; mu guards them.
 	http3Ports []int
+	// lastRequest is the constant of that name, unless a test has more patience.
+	lastRequest time.Duration
 }
 
 // New makes a gateway, which serves nothing before Run.
@@ -72,6 +75,7 @@ func New(conf Config) (*Gateway, error) {
 	g := &Gateway{
 		conf: conf, log: calmlog.New(conf.Log, "route"), server: "millrace/" + conf.Version,
 		pool: upstream.NewPool(conf.Upstreams), secrets: secret.New(conf.Secrets), drain: make(chan struct{}), listeners: map[*listener]struct{}{},
+		lastRequest: lastRequest,
 	}
 	if conf.HideVersion {
 		g.server = "millrace"

@@ -153,7 +153,7 @@ func (h *http3Front) endConns() {
 	defer watch.Wait()
 	defer cancel()
 	watch.Go(func() {
-		t := time.NewTicker(lastRequest)
+		t := time.NewTicker(h.l.g.lastRequest)
 		defer t.Stop()
 		for {
 			select {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"millrace/gateway/upstream"
 	"millrace/internal/rawio"
 )
@@ -20,6 +22,10 @@ const tickEvery = 100 * time.Millisecond
 // lastAccept is how long a listener still accepts connections when it stops:
 // those that clients have already opened.
 const lastAccept = 50 * time.Millisecond
+
+// lastAccepts is how many times as long that may become on a machine that is too
+// busy to accept them meanwhile.
+const lastAccepts = 10
 
 // lastRequest is how long an idle connection may begin another request when the
 // gateway stops: its client cannot know yet.
@@ -153,6 +159,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 func (l *listener) accept() error {
 	defer l.ln.Close()
 	var wait time.Duration
+	drained := 0
 	for {
 		conn, err := l.ln.Accept()
 		if err == nil {
@@ -165,6 +172,10 @@ func (l *listener) accept() error {
 			continue
 		}
 		if l.draining.Load() {
+			if drained++; drained < lastAccepts && waiting(l.ln) { // it was too late to look
+				l.acceptTheLast()
+				continue
+			}
 			return nil
 		}
 		if !scarcity(err) {
@@ -220,13 +231,33 @@ func (l *listener) join(c *clientConn) (leave func()) {
 // connections to end.
 func (l *listener) beginDrain() {
 	l.draining.Store(true)
+	l.acceptTheLast()
+	l.each(func(c *clientConn) { c.lastChance() })
+	l.http2.shutdown()
+}
+
+// acceptTheLast ends accepting soon.
+func (l *listener) acceptTheLast() {
 	if d, ok := l.ln.(interface{ SetDeadline(time.Time) error }); ok {
 		d.SetDeadline(time.Now().Add(lastAccept))
 	} else {
 		l.ln.Close()
 	}
-	l.each(func(c *clientConn) { c.lastChance() })
-	l.http2.shutdown()
+}
+
+// waiting tells whether a client has opened a connection that is not accepted yet.
+func waiting(ln net.Listener) bool {
+	s, ok := ln.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) { n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) })
+	return err == nil && n > 0
 }
 
 // finish waits for the connections, and closes them when the time is over.

@@ -179,6 +179,7 @@ func TestHeaderTimeout(t *testing.T) {
 // busy, idle or just opened.
 func TestDrain(t *testing.T) {
 	r := start(t, nil)
+	r.g.lastRequest = deadline
 	called, release := make(chan struct{}), make(chan struct{})
 	slow := serve(t, func(s *server, c *upstreamConn) {
 		s.request(c)
@@ -239,6 +240,7 @@ func TestShutdownWithinItsTime(t *testing.T) {
 // Clients that send on until they are told to close lose nothing.
 func TestDrainUnderLoad(t *testing.T) {
 	r := start(t, nil)
+	r.g.lastRequest = deadline
 	up := ok(t, "x")
 	r.route("1", "/x", up.addr)
 	var clients sync.WaitGroup

@@ -53,7 +53,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			return
 		}
 	}
-	t.Fatalf("%s: not within 5 s", what)
+	t.Fatalf("%s: waited in vain", what)
 }
 
 func action(ns, pkg, name string, updated int64) *whisk.Action {

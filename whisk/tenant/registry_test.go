@@ -183,7 +183,7 @@ func TestOtherProcessesFollow(t *testing.T) {
 	key := s.create("acme")
 	await := func(what string, ok func() bool) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); !ok(); {
+		for end := time.Now().Add(30 * time.Second); !ok(); {
 			if time.Now().After(end) {
 				t.Fatal(what)
 			}

@@ -173,7 +173,7 @@ func TestActiveHTTP(t *testing.T) {
 	s := running(t)
 	c := s.NewChecker("/apisix/upstreams/1")
 	n := nodeOf(t, server.Listener.Addr().String())
-	conf := checks(t, `{"active":{"http_path":"/status?a=1","host":"foo.example","http_method":"POST","http_req_body":"hi",
+	conf := checks(t, `{"active":{"timeout":30,"http_path":"/status?a=1","host":"foo.example","http_method":"POST","http_req_body":"hi",
 		"req_headers":["X-Probe: yes"],"healthy":{"successes":1},"unhealthy":{"http_failures":2}}}`)
 	if err := c.Set(conf, []Node{n}); err != nil {
 		t.Fatal(err)
@@ -216,12 +216,12 @@ func TestActiveKinds(t *testing.T) {
 		conf, addr string
 		want       Result
 	}{
-		{`{"active":{"type":"tcp"}}`, plain.Addr().String(), Result{Kind: Connected}},
-		{`{"active":{"type":"tcp"}}`, freeport.Address(t), Result{Kind: Failed}},
+		{`{"active":{"type":"tcp","timeout":30}}`, plain.Addr().String(), Result{Kind: Connected}},
+		{`{"active":{"type":"tcp","timeout":30}}`, freeport.Address(t), Result{Kind: Failed}},
 		{`{"active":{"timeout":0.05}}`, plain.Addr().String(), Result{Kind: TimedOut}}, // it accepts, but says nothing
-		{`{"active":{"type":"https","https_verify_certificate":false}}`, secure.Listener.Addr().String(), Result{Status: 404}},
-		{`{"active":{"type":"https"}}`, secure.Listener.Addr().String(), Result{Kind: Failed}},
-		{`{"active":{}}`, "no-address:80", Result{Kind: Failed}},
+		{`{"active":{"type":"https","timeout":30,"https_verify_certificate":false}}`, secure.Listener.Addr().String(), Result{Status: 404}},
+		{`{"active":{"type":"https","timeout":30}}`, secure.Listener.Addr().String(), Result{Kind: Failed}},
+		{`{"active":{"timeout":30}}`, "no-address:80", Result{Kind: Failed}},
 	}
 	for _, test := range tests {
 		conf, err := compile(checks(t, test.conf))
@@ -264,7 +264,7 @@ func TestConcurrency(t *testing.T) {
 		host := "127.0.0." + strconv.Itoa(i+1)
 		nodes = append(nodes, Node{Addr: host + ":1", Host: host, Port: 1})
 	}
-	conf := checks(t, `{"active":{"concurrency":3,"port":`+strconv.Itoa(port)+`}}`)
+	conf := checks(t, `{"active":{"concurrency":3,"timeout":30,"port":`+strconv.Itoa(port)+`}}`)
 	s.resolve = func(context.Context, string) (netip.Addr, error) { return netip.MustParseAddr("127.0.0.1"), nil }
 	if err := c.Set(conf, nodes); err != nil {
 		t.Fatal(err)

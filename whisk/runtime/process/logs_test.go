@@ -54,11 +54,14 @@ func TestLogsBeforeTheEnd(t *testing.T) {
 		"nodejs:20":   `function main() { console.log('so far'); for (;;); }`,
 		"python:3.10": "def main(a):\n    print('so far')\n    while True: pass\n",
 	} {
-		needKind(t, l, kind)
-		reply, err := callUntil(action(t, l, kind, code), 300*time.Millisecond)
-		if got := joined(reply); !errors.Is(err, runtime.ErrTimeout) || got != "stdout: so far\n" {
-			t.Errorf("%s: %v, %q", kind, err, got)
-		}
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			needKind(t, l, kind)
+			reply, err := callUntil(action(t, l, kind, code), 2*time.Second)
+			if got := joined(reply); !errors.Is(err, runtime.ErrTimeout) || got != "stdout: so far\n" {
+				t.Errorf("%v, %q", err, got)
+			}
+		})
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Run tests a launcher: every family of kinds that it has and this package has
 // actions for. newLauncher answers a fresh one, with answers bounded to 1 MiB,
