@@ -174,3 +174,9 @@ func nodeNumber(c *Context, n int64) expr.Value {
 	}
 	return expr.Text(strconv.FormatInt(n, 10))
 }
+
+// StreamStatus is a service of what passes connections on: how many are open.
+type StreamStatus interface {
+	// EachListener calls fn for each listener.
+	EachListener(fn func(addr string, active int64))
+}

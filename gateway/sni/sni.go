@@ -189,6 +189,9 @@ func (e *Entry) Config() *tls.Config { return e.config }
 // QUIC is what the handshake of HTTP/3 goes by: TLS 1.3 or none.
 func (e *Entry) QUIC() *tls.Config { return e.quic }
 
+// AsksClients tells whether clients must show a certificate where there are no paths.
+func (e *Entry) AsksClients() bool { return e.client != nil }
+
 // Demands tells whether clients must show a certificate for a path (decoded and
 // normalised).
 func (e *Entry) Demands(path string) bool {

@@ -74,6 +74,11 @@ const pingAfter = 30 * time.Second
 // Connect opens a connection that carries anything but HTTP/1.1, with TLS if the
 // endpoint speaks it. A timeout of 0 leaves the bound to ctx.
 func (e *Endpoint) Connect(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+	return e.ConnectWith(ctx, timeout, nil)
+}
+
+// ConnectWith is Connect for a connection that begins with head, ahead of TLS too.
+func (e *Endpoint) ConnectWith(ctx context.Context, timeout time.Duration, head []byte) (net.Conn, error) {
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -83,6 +88,12 @@ func (e *Endpoint) Connect(ctx context.Context, timeout time.Duration) (net.Conn
 	conn, err := d.DialContext(ctx, "tcp", e.key.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", e.key.Addr, err)
+	}
+	if len(head) > 0 {
+		if _, err := conn.Write(head); err != nil {
+			conn.Close()
+			return nil, fmt.Errorf("beginning a connection to %s: %w", e.key.Addr, err)
+		}
 	}
 	if e.tls == nil {
 		return conn, nil

@@ -1,0 +1,400 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"millrace/gateway/sni"
+	"millrace/plugin"
+	"millrace/resource"
+	"millrace/store"
+)
+
+// Run compiles what the store holds and follows its changes until ctx ends. It
+// returns ctx's error.
+func (s *Server) Run(ctx context.Context) error {
+	f := newFollower(s)
+	for wait := time.Duration(0); ; wait = min(max(100*time.Millisecond, 2*wait), 5*time.Second) {
+		if wait > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+		}
+		followed, err := f.follow(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if followed {
+			wait = 0
+		}
+		s.conf.Log.Warn("following the configuration of streams", "err", err)
+	}
+}
+
+// WaitApplied returns when connections are served with the store's revision or a
+// newer one, or with ctx's error.
+func (s *Server) WaitApplied(ctx context.Context, revision int64) error {
+	return s.applied.wait(ctx, revision)
+}
+
+// progress is how far the store has been followed.
+type progress struct {
+	mu       sync.Mutex
+	revision int64
+	changed  chan struct{} // closed when revision grows
+}
+
+func (p *progress) init() { p.revision, p.changed = -1, make(chan struct{}) }
+
+func (p *progress) set(revision int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.revision = max(p.revision, revision)
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *progress) wait(ctx context.Context, revision int64) error {
+	for {
+		p.mu.Lock()
+		reached, changed := p.revision >= revision, p.changed
+		p.mu.Unlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// follower turns changes of the store into new tables. Only Run's goroutine uses
+// it.
+type follower struct {
+	s *Server
+	// seen are the revisions of the keys that matter here, so that a new listing
+	// can be compared.
+	seen map[string]int64
+
+	routes    map[string]*followedRoute
+	upstreams map[string]*target
+	services  map[string]*resource.Service
+	ssls      map[string]followedSSL
+	// dirty are the routes that a batch of changes touches.
+	dirty map[string]bool
+}
+
+// followedRoute is a route as it was last good; conf is nil once it is deleted.
+type followedRoute struct {
+	conf    *resource.StreamRoute
+	created int64
+	served  *route
+}
+
+// followedSSL is an ssl object made ready, with the order in which it came.
+type followedSSL struct {
+	entry   *sni.Entry
+	created int64
+}
+
+func newFollower(s *Server) *follower {
+	return &follower{
+		s: s, seen: map[string]int64{}, routes: map[string]*followedRoute{}, upstreams: map[string]*target{},
+		services: map[string]*resource.Service{}, ssls: map[string]followedSSL{}, dirty: map[string]bool{},
+	}
+}
+
+// follow lists and watches until the watch ends; followed says that it began.
+func (f *follower) follow(ctx context.Context) (followed bool, err error) {
+	entries, revision, err := f.s.conf.Store.List(ctx, resource.Prefix)
+	if err != nil {
+		return false, err
+	}
+	f.apply(f.difference(entries), revision)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes, err := f.s.conf.Store.Watch(ctx, resource.Prefix, revision)
+	if err != nil {
+		return false, err
+	}
+	for events := range changes {
+		if n := len(events); n > 0 {
+			f.apply(events, events[n-1].ModRevision)
+		}
+	}
+	return true, errors.New("the store ended the watch")
+}
+
+// difference answers the changes that lead from what was seen to a listing.
+func (f *follower) difference(entries []store.Entry) []store.Event {
+	var events []store.Event
+	listed := map[string]bool{}
+	for _, e := range entries {
+		if !f.follows(e.Key) {
+			continue
+		}
+		listed[e.Key] = true
+		if f.seen[e.Key] != e.ModRevision {
+			events = append(events, store.Event{Entry: e})
+		}
+	}
+	for key := range f.seen {
+		if !listed[key] {
+			events = append(events, store.Event{Entry: store.Entry{Key: key}, Deleted: true})
+		}
+	}
+	return events
+}
+
+// follows tells whether a key is of a resource that matters for streams.
+func (f *follower) follows(key string) bool {
+	switch folder, _, _ := resource.SplitKey(key); folder {
+	case "stream_routes", "upstreams", "services", "ssls", "plugin_metadata":
+		return true
+	}
+	return false
+}
+
+// apply takes in changes and swaps the table.
+func (f *follower) apply(events []store.Event, revision int64) {
+	for i := range events {
+		e := &events[i]
+		if !f.follows(e.Key) {
+			continue
+		}
+		if f.seen[e.Key] = e.ModRevision; e.Deleted {
+			delete(f.seen, e.Key)
+		}
+		if err := f.take(e); err != nil {
+			f.s.conf.Log.Error("reading configuration of streams; what was there before stays", "key", e.Key, "err", err)
+		}
+	}
+	if len(f.dirty) > 0 {
+		f.rebuild()
+	}
+	f.s.applied.set(revision)
+}
+
+// take notes one change and marks the routes that it touches.
+func (f *follower) take(e *store.Event) error {
+	folder, id, _ := resource.SplitKey(e.Key)
+	switch folder {
+	case "stream_routes":
+		return f.takeRoute(id, e)
+	case "upstreams":
+		return f.takeUpstream(id, e)
+	case "services":
+		return f.takeService(id, e)
+	case "ssls":
+		return f.takeSSL(id, e)
+	}
+	return f.takeMetadata(id, e)
+}
+
+func (f *follower) takeRoute(id string, e *store.Event) error {
+	r := f.routes[id]
+	if e.Deleted {
+		if r != nil {
+			r.conf, f.dirty[id] = nil, true
+		}
+		return nil
+	}
+	conf, err := resource.Parse[resource.StreamRoute](e.Value, f.s.conf.Keyring)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		r = &followedRoute{}
+		f.routes[id] = r
+	}
+	r.conf, r.created, f.dirty[id] = conf, e.CreateRevision, true
+	return nil
+}
+
+func (f *follower) takeUpstream(id string, e *store.Event) error {
+	if !e.Deleted {
+		conf, err := resource.Parse[resource.Upstream](e.Value, f.s.conf.Keyring)
+		if err != nil {
+			return err
+		}
+		f.setUpstream(id, conf)
+		return nil
+	}
+	f.upstreams[id].Close()
+	delete(f.upstreams, id)
+	f.s.upstreams.Delete(id)
+	f.markUpstream(id)
+	return nil
+}
+
+// setUpstream makes an upstream ready in the place of the one that it replaces.
+func (f *follower) setUpstream(id string, conf *resource.Upstream) {
+	t := f.s.compileTarget(resource.Prefix+"upstreams/"+id, conf)
+	f.upstreams[id].Close()
+	f.upstreams[id] = t
+	f.s.upstreams.Store(id, t)
+	f.markUpstream(id)
+}
+
+func (f *follower) takeService(id string, e *store.Event) error {
+	if e.Deleted {
+		delete(f.services, id)
+	} else {
+		conf, err := resource.Parse[resource.Service](e.Value, f.s.conf.Keyring)
+		if err != nil {
+			return err
+		}
+		f.services[id] = conf
+	}
+	f.mark(func(r *resource.StreamRoute) bool { return string(r.ServiceID) == id })
+	return nil
+}
+
+// mark makes the routes dirty that uses says.
+func (f *follower) mark(uses func(*resource.StreamRoute) bool) {
+	for id, r := range f.routes {
+		if r.conf != nil && uses(r.conf) {
+			f.dirty[id] = true
+		}
+	}
+}
+
+// markUpstream makes the routes dirty that use an upstream.
+func (f *follower) markUpstream(id string) {
+	f.mark(func(r *resource.StreamRoute) bool {
+		service := f.services[string(r.ServiceID)]
+		return string(r.UpstreamID) == id || service != nil && string(service.UpstreamID) == id
+	})
+}
+
+// takeSSL keeps the certificates of an ssl object, be they for the listeners or for
+// calls to upstreams.
+func (f *follower) takeSSL(id string, e *store.Event) error {
+	next, cert, err := f.readSSL(e)
+	if err != nil {
+		return err
+	}
+	delete(f.ssls, id)
+	delete(f.s.clientCerts, id)
+	if next != nil {
+		f.ssls[id] = followedSSL{next, e.CreateRevision}
+	}
+	if cert != nil {
+		f.s.clientCerts[id] = *cert
+	}
+	all := slices.SortedFunc(maps.Values(f.ssls), func(a, b followedSSL) int { return int(a.created - b.created) })
+	entries := make([]*sni.Entry, len(all))
+	for i := range all {
+		entries[i] = all[i].entry
+	}
+	f.s.certificates.Store(sni.NewTable(entries, f.s.conf.TLS))
+	uses := func(u *resource.Upstream) bool {
+		return u != nil && u.TLS != nil && string(u.TLS.ClientCertID) == id
+	}
+	for upstreamID, t := range f.upstreams {
+		if uses(t.conf) {
+			f.setUpstream(upstreamID, t.conf)
+		}
+	}
+	f.mark(func(r *resource.StreamRoute) bool {
+		service := f.services[string(r.ServiceID)]
+		return uses(r.Upstream) || service != nil && uses(service.Upstream)
+	})
+	return nil
+}
+
+// readSSL makes the certificates of an ssl object ready: a server's or a client's,
+// none if it is deleted or switched off.
+func (f *follower) readSSL(e *store.Event) (*sni.Entry, *clientCert, error) {
+	if e.Deleted {
+		return nil, nil, nil
+	}
+	conf, err := resource.Parse[resource.SSL](e.Value, f.s.conf.Keyring)
+	if err != nil {
+		return nil, nil, err
+	}
+	if conf.Status != nil && *conf.Status == 0 {
+		return nil, nil, nil
+	}
+	if !conf.IsServer() {
+		return nil, &clientCert{conf.Cert, conf.Key}, nil
+	}
+	entry, err := sni.Compile(conf, f.s.conf.TLS)
+	return entry, nil, err
+}
+
+// takeMetadata notes a change of a plugin's metadata. The map is copied: connections
+// read the one before.
+func (f *follower) takeMetadata(name string, e *store.Event) error {
+	t, ok := f.s.conf.Env.Plugins.LookupStream(name)
+	if !ok {
+		return nil // it is a plugin of requests
+	}
+	next := maps.Clone(*f.s.metadata.Load())
+	if delete(next, name); !e.Deleted {
+		conf, err := resource.Parse[json.RawMessage](e.Value, f.s.conf.Keyring)
+		if err != nil {
+			return err
+		}
+		m, err := t.LoadMetadata(*conf)
+		if err != nil {
+			return err
+		}
+		if m != nil {
+			next[name] = m
+		}
+	}
+	f.s.metadata.Store(&next)
+	return nil
+}
+
+// rebuild compiles the dirty routes, swaps the table and lets go of what was
+// replaced. A route that does not compile stays as it was, unless it asks for what
+// there is not.
+func (f *follower) rebuild() {
+	var replaced []*route
+	for id := range f.dirty {
+		r := f.routes[id]
+		if r == nil {
+			continue
+		}
+		next, err := (*route)(nil), error(nil)
+		if r.conf != nil {
+			next, err = f.compileRoute(id, r)
+		}
+		if err != nil {
+			f.s.conf.Log.Error("compiling a stream route", "route", id, "err", err)
+			if !errors.Is(err, errProtocol) {
+				continue
+			}
+		}
+		if r.served != nil {
+			replaced = append(replaced, r.served)
+		}
+		if r.served = next; r.conf == nil {
+			delete(f.routes, id)
+		}
+	}
+	clear(f.dirty)
+	var routes []*route
+	for _, r := range f.routes {
+		if r.served != nil {
+			routes = append(routes, r.served)
+		}
+	}
+	f.s.table.Store(newTable(routes))
+	for _, r := range replaced {
+		r.inline.Close()
+		r.release()
+	}
+}
+
+var _ plugin.UpstreamHandle = (*namedUpstream)(nil)
