@@ -125,8 +125,10 @@ type Gateway struct {
 	Discovery            Discovery
 	DataEncryption       DataEncryption
 	// Plugins are the names of the plugins that may be used; nil is all.
-	Plugins []string
-	Source  Source
+	Plugins       []string
+	Source        Source
+	Stream        Stream
+	ProxyProtocol ProxyProtocol
 }
 
 // TLS configures the data plane's TLS listeners.
@@ -328,6 +330,7 @@ const accessLogFormat = `$remote_addr - $remote_user [$time_local] $http_host "$
 
 func defaultGateway() Gateway {
 	return Gateway{
+		Stream: defaultStream(),
 		Source: Source{Provider: "data", Etcd: Etcd{Prefix: "/apisix", Timeout: 30 * time.Second, Retries: 2, TLS: EtcdTLS{Verify: true}}},
 		Listen: []Listener{{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 9080), Network: "tcp", HTTP2: true}},
 		TLS: TLS{

@@ -12,6 +12,7 @@ func (k *keys) finish(d *decoder) {
 	k.finishFunctions(d)
 	k.finishKeys(d)
 	k.finishAdminTLS(d)
+	k.finishStreams(d)
 	k.finishListeners()
 	k.finishRoles(d)
 	k.finishSource(d)
@@ -81,18 +82,23 @@ func (k *keys) finishListeners() {
 	if !k.ipv6 {
 		network = "tcp4"
 	}
-	for _, all := range [][]Listener{c.Gateway.Listen, c.Gateway.TLS.Listen} {
+	for _, all := range [][]Listener{c.Gateway.Listen, c.Gateway.TLS.Listen, c.Gateway.ProxyProtocol.Listen, c.Gateway.ProxyProtocol.ListenTLS} {
 		for i := range all {
 			all[i].HTTP2 = all[i].HTTP2 || k.http2
 		}
 	}
-	each := [][]Listener{c.Gateway.Listen, c.Gateway.TLS.Listen, c.Functions.Listen, c.Functions.APIGatewayListen, c.Console.Listen}
+	each := [][]Listener{c.Gateway.Listen, c.Gateway.TLS.Listen, c.Gateway.ProxyProtocol.Listen, c.Gateway.ProxyProtocol.ListenTLS,
+		c.Functions.Listen, c.Functions.APIGatewayListen, c.Console.Listen, c.Gateway.Stream.UDP}
 	for _, all := range each {
 		for i := range all {
 			all[i].Network = networkFor(all[i].Addr.Addr(), network)
 		}
 	}
 	for _, l := range []*Listener{&c.Admin.Listen, &c.Gateway.Control.Listen, &c.Gateway.Prometheus.Listen, &c.Gateway.Status.Listen, &c.Operator.Listen} {
+		l.Network = networkFor(l.Addr.Addr(), network)
+	}
+	for i := range c.Gateway.Stream.TCP {
+		l := &c.Gateway.Stream.TCP[i]
 		l.Network = networkFor(l.Addr.Addr(), network)
 	}
 }

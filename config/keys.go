@@ -15,19 +15,20 @@ type keys struct {
 	role        string
 	provider    string // of the resources, as the file says
 	byAPI       bool   // the resources come as a whole through the Admin API
+	mode        string // apisix.proxy_mode
+	streamOnly  bool
 	errorLevel  slog.Level
 }
 
 const (
 	noNginx  = "it sets up nginx, which is not used"
-	noStream = "only HTTP is served"
 	noLua    = "there is no Lua virtual machine to set up"
 	ownStore = "state is kept in the data folder"
 )
 
 func (k *keys) table() object {
 	c := k.c
-	k.ipv6, k.http2 = true, true
+	k.ipv6, k.http2, k.mode = true, true, "http"
 	c.Gateway.Listen[0].HTTP2, c.Gateway.TLS.Listen[0].HTTP2 = false, false // finish sets it
 	return object{
 		"data":                     text(&c.Data),
@@ -46,15 +47,17 @@ func (k *keys) table() object {
 		},
 		"console": object{"listen": listeners(&c.Console.Listen, loopback(3232))},
 
-		"apisix":       k.apisix(),
-		"nginx_config": k.nginx(),
-		"deployment":   k.deployment(),
-		"plugins":      list(&c.Gateway.Plugins, text),
-		"plugin_attr":  k.pluginAttr(),
-		"discovery":    k.discovery(),
-		"etcd":         movedTo("deployment.etcd", k.etcd()),
+		"apisix":         k.apisix(),
+		"nginx_config":   k.nginx(),
+		"deployment":     k.deployment(),
+		"plugins":        list(&c.Gateway.Plugins, text),
+		"plugin_attr":    k.pluginAttr(),
+		"stream_plugins": list(&c.Gateway.Stream.Plugins, text),
+		"stream":         k.streams(),
+		"xrpc":           k.xrpc(),
+		"discovery":      k.discovery(),
+		"etcd":           movedTo("deployment.etcd", k.etcd()),
 	}.
-		noEffects(noStream, "stream_plugins", "xrpc").
 		noEffects("external plugin runners and WebAssembly plugins are not available", "ext-plugin", "wasm").
 		noEffects("the defaults of APISIX are used", "graphql")
 }
@@ -139,7 +142,6 @@ func (k *keys) apisix() object {
 		"dns_resolver_valid":                      duration(&g.Resolver.Valid),
 		"resolver_timeout":                        duration(&g.Resolver.Timeout),
 		"max_post_args_readable_size":             notYet(size(&g.MaxPostArgs, 1<<20)),
-		"proxy_mode":                              proxyMode(),
 	}
 	for name, f := range (object{
 		"admin_key":         adminKeys(&a.Keys),
@@ -161,8 +163,7 @@ func (k *keys) apisix() object {
 	for _, name := range []string{"enable_resolv_search_opt", "enable_resolv_search_option"} {
 		o[name] = boolean(&g.Resolver.Search)
 	}
-	o.noEffects(noStream, "stream_proxy")
-	o.noEffects("the PROXY protocol is not read", "proxy_protocol")
+	k.addStreams(o)
 	o.noEffects("answers are not cached", "proxy_cache")
 	o.noEffects(ownStore, "disable_sync_configuration_during_start")
 	return o.noEffects("it is not available", "lru", "tracing", "disable_upstream_healthcheck", "enable_batch_requests")
@@ -216,7 +217,7 @@ func (k *keys) nginx() object {
 	o.noEffects(noLua, "meta")
 	o["max_pending_timers"], o["max_running_timers"] = shipped("16384", noLua), shipped("4096", noLua)
 	o.noEffects("the whole environment is visible", "envs")
-	o.noEffects(noStream, "stream", "stream_configuration_snippet")
+	o.noEffects(noNginx, "stream", "stream_configuration_snippet")
 	o.noEffects("nginx text means nothing without nginx", "main_configuration_snippet", "http_configuration_snippet",
 		"http_server_configuration_snippet", "http_server_location_configuration_snippet",
 		"http_admin_configuration_snippet", "http_end_configuration_snippet")
@@ -254,15 +255,5 @@ func (k *keys) status() field {
 	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
 		st.Enabled = true
 		object{"ip": ipOf(&st.Listen), "port": portOf(&st.Listen)}.decode(d, key, n)
-	})
-}
-
-func proxyMode() field {
-	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
-		var mode string
-		oneOf(&mode, "http", "http&stream", "stream").decode(d, key, n)
-		if mode == "stream" || mode == "http&stream" {
-			d.warn(n, key, noStream)
-		}
 	})
 }
