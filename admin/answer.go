@@ -3,9 +3,12 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+
+	"millrace/store"
 )
 
 // answer is what a request is answered with. The body is JSON, save for nil
@@ -22,6 +25,19 @@ type answer struct {
 type rawBody struct {
 	contentType string
 	bytes       []byte
+}
+
+// storeFailed answers that the store could not be read or written, in the words of
+// APISIX's etcd client where it has some.
+func storeFailed(err error) *answer {
+	text := msgStore
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		text = msgNoEtcd
+	case errors.Is(err, store.ErrTooLarge):
+		text = msgTooLarge
+	}
+	return fail(http.StatusServiceUnavailable, text)
 }
 
 // fail makes the answer of an error.

@@ -203,7 +203,7 @@ func (c *control) one(r *http.Request, k *resource.Kind, id string) answer {
 
 func (c *control) failed(err error) answer {
 	c.Log.Error("serving the Control API", "error", err)
-	return *fail(http.StatusServiceUnavailable, msgStore)
+	return *storeFailed(err)
 }
 
 // inForce makes the form of a stored resource that is in force; nil if it is not

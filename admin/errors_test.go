@@ -160,9 +160,9 @@ func (f failing) Get(context.Context, string) (store.Entry, error) {
 func TestStoreUnavailable(t *testing.T) {
 	b := start(t, func(c *admin.Config) { c.Store = failing{c.Store, store.ErrUnavailable} })
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch} {
-		b.expect(b.do(method, "/routes/1", plain), 503, msg("failed to reach the store of the configuration"))
+		b.expect(b.do(method, "/routes/1", plain), 503, msg("has no healthy etcd endpoint available"))
 	}
-	b.expect(b.do(http.MethodPut, "/routes/1", `{"uri":"/a","upstream_id":1}`), 503, msg("failed to reach the store of the configuration"))
+	b.expect(b.do(http.MethodPut, "/routes/1", `{"uri":"/a","upstream_id":1}`), 503, msg("has no healthy etcd endpoint available"))
 }
 
 func TestPluginThatIsNotListed(t *testing.T) {

@@ -24,6 +24,8 @@ const (
 	msgPageSize            = "page_size must be between 10 and 500"
 	msgValidation          = "Configuration validation failed"
 	msgStore               = "failed to reach the store of the configuration"
+	msgNoEtcd              = "has no healthy etcd endpoint available"
+	msgTooLarge            = "etcdserver: request is too large"
 	msgPluginName          = "not found plugin name"
 	msgInvalidSubsystem    = "invalid subsystem passed"
 	msgPluginNotFound      = "plugin not found in subsystem "

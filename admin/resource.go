@@ -331,7 +331,7 @@ func (c *collection) failed(err error) answer {
 		return *fail(http.StatusServiceUnavailable, msgValueChanged)
 	}
 	c.Log.Error("serving the Admin API", "kind", c.Word, "error", err)
-	return *fail(http.StatusServiceUnavailable, msgStore)
+	return *storeFailed(err)
 }
 
 func (c *collection) timestamp() json.Number {

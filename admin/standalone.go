@@ -341,5 +341,5 @@ func (s *standalone) writeFolder(ctx context.Context, folder string, items map[s
 
 func (s *standalone) failed(err error) answer {
 	s.Log.Error("serving the Admin API", "error", err)
-	return *fail(http.StatusServiceUnavailable, msgStore)
+	return *storeFailed(err)
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -57,7 +56,7 @@ func (e *env) importAPISIX(cmd *cobra.Command, f *apisixFlags) error {
 	if err != nil {
 		return err
 	}
-	source, err := e.apisixSource(cmd, f, &cfg.Gateway.Source)
+	source, err := e.apisixSource(cmd, f, &cfg.Gateway.Source, cfg.Gateway.TLS.TrustedCertificate)
 	if err != nil {
 		return err
 	}
@@ -74,14 +73,15 @@ func (e *env) importAPISIX(cmd *cobra.Command, f *apisixFlags) error {
 	})
 }
 
-// apisixSource opens what the flags or APISIX's configuration name.
-func (e *env) apisixSource(cmd *cobra.Command, f *apisixFlags, s *config.Source) (store.Store, error) {
+// apisixSource opens what the flags or APISIX's configuration name; trusted is a
+// file of authorities for its etcd.
+func (e *env) apisixSource(cmd *cobra.Command, f *apisixFlags, s *config.Source, trusted string) (store.Store, error) {
 	if f.file == "" && len(f.etcd) == 0 {
 		f.file, f.etcd = s.File, s.Etcd.Hosts
 	}
 	switch {
 	case f.file != "":
-		return file.Open(cmd.Context(), file.Config{Log: slog.New(slog.NewTextHandler(e.err, nil)), Path: f.file, Lookup: os.LookupEnv})
+		return file.Open(cmd.Context(), file.Config{Log: slog.New(slog.NewTextHandler(e.err, nil)), Path: f.file, Lookup: e.lookup})
 	case len(f.etcd) == 0:
 		return nil, errors.New("where the resources are is not known: give --etcd, --file, or --config with APISIX's config.yaml")
 	}
@@ -89,8 +89,15 @@ func (e *env) apisixSource(cmd *cobra.Command, f *apisixFlags, s *config.Source)
 	if f.prefix != "" {
 		prefix = f.prefix
 	}
+	security, err := etcd.TLS(etcd.Security{
+		Hosts: f.etcd, Cert: s.Etcd.TLS.Cert, Key: s.Etcd.TLS.Key, ServerName: s.Etcd.TLS.SNI, Verify: s.Etcd.TLS.Verify,
+		Authorities: trusted,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return etcd.Open(cmd.Context(), etcd.Config{
-		Endpoints: f.etcd, User: s.Etcd.User, Password: s.Etcd.Password,
+		Endpoints: f.etcd, User: s.Etcd.User, Password: s.Etcd.Password, TLS: security,
 		From: "/apisix", To: strings.TrimRight(prefix, "/"), Timeout: s.Etcd.Timeout, Attempts: 1,
 	})
 }

@@ -49,7 +49,7 @@ func (k *keys) etcd() object {
 			"key":    text(&e.TLS.Key),
 			"sni":    text(&e.TLS.SNI),
 			"verify": boolean(&e.TLS.Verify),
-		}.noEffects("the system's authorities are used", "ssl_trusted_certificate"),
+		}.noEffects("apisix.ssl.ssl_trusted_certificate names the authorities", "ssl_trusted_certificate"),
 	}.noEffects("changes are awaited as long as it takes", "watch_timeout", "resync_delay", "health_check_timeout", "health_check_retry")
 }
 

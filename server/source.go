@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"os"
 	"strings"
@@ -30,7 +29,10 @@ func (s *Server) openSource(ctx context.Context) error {
 }
 
 func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
-	security, err := etcdTLS(e)
+	security, err := etcd.TLS(etcd.Security{
+		Hosts: e.Hosts, Cert: e.TLS.Cert, Key: e.TLS.Key, ServerName: e.TLS.SNI, Verify: e.TLS.Verify,
+		Authorities: s.cfg.Gateway.TLS.TrustedCertificate,
+	})
 	if err != nil {
 		return err
 	}
@@ -44,22 +46,6 @@ func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
 	s.resources = kept
 	s.add(part{name: "etcd", close: kept.Close})
 	return nil
-}
-
-// etcdTLS is nil for an etcd without TLS.
-func etcdTLS(e *config.Etcd) (*tls.Config, error) {
-	if len(e.Hosts) == 0 || !strings.HasPrefix(e.Hosts[0], "https://") {
-		return nil, nil
-	}
-	c := &tls.Config{InsecureSkipVerify: !e.TLS.Verify, ServerName: e.TLS.SNI}
-	if e.TLS.Cert != "" || e.TLS.Key != "" {
-		pair, err := tls.LoadX509KeyPair(e.TLS.Cert, e.TLS.Key)
-		if err != nil {
-			return nil, fmt.Errorf("deployment.etcd.tls: reading the client certificate (cert, key): %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
 }
 
 // checkResource tells why a resource that nobody has checked cannot be served.

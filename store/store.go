@@ -24,6 +24,8 @@ var (
 	// ErrCompacted: the revision to watch from is no longer kept. List, then
 	// watch from the revision that List answered.
 	ErrCompacted = errors.New("store: revision compacted")
+	// ErrTooLarge: the engine does not take so large a value.
+	ErrTooLarge = errors.New("store: value too large")
 	// ErrUnavailable: the engine cannot be reached or has been closed.
 	ErrUnavailable = errors.New("store: unavailable")
 )

@@ -112,6 +112,8 @@ func (s *Store) failure(ctx context.Context, err error) error {
 		return store.ErrUnavailable
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return store.ErrCompacted
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), code == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"):
+		return fmt.Errorf("%w: %w", store.ErrTooLarge, err)
 	case code == codes.Unavailable, code == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
 			return cause

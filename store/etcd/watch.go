@@ -33,7 +33,7 @@ func (s *Store) event(e *clientv3.Event) store.Event {
 // Watch sends changes. While etcd cannot be reached nothing comes; what happened
 // meanwhile follows.
 func (s *Store) Watch(ctx context.Context, prefix string, after int64) (<-chan []store.Event, error) {
-	if err := s.kept(ctx, after); err != nil {
+	if err := s.kept(ctx, prefix, after); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -57,14 +57,14 @@ func (s *Store) Watch(ctx context.Context, prefix string, after int64) (<-chan [
 }
 
 // kept answers ErrCompacted if the changes after a revision are not all kept.
-func (s *Store) kept(ctx context.Context, after int64) error {
+// It asks about a key under prefix, since a user of etcd may be allowed no other.
+func (s *Store) kept(ctx context.Context, prefix string, after int64) error {
 	ctx, cancel, err := s.bounded(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	const anyKey = "/" // whether it exists does not matter
-	_, err = s.client.Get(ctx, anyKey, clientv3.WithRev(max(after, 1)), clientv3.WithCountOnly())
+	_, err = s.client.Get(ctx, s.outer(prefix), clientv3.WithRev(max(after, 1)), clientv3.WithCountOnly())
 	if errors.Is(err, rpctypes.ErrFutureRev) {
 		return nil
 	}
