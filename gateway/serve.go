@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/gateway/upstream"
-	"millrace/internal/rawio"
 )
 
 // tickEvery is how often connections are looked over for timeouts and for
@@ -52,6 +51,8 @@ type listener struct {
 	ln net.Listener
 	// tls: its clients speak TLS.
 	tls bool
+	// proxied: they begin with a PROXY head.
+	proxied bool
 	// altSvc is the header line that announces HTTP/3; "" if there is none.
 	altSvc string
 	// http2 serves those that speak HTTP/2.
@@ -71,6 +72,9 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
+	if p, ok := l.ln.(Proxied); ok {
+		l.ln, l.proxied = p.Listener, true
+	}
 	g.mu.Lock()
 	if g.stopping() {
 		g.mu.Unlock()
@@ -164,11 +168,7 @@ func (l *listener) accept() error {
 		conn, err := l.ln.Accept()
 		if err == nil {
 			wait = 0
-			if l.tls {
-				l.startTLS(conn)
-			} else {
-				l.start(rawio.NewConn(conn), nil)
-			}
+			l.take(conn)
 			continue
 		}
 		if l.draining.Load() {
