@@ -77,25 +77,17 @@ func (x *exchange) answer(status int, body []byte, frame framing, contentType st
 		}
 	}
 	x.planBody()
-	head := string(x.req.head.Method) == "HEAD"
-	if x.res.status == 204 || x.res.status == 304 || head && frame == chunked {
+	isHead := string(x.req.head.Method) == "HEAD"
+	if x.res.status == 204 || x.res.status == 304 || isHead && frame == chunked {
 		frame = noBody
 	}
-	c := x.conn
-	out := x.appendStatus(c.out[:0], nil)
-	out = append(out, "Date: "...)
-	out = append(out, *x.g.clock.date.Load()...)
-	out = append(out, "\r\n"...)
-	if frame == noBody && !head {
+	if frame == noBody && !isHead {
 		contentType = ""
 	}
-	out = x.appendContentType(out, nil, contentType)
-	out = x.appendFraming(out, frame, int64(len(body)))
-	out = x.appendOwnFields(out)
-	x.head = int64(len(out))
+	out := x.appendHead(&head{fallback: contentType, dated: true, frame: frame, length: int64(len(body))})
 	switch {
-	case head || frame == noBody:
-	case frame == chunked && !x.req.head.HTTP10:
+	case isHead || frame == noBody:
+	case frame == chunked && x.inChunks():
 		if len(body) > 0 {
 			out = http1.AppendChunk(out, body)
 		}
@@ -103,13 +95,50 @@ func (x *exchange) answer(status int, body []byte, frame framing, contentType st
 	default:
 		out = append(out, body...)
 	}
-	x.flush(out)
+	x.flush(out, true)
 }
 
-// flush sends a message built in the connection's room, which it keeps if it has
-// not grown too much.
-func (x *exchange) flush(out []byte) bool {
-	err := x.conn.send(out)
+// head is what the head of an answer has beside the status and the fields of
+// x.res.
+type head struct {
+	reason []byte // the upstream's own; nil for the usual one
+	// contentType is the upstream's Content-Type, fallback one if there is none.
+	contentType []byte
+	fallback    string
+	dated       bool // with Date
+	frame       framing
+	length      int64 // of a sized body
+}
+
+// appendHead makes the head of the answer in the connection's room. To a stream it
+// goes aside, and the room is left empty.
+func (x *exchange) appendHead(h *head) []byte {
+	out := x.conn.out[:0]
+	if x.conn.streams() {
+		x.beginStream(h)
+		return out
+	}
+	out = x.appendStatus(out, h.reason)
+	if h.dated {
+		out = append(out, "Date: "...)
+		out = append(out, *x.g.clock.date.Load()...)
+		out = append(out, "\r\n"...)
+	}
+	out = x.appendContentType(out, h.contentType, h.fallback)
+	out = x.appendFraming(out, h.frame, h.length)
+	out = x.appendOwnFields(out)
+	x.head = int64(len(out))
+	return out
+}
+
+// inChunks says that a body whose length is not known is sent in chunks. Otherwise
+// its end is that of the connection, or of the stream.
+func (x *exchange) inChunks() bool { return !x.req.head.HTTP10 && !x.conn.streams() }
+
+// flush sends what was built in the connection's room, which it keeps if it has not
+// grown too much; last ends the answer.
+func (x *exchange) flush(out []byte, last bool) bool {
+	err := x.conn.send(out, last)
 	x.sent += int64(len(out))
 	if cap(out) <= wholeBody {
 		x.conn.out = out[:0]
@@ -126,6 +155,11 @@ func (x *exchange) planBody() {
 	c := x.conn
 	if c.l.draining.Load() {
 		x.close = true
+	}
+	if x.call.rpc != nil {
+		body := x.call.rpc.body
+		x.close = x.close || body != nil && !body.whole.Load()
+		return
 	}
 	if !x.close && x.call.upload == nil && !c.reader.BodyDone() {
 		x.close = c.expects || x.req.head.Length < 0 || x.req.head.Length > wholeBody
@@ -148,24 +182,30 @@ func (x *exchange) appendStatus(dst, reason []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// appendContentType appends the Content-Type that a plugin set, else the
-// upstream's, else fallback.
-func (x *exchange) appendContentType(dst, received []byte, fallback string) []byte {
-	value := received
+// contentType answers the Content-Type that a plugin set, else the upstream's, else
+// fallback, nil if there is none; charset says that withCharset belongs behind it.
+func (x *exchange) contentType(received []byte, fallback string) (value []byte, charset bool) {
+	value = received
 	if set := x.res.fields.kind(http1.ContentType); set != nil {
 		value = set
 	}
-	if value == nil && fallback == "" {
+	if value == nil && fallback != "" {
+		return cleanText(fallback), false
+	}
+	return value, needsCharset(value)
+}
+
+const withCharset = "; charset=utf-8"
+
+func (x *exchange) appendContentType(dst, received []byte, fallback string) []byte {
+	value, charset := x.contentType(received, fallback)
+	if value == nil {
 		return dst
 	}
 	dst = append(dst, "Content-Type: "...)
-	if value == nil {
-		dst = append(dst, fallback...)
-	} else {
-		dst = append(dst, value...)
-		if needsCharset(value) {
-			dst = append(dst, "; charset=utf-8"...)
-		}
+	dst = append(dst, value...)
+	if charset {
+		dst = append(dst, withCharset...)
 	}
 	return append(dst, '\r', '\n')
 }
@@ -197,13 +237,10 @@ func (x *exchange) appendOwnFields(dst []byte) []byte {
 		if len(f.Name) == 0 {
 			continue
 		}
-		switch f.Kind {
-		case http1.Connection, http1.ContentLength, http1.ContentType, http1.KeepAlive,
-			http1.ProxyConnection, http1.TransferEncoding, http1.Upgrade:
+		if framesAnswer(f.Kind) {
 			continue
-		case http1.Server:
-			server = true
 		}
+		server = server || f.Kind == http1.Server
 		dst = appendField(dst, f.Name, f.Value)
 	}
 	if !server {
@@ -215,6 +252,16 @@ func (x *exchange) appendOwnFields(dst []byte) []byte {
 		dst = append(dst, alt...)
 	}
 	return append(dst, '\r', '\n')
+}
+
+// framesAnswer says that a header is not passed on but made for each answer.
+func framesAnswer(k http1.Kind) bool {
+	switch k {
+	case http1.Connection, http1.ContentLength, http1.ContentType, http1.KeepAlive,
+		http1.ProxyConnection, http1.TransferEncoding, http1.Upgrade:
+		return true
+	}
+	return false
 }
 
 // streamBuffer is how much of a body is passed on at once.

@@ -31,6 +31,7 @@ const (
 type clientConn struct {
 	net.Conn
 	raw                 net.Conn // below TLS
+	front               front    // nil unless the client's requests come on streams
 	security            *security
 	l                   *listener
 	reader              *http1.Reader
@@ -235,10 +236,14 @@ func (c *clientConn) expect(d time.Duration) {
 // relax ends expect.
 func (c *clientConn) relax() { c.deadline.Store(0) }
 
-// send writes to the client.
-func (c *clientConn) send(b []byte) error {
+// send writes to the client; last ends the answer.
+func (c *clientConn) send(b []byte, last bool) (err error) {
 	c.expect(c.l.g.conf.SendTimeout)
-	_, err := c.Conn.Write(b)
+	if c.streams() {
+		err = c.front.Send(b, last)
+	} else {
+		_, err = c.Conn.Write(b)
+	}
 	c.relax()
 	if err != nil {
 		return errClientGone
@@ -250,7 +255,7 @@ func (c *clientConn) send(b []byte) error {
 func (c *clientConn) continue100() {
 	if c.expects {
 		c.expects = false
-		_ = c.send([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+		_ = c.send([]byte("HTTP/1.1 100 Continue\r\n\r\n"), false)
 	}
 }
 

@@ -17,18 +17,23 @@ func (x *exchange) handle(head []byte) (keep bool) {
 		c.refuse(err)
 		return false
 	}
-	c.relax()
+	x.serve()
+	return !x.close && c.discard()
+}
+
+// serve answers the request that has been read.
+func (x *exchange) serve() {
+	x.conn.relax()
 	switch {
 	case x.g.conf.MaxBody > 0 && x.req.head.Length > x.g.conf.MaxBody:
 		x.exit(413, nil)
-	case c.security.refuses(x):
+	case x.conn.security.refuses(x):
 		x.exit(400, nil)
 	case x.isLocal():
 		x.serveLocal()
 	default:
 		x.walk()
 	}
-	return !x.close && c.discard()
 }
 
 // begin makes x ready for a request; its parts keep their memory.
@@ -54,13 +59,23 @@ func (x *exchange) end() {
 }
 
 // read parses the head and derives what the request is matched by.
-func (x *exchange) read(head []byte) (err error) {
+func (x *exchange) read(head []byte) error {
 	r := &x.req
 	if err := r.head.Parse(head); err != nil {
 		return err
 	}
-	r.fields, r.received, r.headLength = r.head.Fields, len(r.head.Fields), len(head)
-	conf := &x.g.conf
+	r.headLength = len(head)
+	c := x.conn
+	c.reader.SetBody(r.head.Length)
+	c.expects = r.head.Expect && r.head.Length != 0
+	x.close = r.head.Close || x.g.conf.KeepaliveTimeout < 0
+	return x.derive()
+}
+
+// derive finds what the request is matched by.
+func (x *exchange) derive() (err error) {
+	r, conf := &x.req, &x.g.conf
+	r.fields, r.received = r.head.Fields, len(r.head.Fields)
 	if r.path, x.path, err = http1.CleanPath(r.head.Target, x.path, conf.EncodedSlash); err != nil {
 		return err
 	}
@@ -75,10 +90,6 @@ func (x *exchange) read(head []byte) (err error) {
 	if conf.DropUnderscores {
 		r.fields.dropUnderscores()
 	}
-	c := x.conn
-	c.reader.SetBody(r.head.Length)
-	c.expects = r.head.Expect && r.head.Length != 0
-	x.close = r.head.Close || conf.KeepaliveTimeout < 0
 	x.identify()
 	full := x.lowerHost(r.head.Host)
 	x.query = route.Query{

@@ -74,7 +74,7 @@ func TestBrokenRouteStaysAsItWas(t *testing.T) {
 	r.route("2", "/y", up.addr)
 	for _, broken := range []string{
 		`{"uri":"/x","plugins":{"no-such-plugin":{}}}`, `{"uri":"/x","remote_addr":"?"}`, `{"plugins":{}}`, `[1]`,
-		`{"uri":"/x","upstream":{"scheme":"grpc","nodes":{}}}`, `{"uri":"/x","vars":[["a","=","b"]]}`,
+		`{"uri":"/x","upstream":{"scheme":"kafka","nodes":{}}}`, `{"uri":"/x","vars":[["a","=","b"]]}`,
 		`{"uri":"/x","filter_func":"function(vars) retur"}`, `{"uri":"/x","filter_func":"function"}`,
 	} {
 		r.put("routes/1", broken)

@@ -22,10 +22,7 @@ func (x *exchange) noteAttempt(node *upstream.Node) {
 		addrs = u.Addr + ", " + node.Addr
 	}
 	host, port, _ := net.SplitHostPort(node.Addr)
-	*u = plugin.Upstream{Addr: addrs, UnresolvedHost: host, Scheme: "http", Sent: x}
-	if x.target.upstream.TLS {
-		u.Scheme = "https"
-	}
+	*u = plugin.Upstream{Addr: addrs, UnresolvedHost: host, Scheme: x.target.upstream.Scheme, Sent: x}
 	if _, err := netip.ParseAddr(host); err == nil {
 		u.IP = host
 	}
@@ -46,7 +43,7 @@ func (x *exchange) UpstreamTarget() string {
 }
 
 // noteConnected is called when there is a connection to the node.
-func (x *exchange) noteConnected(up *upstream.Conn) {
+func (x *exchange) noteConnected(up net.Conn) {
 	if !x.observed {
 		return
 	}

@@ -18,6 +18,8 @@ type call struct {
 	tried    upstream.Tried
 	statuses []int         // of each attempt that failed, then of the answer
 	upload   chan uploaded // not nil while the request body streams
+	rpc      *rpc          // the call is one over HTTP/2, and conn nil
+	trailers []http1.Field // of the answer, once its body has been read
 
 	// watched is the node being called if the upstream wants to know how it does,
 	// and since when.
@@ -32,7 +34,7 @@ type call struct {
 }
 
 func (c *call) reset() {
-	c.conn, c.upload = nil, nil
+	c.conn, c.upload, c.rpc, c.trailers = nil, nil, nil, nil
 	c.tried, c.statuses = c.tried[:0], c.statuses[:0]
 }
 
@@ -57,6 +59,9 @@ func newCallError(err error, sent bool) *callError {
 
 // prepare reads the request body as far as it is held back for the upstream.
 func (x *exchange) prepare() error {
+	if x.target.upstream.RPC() && !x.req.bodyRead && x.req.head.Length != 0 {
+		return nil // its parts may be answers to parts of the answer
+	}
 	err := x.req.prepareBody()
 	switch {
 	case err == nil:
@@ -144,10 +149,7 @@ func (x *exchange) mayRepeat() bool {
 
 // sends says whether the upstream is sent this method.
 func (x *exchange) sends(method string) bool {
-	if own := x.ctx.UpstreamMethod; own != "" {
-		return own == method
-	}
-	return string(x.req.head.Method) == method
+	return string(x.upstreamMethod()) == method
 }
 
 // bodyConsumed says that a part of the body has gone to a node and is lost.
@@ -167,6 +169,9 @@ func (x *exchange) try(node *upstream.Node) error {
 			return x.ctx.Exit(503, nil)
 		}
 		return newCallError(err, false)
+	}
+	if x.target.upstream.RPC() {
+		return x.callRPC(endpoint, node)
 	}
 	for fresh := false; ; fresh = true {
 		up, err := x.connect(endpoint, fresh)
@@ -201,8 +206,9 @@ func (x *exchange) connect(e *upstream.Endpoint, fresh bool) (*upstream.Conn, er
 		if up == nil {
 			break
 		}
-		// What may not be repeated must not meet a closed connection.
-		if x.mayRepeat() || up.Alive() {
+		// What may not be repeated must not meet a closed connection, and no request
+		// one on which bytes wait: they would be taken for its answer.
+		if x.mayRepeat() && up.Usable() || up.Alive() {
 			return up, nil
 		}
 		up.Close()
@@ -271,9 +277,14 @@ func (x *exchange) sendUp(up *upstream.Conn, b []byte) error {
 	return err
 }
 
+// maxInterim is how many interim answers may come before the final one.
+const maxInterim = 100
+
+var errInterim = errors.New("too many interim answers")
+
 // readAnswer reads the head of the final answer; interim ones are dropped.
 func (x *exchange) readAnswer(up *upstream.Conn) error {
-	for {
+	for range maxInterim {
 		head, err := up.Reader.Head(true)
 		if err == nil {
 			err = x.call.res.Parse(head, x.sends("HEAD"))
@@ -290,6 +301,7 @@ func (x *exchange) readAnswer(up *upstream.Conn) error {
 		}
 		up.Reader.Next()
 	}
+	return newCallError(errInterim, true)
 }
 
 // uploaded is how the streaming of a request body ended.

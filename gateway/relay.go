@@ -79,14 +79,14 @@ func (x *exchange) relayBody(contentType []byte) {
 	if x.res.status != res.Status {
 		reason = nil
 	}
-	out := x.appendStatus(x.conn.out[:0], reason)
-	out = x.appendContentType(out, contentType, "")
-	out = x.appendFraming(out, frame, length)
-	out = x.appendOwnFields(out)
-	x.head = int64(len(out))
-	if x.bodyless() && !up.Reader.BodyDone() { // a plugin changed the status or the method
+	out := x.appendHead(&head{reason: reason, contentType: contentType, frame: frame, length: length})
+	if x.bodyless() && (x.call.rpc != nil || !up.Reader.BodyDone()) { // a plugin changed the status or the method
 		x.release(false)
-		x.flush(out)
+		x.flush(out, true)
+		return
+	}
+	if x.call.rpc != nil {
+		x.relayRest(out, frame)
 		return
 	}
 	if body, whole := up.Reader.BufferedBody(); whole && frame != chunked {
@@ -95,10 +95,15 @@ func (x *exchange) relayBody(contentType []byte) {
 		}
 		out = append(out, body...)
 		x.release(true)
-		x.flush(out)
+		x.flush(out, true)
 		return
 	}
-	ok := x.stream(out, frame == chunked && !x.req.head.HTTP10)
+	x.relayRest(out, frame)
+}
+
+// relayRest streams the body behind out.
+func (x *exchange) relayRest(out []byte, frame framing) {
+	ok := x.stream(out, frame == chunked && x.inChunks())
 	if !ok {
 		x.close, x.dropped = true, true
 	}
@@ -129,12 +134,11 @@ func (x *exchange) relayFraming() (framing, int64) {
 
 // stream copies the body behind out; false if either side failed.
 func (x *exchange) stream(out []byte, chunk bool) bool {
-	up := x.call.conn
 	buf := getBuffer()
 	defer putBuffer(buf)
-	for {
-		if len(out) > 0 && (len(out) >= streamBuffer || !up.Reader.Ready()) {
-			if !x.flush(out) {
+	for head := true; ; head = false {
+		if (head || len(out) > 0) && (len(out) >= streamBuffer || !x.ready()) {
+			if !x.flush(out, false) {
 				return false
 			}
 			out = x.conn.out[:0]
@@ -154,15 +158,32 @@ func (x *exchange) stream(out []byte, chunk bool) bool {
 		}
 		if err != nil {
 			if len(out) > 0 {
-				x.flush(out)
+				x.flush(out, false)
 			}
 			return false
 		}
 	}
-	if chunk {
-		out = http1.AppendLastChunk(out)
+	return x.finish(out, chunk)
+}
+
+// ready says that more of the answer's body is there without waiting.
+func (x *exchange) ready() bool {
+	if x.call.rpc != nil {
+		return x.call.rpc.ended()
 	}
-	return len(out) == 0 || x.flush(out)
+	return x.call.conn.Reader.Ready()
+}
+
+// finish ends the answer behind out, with its trailers.
+func (x *exchange) finish(out []byte, chunk bool) bool {
+	trailers := x.call.trailers
+	if x.conn.streams() && len(trailers) > 0 {
+		return x.flush(out, false) && x.conn.front.End(trailers) == nil
+	}
+	if chunk {
+		out = http1.AppendTrailers(out, trailers)
+	}
+	return len(out) == 0 && !x.conn.streams() || x.flush(out, true)
 }
 
 // answerReader reads the answer's body; each read has the upstream's read timeout,
@@ -171,6 +192,9 @@ type answerReader exchange
 
 func (r *answerReader) Read(p []byte) (int, error) {
 	x := (*exchange)(r)
+	if x.call.rpc != nil {
+		return x.readRPC(p)
+	}
 	if !x.uploading() {
 		x.expectAnswer(x.call.conn)
 	}
@@ -179,6 +203,10 @@ func (r *answerReader) Read(p []byte) (int, error) {
 
 // release ends the call; whole says that the answer was read to its end.
 func (x *exchange) release(whole bool) {
+	if x.call.rpc != nil {
+		x.releaseRPC()
+		return
+	}
 	up := x.call.conn
 	x.noteEnd()
 	x.conn.detach()
@@ -212,20 +240,13 @@ func (x *exchange) sendFiltered(body []byte) {
 	if x.bodyless() {
 		frame = noBody
 	}
-	out := x.appendStatus(x.conn.out[:0], nil)
-	out = x.appendContentType(out, nil, "")
-	out = x.appendFraming(out, frame, 0)
-	out = x.appendOwnFields(out)
-	x.head = int64(len(out))
+	out := x.appendHead(&head{frame: frame})
 	switch {
 	case frame != chunked:
-	case x.req.head.HTTP10:
+	case !x.inChunks():
 		out = append(out, body...)
-	default:
-		if len(body) > 0 {
-			out = http1.AppendChunk(out, body)
-		}
-		out = http1.AppendLastChunk(out)
+	case len(body) > 0:
+		out = http1.AppendChunk(out, body)
 	}
-	x.flush(out)
+	x.finish(out, frame == chunked && x.inChunks())
 }

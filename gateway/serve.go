@@ -330,8 +330,8 @@ func (c *clientConn) check(now int64) {
 
 // left tells whether the client has closed its connection, or given up its request.
 func (c *clientConn) left() bool {
-	if s, ok := c.raw.(*stream); ok {
-		return s.r.Context().Err() != nil
+	if c.streams() {
+		return c.gone() // once more: a deadline that abort set may have been taken away
 	}
 	_, open := upstream.Pending(c.raw)
 	return !open

@@ -225,7 +225,7 @@ func (g *Gateway) compileUpstream(key string, conf *resource.Upstream) (sharedUp
 		return sharedUpstream{refusal: 503}, nil
 	case err != nil:
 		return sharedUpstream{}, fmt.Errorf("upstream: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https":
+	case u.Scheme != "http" && u.Scheme != "https" && !u.RPC():
 		u.Close()
 		return sharedUpstream{}, fmt.Errorf("upstream scheme %q is not served", u.Scheme)
 	case u.Empty():

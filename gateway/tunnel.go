@@ -33,7 +33,7 @@ func (x *exchange) tunnel() error {
 	}
 	out = x.appendOwnFields(out)
 	x.head = int64(len(out))
-	if x.flush(out) {
+	if x.flush(out, false) {
 		x.splice()
 	}
 	x.dropped = true

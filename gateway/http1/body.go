@@ -230,6 +230,16 @@ func AppendChunk(dst, p []byte) []byte {
 // AppendLastChunk appends the end of a chunked body.
 func AppendLastChunk(dst []byte) []byte { return append(dst, "0\r\n\r\n"...) }
 
+// AppendTrailers appends the end of a chunked body that has trailers.
+func AppendTrailers(dst []byte, trailers []Field) []byte {
+	dst = append(dst, "0\r\n"...)
+	for _, f := range trailers {
+		dst = append(append(dst, f.Name...), ": "...)
+		dst = append(append(dst, f.Value...), "\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
 func appendHex(dst []byte, n uint64) []byte {
 	const digits = "0123456789abcdef"
 	var b [16]byte

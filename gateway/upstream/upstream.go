@@ -71,6 +71,7 @@ type Upstream struct {
 	// connections speak it.
 	Scheme string
 	TLS    bool
+	rpc    bool
 
 	retries   *int
 	pool      *Pool
@@ -160,6 +161,7 @@ func (u *Upstream) transport(conf *resource.Upstream) error {
 	default:
 		return fmt.Errorf("upstream scheme %q is not served", u.Scheme)
 	}
+	u.rpc = u.Scheme == "grpc" || u.Scheme == "grpcs"
 	u.key = Key{TLS: u.TLS, Keep: u.pool.keep}
 	if u.Scheme == "grpcs" {
 		u.key.Protocol = "h2"
@@ -220,6 +222,9 @@ func (u *Upstream) makeNodes(list []resource.Node) []*Node {
 	}
 	return nodes
 }
+
+// RPC says that nodes are called by gRPC, over HTTP/2.
+func (u *Upstream) RPC() bool { return u.rpc }
 
 // Empty says that no node is configured and none can be learnt.
 func (u *Upstream) Empty() bool { return len(u.nodes) == 0 && u.service == nil }
