@@ -62,7 +62,7 @@ func (f *fields) set(name, value string) {
 
 func (f *fields) add(name, value string) {
 	n := cleanText(name)
-	if len(n) == 0 {
+	if !http1.IsToken(n) { // no line of it would be a header of that name
 		return
 	}
 	*f = append(*f, http1.Field{Name: n, Value: cleanText(value), Kind: http1.KindOf(n)})

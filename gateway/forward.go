@@ -13,9 +13,13 @@ import (
 // own headers and at last what plugins added.
 func (x *exchange) appendRequest(dst []byte, node *upstream.Node) []byte {
 	r := &x.req
-	dst = appendEither(dst, x.ctx.UpstreamMethod, r.head.Method)
+	dst = append(dst, x.upstreamMethod()...)
 	dst = append(dst, ' ')
-	dst = appendEither(dst, x.ctx.UpstreamTarget, r.head.Target)
+	if target := x.ctx.UpstreamTarget; target != "" {
+		dst = http1.AppendTarget(dst, target)
+	} else {
+		dst = append(dst, r.head.Target...)
+	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, x.upstreamHost(node)...)
 	if x.upgrading() {
@@ -33,11 +37,12 @@ func (x *exchange) appendRequest(dst []byte, node *upstream.Node) []byte {
 	return append(dst, "\r\n"...)
 }
 
-func appendEither(dst []byte, override string, b []byte) []byte {
-	if override != "" {
-		return append(dst, override...)
+// upstreamMethod is the method that a node is sent.
+func (x *exchange) upstreamMethod() []byte {
+	if own := cleanText(x.ctx.UpstreamMethod); http1.IsToken(own) {
+		return own
 	}
-	return append(dst, b...)
+	return x.req.head.Method
 }
 
 // upgrading says whether the request asks for WebSocket and may have it. No other

@@ -80,7 +80,7 @@ func (r *request) SetQuery(query string) {
 	path, _, _ := bytes.Cut(r.head.Target, []byte("?"))
 	target := bytes.Clone(path)
 	if query != "" {
-		target = append(append(target, '?'), query...)
+		target = http1.AppendTarget(append(target, '?'), query)
 	}
 	r.head.Target, r.target = target, ""
 }

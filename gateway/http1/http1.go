@@ -211,6 +211,23 @@ func all(b []byte, class byte) bool {
 	return true
 }
 
+// IsToken says whether b can be a method or the name of a field.
+func IsToken(b []byte) bool { return len(b) > 0 && all(b, classToken) }
+
+// AppendTarget appends a part of a request target. Bytes that would end it there
+// are percent-encoded.
+func AppendTarget(dst []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
 // parseLength reads a Content-Length: digits only, below 10^18.
 func parseLength(b []byte) (int64, error) {
 	if len(b) == 0 || len(b) > 18 {

@@ -83,9 +83,19 @@ func (c *Conn) Alive() bool {
 	return open && !pending
 }
 
+// quietTime is how long an idle connection is taken to be as it was left.
+const quietTime = time.Millisecond
+
+// Usable is Alive for what may be sent again if the server has closed meanwhile: a
+// connection in steady use is not looked at.
+func (c *Conn) Usable() bool { return time.Since(c.since) < quietTime || c.Alive() }
+
 // Pending looks into a connection without waiting: whether received bytes are
 // waiting, and whether the peer has kept it open.
 func Pending(conn net.Conn) (pending, open bool) {
+	if c, ok := conn.(*rawio.Conn); ok {
+		return c.Pending()
+	}
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
 		return false, true

@@ -12,6 +12,7 @@ package rawio
 import (
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -139,4 +140,32 @@ func (c *Conn) writeStep(fd uintptr) bool {
 		t.n += n
 	}
 	return true
+}
+
+// Pending looks without waiting whether received bytes are waiting, and whether the
+// peer has kept the connection open. It may be called at any time.
+func (c *Conn) Pending() (pending, open bool) {
+	p := peeks.Get().(*peek)
+	defer peeks.Put(p)
+	err := c.raw.Control(p.look)
+	return p.pending && err == nil, p.open && err == nil
+}
+
+// peek is one look of Pending; look is p.step, made once.
+type peek struct {
+	pending, open bool
+	look          func(fd uintptr)
+}
+
+var peeks = sync.Pool{New: func() any {
+	p := &peek{}
+	p.look = p.step
+	return p
+}}
+
+func (p *peek) step(fd uintptr) {
+	var b [1]byte
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	p.pending = errno == 0 && n > 0
+	p.open = p.pending || errno == syscall.EAGAIN || errno == syscall.EINTR
 }
