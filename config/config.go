@@ -124,6 +124,7 @@ type Gateway struct {
 	Resolver             Resolver
 	Discovery            Discovery
 	DataEncryption       DataEncryption
+	Secrets              Secrets
 	// Plugins are the names of the plugins that may be used; nil is all.
 	Plugins       []string
 	Source        Source
@@ -330,7 +331,7 @@ const accessLogFormat = `$remote_addr - $remote_user [$time_local] $http_host "$
 
 func defaultGateway() Gateway {
 	return Gateway{
-		Stream: defaultStream(),
+		Stream: defaultStream(), Secrets: defaultSecrets(),
 		Source: Source{Provider: "data", Etcd: Etcd{Prefix: "/apisix", Timeout: 30 * time.Second, Retries: 2, TLS: EtcdTLS{Verify: true}}},
 		Listen: []Listener{{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 9080), Network: "tcp", HTTP2: true}},
 		TLS: TLS{

@@ -133,7 +133,8 @@ func (k *keys) apisix() object {
 			"enable_encrypt_fields": boolean(&g.DataEncryption.Enabled),
 			"keyring":               keyring(&g.DataEncryption.Keyring),
 		},
-		"enable_server_tokens":                    boolean(&g.ServerTokens),
+		"lru":                  object{"secret": g.Secrets.keys()},
+		"enable_server_tokens": boolean(&g.ServerTokens),
 		"show_upstream_status_in_response_header": boolean(&g.ShowUpstreamStatus),
 		"delete_uri_tail_slash":                   boolean(&g.DeleteURITailSlash),
 		"normalize_uri_like_servlet":              boolean(&g.NormalizeURILikeServlet),
@@ -166,7 +167,7 @@ func (k *keys) apisix() object {
 	k.addStreams(o)
 	o.noEffects("answers are not cached", "proxy_cache")
 	o.noEffects(ownStore, "disable_sync_configuration_during_start")
-	return o.noEffects("it is not available", "lru", "tracing", "disable_upstream_healthcheck", "enable_batch_requests")
+	return o.noEffects("it is not available", "tracing", "disable_upstream_healthcheck", "enable_batch_requests")
 }
 
 func (k *keys) ssl() object {
@@ -211,12 +212,11 @@ func (k *keys) nginx() object {
 	http["variables_hash_max_size"], http["proxy_ssl_server_name"] = shipped("2048", noNginx), shipped("true", noNginx)
 	http.noEffects(noLua, "lua_shared_dict", "custom_lua_shared_dict")
 
-	o := object{"http": http, "worker_shutdown_timeout": duration(&k.c.DrainTimeout)}
+	o := object{"http": http, "worker_shutdown_timeout": duration(&k.c.DrainTimeout), "envs": g.Secrets.envs()}
 	o["error_log_level"] = errorLogLevel(&k.errorLevel)
 	o["error_log"] = shipped("logs/error.log", "logs go to standard error")
 	o.noEffects(noLua, "meta")
 	o["max_pending_timers"], o["max_running_timers"] = shipped("16384", noLua), shipped("4096", noLua)
-	o.noEffects("the whole environment is visible", "envs")
 	o.noEffects(noNginx, "stream", "stream_configuration_snippet")
 	o.noEffects("nginx text means nothing without nginx", "main_configuration_snippet", "http_configuration_snippet",
 		"http_server_configuration_snippet", "http_server_location_configuration_snippet",

@@ -49,6 +49,10 @@ func (s *Server) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
+	secrets, err := s.secretSettings()
+	if err != nil {
+		return err
+	}
 	always, err := s.openAccessLog()
 	if err != nil {
 		return err
@@ -70,6 +74,7 @@ func (s *Server) openGateway(context.Context) error {
 		ServletPaths:       cfg.NormalizeURILikeServlet,
 		EncodedSlash:       cfg.MatchURIEncodedSlash,
 		Upstreams:          upstreams,
+		Secrets:            secrets,
 		KeepaliveTimeout:   zeroIsNone(cfg.KeepaliveTimeout),
 		HeaderTimeout:      cfg.ClientHeaderTimeout,
 		BodyTimeout:        cfg.ClientBodyTimeout,
@@ -285,15 +290,6 @@ func (s *Server) openAdmin(context.Context) error {
 		s.sayHTTPS(len(listeners))
 	}
 	return nil
-}
-
-// keyring encrypts and decrypts secret fields of resources; nil if that is off.
-func (s *Server) keyring() (*fieldcrypt.Keyring, error) {
-	enc := s.cfg.Gateway.DataEncryption
-	if !enc.Enabled {
-		return nil, nil
-	}
-	return fieldcrypt.New(enc.Keyring)
 }
 
 func prefixTexts(prefixes []netip.Prefix) []string {
