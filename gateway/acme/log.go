@@ -1,0 +1,65 @@
+package acme
+
+import (
+	"context"
+	"log/slog"
+
+	"go.uber.org/zap/zapcore"
+)
+
+// logCore gives the library's log lines to our log. What it tells of each step is
+// for debugging.
+type logCore struct {
+	log *slog.Logger
+}
+
+var _ zapcore.Core = logCore{}
+
+func levelOf(l zapcore.Level) slog.Level {
+	switch {
+	case l >= zapcore.ErrorLevel:
+		return slog.LevelError
+	case l == zapcore.WarnLevel:
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
+}
+
+// Enabled implements zapcore.Core.
+func (c logCore) Enabled(l zapcore.Level) bool {
+	return c.log.Enabled(context.Background(), levelOf(l))
+}
+
+// With implements zapcore.Core.
+func (c logCore) With(fields []zapcore.Field) zapcore.Core {
+	return logCore{c.log.With(attributes(fields)...)}
+}
+
+// Check implements zapcore.Core.
+func (c logCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return checked.AddCore(e, c)
+	}
+	return checked
+}
+
+// Write implements zapcore.Core.
+func (c logCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	c.log.Log(context.Background(), levelOf(e.Level), "ACME: "+e.Message, attributes(fields)...)
+	return nil
+}
+
+// Sync implements zapcore.Core.
+func (c logCore) Sync() error { return nil }
+
+func attributes(fields []zapcore.Field) []any {
+	values := zapcore.NewMapObjectEncoder()
+	for _, f := range fields {
+		f.AddTo(values)
+	}
+	var attrs []any
+	for name, v := range values.Fields {
+		attrs = append(attrs, slog.Any(name, v))
+	}
+	return attrs
+}
