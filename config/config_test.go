@@ -324,7 +324,7 @@ apisix:
   control: {port: "${{CONTROL:=9191}}"}
 functions:
   memory: ${{NONE:=auto}}
-  runtimes: {nodejs: "${{EMPTY}}", python: "$${PORT}"}
+  runtimes: {nodejs: "${{EMPTY}}", "${{LANGUAGE:=python}}": "$${PORT}"}
 `, env)
 	got := []any{c.Data, c.Gateway.Listen[0].Address(), c.Admin.Enabled, c.Gateway.Control.Listen.Address(), c.Functions.Runtimes}
 	want := []any{"/srv/abc/x", "0.0.0.0:9999", false, "127.0.0.1:9191", map[string]string{"python": "$${PORT}"}}

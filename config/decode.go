@@ -99,7 +99,7 @@ func (o object) nearest(name string) string {
 }
 
 // eachEntry calls fn for the entries of a mapping; dotted is the key's path, at
-// the node of the key itself. References in values are expanded before.
+// the node of the key itself. References in keys and values are expanded before.
 func (d *decoder) eachEntry(key string, n *yaml.Node, fn func(name, path string, at, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
 		d.want(n, key, "a mapping")
@@ -107,7 +107,10 @@ func (d *decoder) eachEntry(key string, n *yaml.Node, fn func(name, path string,
 	}
 	lines := make(map[string]int)
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		at := n.Content[i]
+		at := d.resolve(key, n.Content[i])
+		if at == nil {
+			continue
+		}
 		path := at.Value
 		if key != "" {
 			path = key + "." + at.Value

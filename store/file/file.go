@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/internal/envref"
 	"millrace/store"
 	"millrace/store/mem"
 )
@@ -119,7 +120,7 @@ func (s *Store) parse(text []byte) (map[string]string, error) {
 	if !hasEnd(text) {
 		return nil, errors.New("its last line is not #END: it is taken once that is there")
 	}
-	replaced, err := substitute(string(text), s.cfg.Lookup)
+	replaced, _, err := envref.Expand(string(text), s.cfg.Lookup)
 	if err != nil {
 		return nil, err
 	}

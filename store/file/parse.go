@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -24,28 +23,6 @@ var collections = []string{
 func hasEnd(text []byte) bool {
 	last := strings.TrimRight(string(text), " \t\r\n")
 	return last == "#END" || strings.HasSuffix(last, "\n#END")
-}
-
-var reference = regexp.MustCompile(`\$\{\{\s*([A-Za-z_]\w*)\s*(?::=([^}]*))?\}\}`)
-
-// substitute replaces references to the environment.
-func substitute(text string, lookup func(string) (string, bool)) (string, error) {
-	var missing []string
-	out := reference.ReplaceAllStringFunc(text, func(ref string) string {
-		m := reference.FindStringSubmatch(ref)
-		if v, ok := lookup(m[1]); ok {
-			return v
-		}
-		if strings.Contains(ref, ":=") {
-			return strings.TrimSpace(m[2])
-		}
-		missing = append(missing, m[1])
-		return ref
-	})
-	if len(missing) > 0 {
-		return "", fmt.Errorf("failed to handle configuration: can't find environment variable %s", missing[0])
-	}
-	return out, nil
 }
 
 // parse answers the values of a file (YAML, of which JSON is a part) by key.
