@@ -40,7 +40,7 @@ func TestControl(t *testing.T) {
 	b.expect(get("/v1/route/1", "localhost"), 200, item)
 	b.expect(get("/v1/routes", "127.0.0.1:9090"), 200, "["+item+"]")
 	schema := get("/v1/schema", "localhost")
-	for _, want := range []string{`"main":{`, `"route":{`, `"tester":{"version":0.1,`, `"stream_plugins":{}`} {
+	for _, want := range []string{`"main":{`, `"route":{`, `"tester":{"version":0.1,`, `"stream_plugins":{"streamer":{"version":0.1,`} {
 		if !strings.Contains(schema.body, want) {
 			t.Errorf("%s is not in %s", want, schema.body)
 		}

@@ -132,7 +132,7 @@ func TestChunkedBodyTooLarge(t *testing.T) {
 func TestHelpers(t *testing.T) {
 	b := start(t, nil)
 	b.expect(b.do("GET", "/plugins/list", ""), 200, `["key-auth","traffic-split","grpc-transcode","tester"]`)
-	b.expect(b.do("GET", "/plugins/list?subsystem=stream", ""), 200, `[]`)
+	b.expect(b.do("GET", "/plugins/list?subsystem=stream", ""), 200, `["traffic-split","streamer"]`)
 	b.expect(b.do("GET", "/plugins/tester?schema_type=metadata", ""), 200, `{"type":"object","properties":{"size":{"type":"integer"}}}`)
 	b.expect(b.do("POST", "/schema/validate/routes", `{"uri":"/a","plugins":{"nope":1}}`), 200, "")
 	if one, two := b.do("GET", "/plugins/tester", ""), b.do("GET", "/schema/plugins/tester", ""); one.body != two.body ||

@@ -44,7 +44,7 @@ func (a *api) listPlugins(c *call) answer {
 	case "", "http":
 		return answer{status: http.StatusOK, body: a.Plugins.Names()}
 	case "stream":
-		return answer{status: http.StatusOK, body: []string{}}
+		return answer{status: http.StatusOK, body: a.Plugins.StreamNames()}
 	}
 	return answer{status: http.StatusBadRequest, body: msgInvalidSubsystem}
 }
@@ -73,8 +73,12 @@ func (a *api) pluginSchema(name string, c *call) answer {
 		}
 		return answer{status: http.StatusOK, body: allPlugins(subsystem, a.Plugins)}
 	}
-	t, ok := a.Plugins.Lookup(name)
-	if !ok || subsystem == "stream" {
+	lookup := a.Plugins.Lookup
+	if subsystem == "stream" {
+		lookup = a.Plugins.LookupStream
+	}
+	t, ok := lookup(name)
+	if !ok {
 		return *fail(http.StatusNotFound, msgPluginNotFound+subsystem)
 	}
 	schema := t.Schema
@@ -102,11 +106,12 @@ type pluginFacts struct {
 
 func allPlugins(subsystem string, known *plugin.Set) map[string]pluginFacts {
 	all := map[string]pluginFacts{}
+	names, lookup := known.Names, plugin.Lookup
 	if subsystem == "stream" {
-		return all
+		names, lookup = known.StreamNames, plugin.LookupStream
 	}
-	for _, name := range known.Names() {
-		t, _ := plugin.Lookup(name)
+	for _, name := range names() {
+		t, _ := lookup(name)
 		facts := pluginFacts{
 			Version: json.Number(t.Version), Priority: t.Priority, Schema: json.RawMessage(t.Schema),
 			ConsumerSchema: json.RawMessage(t.ConsumerSchema), MetadataSchema: json.RawMessage(t.MetadataSchema),

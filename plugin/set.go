@@ -4,15 +4,16 @@ import "slices"
 
 // Set is which of the registered plugins may be used: those that the
 // configuration lists. A nil Set is all of them.
-type Set struct{ listed, streams map[string]bool } // nil: all
+type Set struct{ listed, streams, protocols map[string]bool } // nil: all
 
 // NewSet makes the set of the plugins with the given names, and of all plugins of
 // streams.
 func NewSet(names []string) *Set { return &Set{listed: setOf(names)} }
 
-// WithStreams answers the set with these plugins of streams only.
-func (s *Set) WithStreams(names []string) *Set {
-	with := &Set{streams: setOf(names)}
+// WithStreams answers the set with these plugins of streams only, and these protocols
+// that stream routes may name.
+func (s *Set) WithStreams(names, protocols []string) *Set {
+	with := &Set{streams: setOf(names), protocols: setOf(protocols)}
 	if s != nil {
 		with.listed = s.listed
 	}
@@ -32,6 +33,11 @@ func (s *Set) Has(name string) bool { return s == nil || s.listed == nil || s.li
 
 // HasStream is Has for plugins of streams.
 func (s *Set) HasStream(name string) bool { return s == nil || s.streams == nil || s.streams[name] }
+
+// HasProtocol tells whether stream routes may name a protocol.
+func (s *Set) HasProtocol(name string) bool {
+	return s == nil || s.protocols == nil || s.protocols[name]
+}
 
 // Lookup is Lookup among the plugins of the set.
 func (s *Set) Lookup(name string) (*Type, bool) {

@@ -66,18 +66,9 @@ func eachPlugin(doc map[string]any, do func(name string, conf any) error) error 
 }
 
 func checkPlugin(name string, conf any, w *World, check func(*plugin.Type, json.RawMessage) error) error {
-	raw, err := encode(conf)
+	raw, err := pluginConf(name, conf)
 	if err != nil {
-		return fmt.Errorf("encoding configuration of plugin %s: %w", name, err)
-	}
-	switch list := conf.(type) {
-	case map[string]any:
-	case []any:
-		if len(list) == 0 {
-			raw = json.RawMessage("{}")
-		}
-	default:
-		return invalidf("invalid plugin conf %s for plugin [%s]", raw, name)
+		return err
 	}
 	t, ok := w.Plugins.Lookup(name)
 	switch {
@@ -89,6 +80,11 @@ func checkPlugin(name string, conf any, w *World, check func(*plugin.Type, json.
 	if err := check(t, raw); err != nil {
 		return invalidf("failed to check the configuration of plugin %s err: %s", name, err)
 	}
+	return checkFilter(conf)
+}
+
+// checkFilter checks the expression that a plugin's configuration may have.
+func checkFilter(conf any) error {
 	object, _ := conf.(map[string]any)
 	meta, _ := object["_meta"].(map[string]any)
 	return checkExpression(meta["filter"])
@@ -169,7 +165,7 @@ func checkGlobalClaims(doc map[string]any, w *World) error {
 // metadata.
 func checkMetadata(doc map[string]any, w *World) error {
 	name := text(doc, "id")
-	t, ok := w.Plugins.Lookup(name)
+	t, ok := lookupMetadata(name, w)
 	if !ok {
 		return Invalid("invalid plugin name")
 	}

@@ -95,7 +95,7 @@ var kinds = []*Kind{
 	newKind(Kind{Folder: "plugin_metadata", Name: "plugin_metadata", Word: "plugin_metadata", Schema: `{"type":"object"}`, OwnSchemas: true, Untimed: true, checks: []check{checkMetadata}}),
 	newKind(Kind{Folder: "stream_routes", Name: "stream_route", Word: "stream route", Schema: streamRouteSchema, checks: []check{
 		checkInlineUpstream, checkReference("upstream_id", "upstreams", "upstream"), checkReference("service_id", "services", "service"),
-		checkSuperior, checkPlugins, checkTypes[StreamRoute],
+		checkSuperior, checkStreamPlugins, checkStreamAddresses, checkProtocol, checkTypes[StreamRoute],
 	}}),
 	newKind(Kind{Folder: "protos", Name: "proto", Word: "proto", Schema: protoSchema, checks: []check{checkProto}}),
 	newKind(Kind{Folder: "secrets", Name: "secret", Word: "secret", Schema: `{"type":"object"}`, OwnSchemas: true, checks: []check{checkSecret}}),

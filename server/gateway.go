@@ -12,6 +12,7 @@ import (
 	"millrace/admin"
 	"millrace/config"
 	"millrace/gateway"
+	"millrace/gateway/stream"
 	"millrace/internal/fieldcrypt"
 	"millrace/plugin"
 	"millrace/plugins"
@@ -24,6 +25,8 @@ type gatewayRole struct {
 	// set when the Admin API has been opened, before anything is served.
 	local http.Handler
 	env   *plugin.Env
+	// streams passes connections on; nil unless it is configured.
+	streams *stream.Server
 }
 
 func (g *gatewayRole) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.local.ServeHTTP(w, r) }
@@ -35,7 +38,7 @@ func (s *Server) openGateway(context.Context) error {
 		return err
 	}
 	s.warnOfPlugins()
-	env := &plugin.Env{Log: s.log, Plugins: pluginSet(cfg.Plugins)}
+	env := &plugin.Env{Log: s.log, Plugins: pluginSet(cfg)}
 	env.Services = append(env.Services, plugins.NewCounters(), httpsPort(&cfg.TLS))
 	if s.functions != nil {
 		env.Services = append(env.Services, s.functions)
@@ -110,6 +113,11 @@ func (s *Server) openGateway(context.Context) error {
 	for _, l := range listeners {
 		s.addAddress(config.RoleGateway, "gateway", l)
 	}
+	proxied, proxiedTLS, err := s.listenProxied()
+	if err != nil {
+		return err
+	}
+	listeners, secured = append(listeners, proxied...), append(secured, proxiedTLS...)
 	s.gateway = role
 	s.add(part{name: "gateway configuration", run: role.Run})
 	s.add(part{
@@ -117,6 +125,9 @@ func (s *Server) openGateway(context.Context) error {
 		run:   func(ctx context.Context) error { return serveGateway(ctx, role.Gateway, listeners, secured, sockets) },
 		drain: role.Shutdown,
 	})
+	if err := s.openStreams(&conf, process); err != nil {
+		return err
+	}
 	if err := s.openStatus(); err != nil {
 		return err
 	}
@@ -145,11 +156,12 @@ func httpsPort(tls *config.TLS) redirectPort {
 
 // pluginSet is the set of the plugins that the configuration lists, all if it has
 // no list.
-func pluginSet(listed []string) *plugin.Set {
-	if listed == nil {
-		return nil
+func pluginSet(cfg *config.Gateway) *plugin.Set {
+	var set *plugin.Set
+	if cfg.Plugins != nil {
+		set = plugin.NewSet(cfg.Plugins)
 	}
-	return plugin.NewSet(listed)
+	return set.WithStreams(cfg.Stream.Plugins, cfg.Stream.Protocols)
 }
 
 // warnOfPlugins logs the listed plugins that do not exist, in one line.
@@ -158,6 +170,11 @@ func (s *Server) warnOfPlugins() {
 	for _, name := range s.cfg.Gateway.Plugins {
 		if _, ok := plugin.Lookup(name); !ok {
 			missing = append(missing, name)
+		}
+	}
+	for _, name := range s.cfg.Gateway.Stream.Plugins {
+		if _, ok := plugin.LookupStream(name); !ok && s.cfg.Gateway.Stream.Enabled {
+			missing = append(missing, name+" (of streams)")
 		}
 	}
 	if len(missing) > 0 {
@@ -193,7 +210,7 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring, process *plugins.Proce
 	if !cfg.Enabled {
 		return nil
 	}
-	set := pluginSet(s.cfg.Gateway.Plugins)
+	set := pluginSet(&s.cfg.Gateway)
 	h, err := admin.NewControl(admin.ControlConfig{
 		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version, Plugins: set,
 		Health: s.gateway, Discovery: s.gateway, ServerInfo: serverInfo(set, process),
@@ -254,13 +271,13 @@ func (s *Server) openAdmin(context.Context) error {
 	conf := admin.Config{
 		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version,
 		KeyRequired: cfg.KeyRequired, AllowAdmin: prefixTexts(cfg.AllowFrom), CORS: cfg.CORS, APIVersion: cfg.APIVersion,
-		Plugins: pluginSet(s.cfg.Gateway.Plugins), InsecureWellKnownKeys: s.cfg.InsecureWellKnownKeys,
+		Plugins: pluginSet(&s.cfg.Gateway), Stream: s.cfg.Gateway.Stream.Enabled, InsecureWellKnownKeys: s.cfg.InsecureWellKnownKeys,
 	}
 	for _, k := range cfg.Keys {
 		conf.Keys = append(conf.Keys, admin.Key{Name: k.Name, Key: k.Key, Role: k.Role})
 	}
 	if s.gateway != nil {
-		conf.Applied, conf.Env = s.gateway, s.gateway.env
+		conf.Applied, conf.Env = s.gateway.applied(), s.gateway.env
 	} else {
 		s.warnOfPlugins()
 	}

@@ -18,6 +18,9 @@ import (
 // Run compiles what the store holds and follows its changes until ctx ends. It
 // returns ctx's error.
 func (s *Server) Run(ctx context.Context) error {
+	var resolving sync.WaitGroup
+	resolving.Go(func() { _ = s.secrets.Run(ctx) })
+	defer resolving.Wait()
 	f := newFollower(s)
 	for wait := time.Duration(0); ; wait = min(max(100*time.Millisecond, 2*wait), 5*time.Second) {
 		if wait > 0 {
@@ -90,6 +93,8 @@ type follower struct {
 	ssls      map[string]followedSSL
 	// dirty are the routes that a batch of changes touches.
 	dirty map[string]bool
+	// referring are the resources that refer to secrets, as they came.
+	referring map[string]store.Event
 }
 
 // followedRoute is a route as it was last good; conf is nil once it is deleted.
@@ -109,6 +114,7 @@ func newFollower(s *Server) *follower {
 	return &follower{
 		s: s, seen: map[string]int64{}, routes: map[string]*followedRoute{}, upstreams: map[string]*target{},
 		services: map[string]*resource.Service{}, ssls: map[string]followedSSL{}, dirty: map[string]bool{},
+		referring: map[string]store.Event{},
 	}
 }
 
@@ -118,19 +124,26 @@ func (f *follower) follow(ctx context.Context) (followed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	f.apply(f.difference(entries), revision)
+	f.apply(ctx, f.difference(entries), revision)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes, err := f.s.conf.Store.Watch(ctx, resource.Prefix, revision)
 	if err != nil {
 		return false, err
 	}
-	for events := range changes {
-		if n := len(events); n > 0 {
-			f.apply(events, events[n-1].ModRevision)
+	for {
+		select {
+		case events, ok := <-changes:
+			if !ok {
+				return true, errors.New("the store ended the watch")
+			}
+			if n := len(events); n > 0 {
+				f.apply(ctx, events, events[n-1].ModRevision)
+			}
+		case <-f.s.secrets.Changed():
+			f.apply(ctx, nil, -1)
 		}
 	}
-	return true, errors.New("the store ended the watch")
 }
 
 // difference answers the changes that lead from what was seen to a listing.
@@ -157,24 +170,27 @@ func (f *follower) difference(entries []store.Entry) []store.Event {
 // follows tells whether a key is of a resource that matters for streams.
 func (f *follower) follows(key string) bool {
 	switch folder, _, _ := resource.SplitKey(key); folder {
-	case "stream_routes", "upstreams", "services", "ssls", "plugin_metadata":
+	case "stream_routes", "upstreams", "services", "ssls", "plugin_metadata", "secrets":
 		return true
 	}
 	return false
 }
 
-// apply takes in changes and swaps the table.
-func (f *follower) apply(events []store.Event, revision int64) {
+// apply takes in changes of the store, and of the secrets that it refers to, and swaps
+// the table. revision is the store's, -1 if only secrets have changed.
+func (f *follower) apply(ctx context.Context, events []store.Event, revision int64) {
+	events = slices.DeleteFunc(slices.Clone(events), func(e store.Event) bool { return !f.follows(e.Key) })
+	f.settleSecrets(ctx, events)
 	for i := range events {
 		e := &events[i]
-		if !f.follows(e.Key) {
-			continue
-		}
 		if f.seen[e.Key] = e.ModRevision; e.Deleted {
 			delete(f.seen, e.Key)
 		}
-		if err := f.take(e); err != nil {
-			f.s.conf.Log.Error("reading configuration of streams; what was there before stays", "key", e.Key, "err", err)
+		f.take(e)
+	}
+	for _, key := range f.s.secrets.TakeChanged() {
+		if e, ok := f.referring[key]; ok {
+			f.take(&e)
 		}
 	}
 	if len(f.dirty) > 0 {
@@ -183,8 +199,42 @@ func (f *follower) apply(events []store.Event, revision int64) {
 	f.s.applied.set(revision)
 }
 
-// take notes one change and marks the routes that it touches.
-func (f *follower) take(e *store.Event) error {
+// settleSecrets finds out what the references in changes stand for, so far as the
+// managers of secrets answer in time.
+func (f *follower) settleSecrets(ctx context.Context, events []store.Event) {
+	for i := range events {
+		e := &events[i]
+		if folder, id, _ := resource.SplitKey(e.Key); folder == "secrets" {
+			f.s.secrets.SetObject(id, e.Value)
+			continue
+		}
+		refs := resource.SecretReferences(e.Key, e.Value)
+		if _, before := f.referring[e.Key]; before || len(refs) > 0 {
+			delete(f.referring, e.Key)
+			f.s.secrets.Refer(e.Key, refs)
+		}
+	}
+	f.s.secrets.Settle(ctx)
+}
+
+// parse reads a stored resource with the secrets that it refers to. Once one of them
+// changes it is taken again.
+func parse[T any](f *follower, e *store.Event) (*T, error) {
+	return resource.ParseResolved[T](e.Key, e.Value, f.s.conf.Keyring, func(ref string) (string, bool) {
+		f.referring[e.Key] = *e
+		return f.s.secrets.Resolve(e.Key, ref)
+	})
+}
+
+// take takes in one change. What cannot be read leaves what was there before.
+func (f *follower) take(e *store.Event) {
+	if err := f.takeInto(e); err != nil {
+		f.s.conf.Log.Error("reading configuration of streams; what was there before stays", "key", e.Key, "err", err)
+	}
+}
+
+// takeInto notes one change and marks the routes that it touches.
+func (f *follower) takeInto(e *store.Event) error {
 	folder, id, _ := resource.SplitKey(e.Key)
 	switch folder {
 	case "stream_routes":
@@ -195,8 +245,10 @@ func (f *follower) take(e *store.Event) error {
 		return f.takeService(id, e)
 	case "ssls":
 		return f.takeSSL(id, e)
+	case "plugin_metadata":
+		return f.takeMetadata(id, e)
 	}
-	return f.takeMetadata(id, e)
+	return nil
 }
 
 func (f *follower) takeRoute(id string, e *store.Event) error {
@@ -207,7 +259,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 		}
 		return nil
 	}
-	conf, err := resource.Parse[resource.StreamRoute](e.Value, f.s.conf.Keyring)
+	conf, err := parse[resource.StreamRoute](f, e)
 	if err != nil {
 		return err
 	}
@@ -221,7 +273,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 
 func (f *follower) takeUpstream(id string, e *store.Event) error {
 	if !e.Deleted {
-		conf, err := resource.Parse[resource.Upstream](e.Value, f.s.conf.Keyring)
+		conf, err := parse[resource.Upstream](f, e)
 		if err != nil {
 			return err
 		}
@@ -248,7 +300,7 @@ func (f *follower) takeService(id string, e *store.Event) error {
 	if e.Deleted {
 		delete(f.services, id)
 	} else {
-		conf, err := resource.Parse[resource.Service](e.Value, f.s.conf.Keyring)
+		conf, err := parse[resource.Service](f, e)
 		if err != nil {
 			return err
 		}
@@ -317,7 +369,7 @@ func (f *follower) readSSL(e *store.Event) (*sni.Entry, *clientCert, error) {
 	if e.Deleted {
 		return nil, nil, nil
 	}
-	conf, err := resource.Parse[resource.SSL](e.Value, f.s.conf.Keyring)
+	conf, err := parse[resource.SSL](f, e)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -340,7 +392,7 @@ func (f *follower) takeMetadata(name string, e *store.Event) error {
 	}
 	next := maps.Clone(*f.s.metadata.Load())
 	if delete(next, name); !e.Deleted {
-		conf, err := resource.Parse[json.RawMessage](e.Value, f.s.conf.Keyring)
+		conf, err := parse[json.RawMessage](f, e)
 		if err != nil {
 			return err
 		}

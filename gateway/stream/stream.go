@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"millrace/gateway/secret"
 	"millrace/gateway/sni"
 	"millrace/gateway/upstream"
 	"millrace/internal/calmlog"
@@ -34,6 +35,9 @@ type Config struct {
 	Env   *plugin.Env
 	// Keyring decrypts secret fields of stored resources; nil leaves them.
 	Keyring *fieldcrypt.Keyring
+	// Secrets is how references to secrets kept elsewhere are resolved; its Log is
+	// that of the server.
+	Secrets secret.Settings
 	// Pool is where upstreams are compiled. Somebody else runs it.
 	Pool *upstream.Pool
 	// TLS is for the listeners whose clients speak it.
@@ -74,6 +78,7 @@ type Server struct {
 	certificates atomic.Pointer[sni.Table]
 	upstreams    sync.Map // *target by id, as the follower knows them
 	clientCerts  map[string]clientCert
+	secrets      *secret.Resolver
 	applied      progress
 
 	connections, sessions atomic.Int64
@@ -103,8 +108,9 @@ func New(conf Config) *Server {
 	if conf.Trusts == nil {
 		conf.Trusts = func(netip.Addr) bool { return false }
 	}
+	conf.Secrets.Log = conf.Log
 	s := &Server{
-		conf: conf, log: calmlog.New(conf.Log, "route"), clientCerts: map[string]clientCert{},
+		conf: conf, secrets: secret.New(conf.Secrets), log: calmlog.New(conf.Log, "route"), clientCerts: map[string]clientCert{},
 		drain: make(chan struct{}), listeners: map[*listener]struct{}{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())

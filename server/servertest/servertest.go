@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,10 @@ const OperatorKey = "an operator key for nothing but tests"
 // one of a role that does not run is empty.
 type Site struct {
 	Gateway, Secured, Control, Status, Admin, Functions, APIs, Operator, Console, Metrics string
+	// Streams are the last addresses of streams by tcp, tls and udp; Proxied those of
+	// the gateway for clients that begin with a PROXY head.
+	Streams map[string]string
+	Proxied []string
 }
 
 // Start starts every role, keeping nothing unless change sets Data, and stops
@@ -63,7 +68,7 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 			t.Errorf("stopping the server: %v", err)
 		}
 	})
-	site := &Site{}
+	site := &Site{Streams: map[string]string{}}
 	for _, a := range s.Status().Addresses {
 		switch role := config.Role(a.Role); {
 		case a.What == "Control API":
@@ -76,6 +81,11 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 			site.APIs = a.URL
 		case a.What == "gateway, TLS":
 			site.Secured = a.URL
+		case strings.HasPrefix(a.What, server.StreamsName):
+			scheme, addr, _ := strings.Cut(a.URL, "://")
+			site.Streams[scheme] = addr
+		case strings.HasPrefix(a.What, server.ProxiedName):
+			site.Proxied = append(site.Proxied, strings.TrimPrefix(a.URL, "http://"))
 		case role == config.RoleGateway:
 			site.Gateway = a.URL
 		case role == config.RoleAdmin:
