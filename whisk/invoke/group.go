@@ -19,6 +19,8 @@ const (
 	// stallFactor times the patience without the end of a call says that calls
 	// known to be short block after all. Less may be the scheduler's doing.
 	stallFactor = 8
+	// saturatedStallFactor is the same where no core is to spare.
+	saturatedStallFactor = 32
 	// standingQueue is after how many calls handed from one to the next, with
 	// the queue never empty, even short calls get one more instance.
 	standingQueue = 64
@@ -103,7 +105,8 @@ func (g *group) paramsOf(c *Call) *params {
 //     there are cores to spare, and in any case one a core.
 //   - Else after some patience, doubling with every tick; but for short calls, and
 //     when no core is to spare, only if nothing ends for a while: calls that are
-//     short in general may block for once.
+//     short in general may block for once. Without a core to spare it is one
+//     instance at a time.
 func (g *group) wants(now time.Time, cpu *capacity) bool {
 	switch {
 	case g.queue.first == nil, g.cap > 0 && g.size >= g.cap:
@@ -121,7 +124,10 @@ func (g *group) wants(now time.Time, cpu *capacity) bool {
 	if g.size == g.starting { // none has served yet: perhaps the first one is all it takes
 		return age >= patience<<min(g.starting, 6)
 	}
-	if g.short() || cpu.state == saturated {
+	if cpu.state == saturated { // what stalls is the cores' doing first of all, and a start takes some 30 ms of one
+		return g.starting == 0 && age >= patience && now.Sub(g.moved) >= saturatedStallFactor*patience
+	}
+	if g.short() {
 		return age >= patience && now.Sub(g.moved) >= stallFactor*patience
 	}
 	return age >= patience
