@@ -17,7 +17,8 @@
 //
 // The first line is the target (gateway, admin, whisk or apis), the method and the raw
 // request target; header lines, an empty line and the body follow. {{name}} is
-// replaced by a variable, see Target. An expectation is one line:
+// replaced by a variable, see Target, and {{text*1000}} by so many times the text.
+// An expectation is one line:
 //
 //	status 200 201          one of these
 //	header Name: value      the first value is exactly this
@@ -41,6 +42,9 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +71,10 @@ type Target struct {
 	// Vars are further variables of scripts, beside {{gateway_addr}} (host and
 	// port), {{whisk}}, {{apis}},
 	// {{admin_key}}, {{whisk_key}}, {{whisk_auth}} (its Base64 form) and
-	// {{whisk_uuid}} (its first half).
+	// {{whisk_uuid}} (its first half). A script is skipped that needs one of these and
+	// does not get it: {{norate_auth}} and {{norate_namespace}}, the Base64 key and the
+	// name of a namespace that may call and fire nothing in a minute; {{noroom_auth}},
+	// the key of one that may have no calls in flight.
 	Vars map[string]string
 }
 
@@ -138,6 +145,9 @@ func (r *run) cases(t *testing.T, cases []testCase) {
 		if r.bases[c.target] == "" {
 			t.Skipf("the target has no %s", c.target)
 		}
+	}
+	if name := r.lacking(cases); name != "" {
+		t.Skipf("the target has no {{%s}}", name)
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -213,10 +223,40 @@ func (r *run) send(c testCase) (*response, error) {
 	return &response{res.StatusCode, res.Header, body}, err
 }
 
-// replace puts the variables into text.
+// repetition is {{text*count}}.
+var repetition = regexp.MustCompile(`\{\{([^{}*]+)\*([0-9]{1,8})\}\}`)
+
+// replace puts the variables and repetitions into text.
 func replace(text string, vars map[string]string) string {
 	for name, value := range vars {
 		text = strings.ReplaceAll(text, "{{"+name+"}}", value)
 	}
-	return text
+	return repetition.ReplaceAllStringFunc(text, func(found string) string {
+		parts := repetition.FindStringSubmatch(found)
+		count, _ := strconv.Atoi(parts[2]) // digits, and few of them
+		return strings.Repeat(parts[1], count)
+	})
+}
+
+// lacking answers the first of some variables of Target.Vars that a script reads and
+// this run has not, or nothing.
+func (r *run) lacking(cases []testCase) string {
+	for _, name := range givenVars {
+		for i := range cases {
+			if _, known := r.vars[name]; !known && cases[i].reads(name) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// givenVars are the variables that only Target.Vars has.
+var givenVars = []string{"norate_auth", "norate_namespace", "noroom_auth"}
+
+// reads tells whether the request of a case has a variable in it.
+func (c *testCase) reads(name string) bool {
+	v := "{{" + name + "}}"
+	return strings.Contains(c.path, v) || strings.Contains(c.body, v) ||
+		slices.ContainsFunc(c.header, func(h field) bool { return strings.Contains(h.value, v) })
 }

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"flag"
 	"io"
 	"net/http"
@@ -38,8 +40,33 @@ func TestScripts(t *testing.T) {
 	if target.Gateway == "" && target.Admin == "" && target.Whisk == "" && target.APIs == "" {
 		site := servertest.Start(t)
 		target = Target{Gateway: site.Gateway, Admin: site.Admin, Whisk: site.Functions, APIs: site.APIs, AdminKey: servertest.AdminKey, WhiskKey: servertest.GuestKey, Settle: 30 * time.Second}
+		target.Vars = map[string]string{
+			"norate_namespace": "conf-norate",
+			"norate_auth":      namespace(t, site, "conf-norate", `{"invocationsPerMinute":0,"firesPerMinute":0}`),
+			"noroom_auth":      namespace(t, site, "conf-noroom", `{"concurrentInvocations":0}`),
+		}
 	}
 	Run(t, Scripts, target)
+}
+
+// namespace makes a namespace with limits of its own and answers its key in Base64.
+func namespace(t *testing.T, site *servertest.Site, name, limits string) string {
+	t.Helper()
+	req, err := http.NewRequest("PUT", site.Operator+"/v1/namespaces/"+name, strings.NewReader(`{"limits":`+limits+`}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+servertest.OperatorKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var made struct{ Key string }
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || made.Key == "" {
+		t.Fatalf("making namespace %s: %d, %v", name, resp.StatusCode, err)
+	}
+	return base64.StdEncoding.EncodeToString([]byte(made.Key))
 }
 
 func TestScriptsParse(t *testing.T) {
@@ -99,16 +126,18 @@ func TestRunner(t *testing.T) {
 		w.Header().Set("X-Target", r.RequestURI)
 		w.Header().Set("X-Host", r.Host)
 		w.Header().Set("X-Key", r.Header.Get("X-API-KEY"))
+		w.Header().Set("X-Repeated", r.Header.Get("X-Repeated"))
 		w.WriteHeader(201)
 		_, _ = w.Write(body)
 	}))
 	defer srv.Close()
 	target := Target{Gateway: srv.URL, AdminKey: "secret", Vars: map[string]string{"own": "variable"}}
-	const request = "-- t/x --\ngateway POST /a%2Fb/../c?{{own}}\nHost: a.example\nX-API-KEY: {{admin_key}}\n\n{\"a\":[1,\"{{own}}\"],\n\n\"b\":{}}\n-- expect --\n"
+	const request = "-- t/x --\ngateway POST /a%2Fb/../c?{{own}}\nHost: a.example\nX-API-KEY: {{admin_key}}\nX-Repeated: {{ab*3}}\n\n{\"a\":[1,\"{{own}}\"],\n\n\"b\":{}}\n-- expect --\n"
 	cases := []struct{ expect, problem string }{
 		{"status 200 201", ""},
 		{"status 200", "status 201, want [200]"},
 		{"header X-Target: /a%2Fb/../c?variable", ""},
+		{"header X-Repeated: ababab", ""},
 		{"header X-Host: a.example", ""},
 		{"header X-Key: secret", ""},
 		{"header X-Key: other", `header X-Key is "secret", want "other"`},
