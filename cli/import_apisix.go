@@ -62,10 +62,11 @@ func (e *env) importAPISIX(cmd *cobra.Command, f *apisixFlags) error {
 	}
 	defer source.Close()
 	o := transfer.Resources{From: source, Admin: f.admin, AdminKey: e.adminKey(f), Overwrite: f.overwrite, DryRun: f.dryRun}
-	if f.file == "" && cfg.Gateway.DataEncryption.Enabled {
-		if o.Keyring, err = fieldcrypt.New(cfg.Gateway.DataEncryption.Keyring); err != nil {
-			return err
-		}
+	if o.Keyring, err = fieldcrypt.New(cfg.Gateway.DataEncryption.Keyring); err != nil {
+		return err
+	}
+	if f.file != "" || !cfg.Gateway.DataEncryption.Enabled {
+		o.Keyring = o.Keyring.OnlyKeys()
 	}
 	return e.reported(func(report func(transfer.Line)) error {
 		o.Report = report

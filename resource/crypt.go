@@ -12,16 +12,21 @@ import (
 // its plugins name and the TLS keys of upstreams. References to secrets kept
 // elsewhere stay as they are.
 func Encrypt(doc any, ring *fieldcrypt.Keyring) {
-	eachSecret(doc, func(text string) string {
-		if isReference(text) || isEncryptedKey(text, ring) {
-			return text
+	encrypt := func(ring *fieldcrypt.Keyring) func(string) string {
+		return func(text string) string {
+			if isReference(text) || isEncryptedKey(text, ring) {
+				return text
+			}
+			return ring.Encrypt(text)
 		}
-		return ring.Encrypt(text)
-	})
+	}
+	eachSecret(doc, encrypt(ring.Fields()), encrypt(ring))
 }
 
 // Decrypt undoes Encrypt, in place. What is not encrypted stays as it is.
-func Decrypt(doc any, ring *fieldcrypt.Keyring) { eachSecret(doc, ring.Decrypt) }
+func Decrypt(doc any, ring *fieldcrypt.Keyring) {
+	eachSecret(doc, ring.Fields().Decrypt, ring.Decrypt)
+}
 
 // DecryptJSON is Decrypt on the JSON text of a stored resource. With a nil ring
 // it answers the text itself.
@@ -37,8 +42,9 @@ func DecryptJSON(raw []byte, ring *fieldcrypt.Keyring) ([]byte, error) {
 	return encode(doc)
 }
 
-// eachSecret replaces every secret text of a resource by what change makes of it.
-func eachSecret(doc any, change func(string) string) {
+// eachSecret replaces the secret texts of a resource by what field makes of those
+// of plugins, and key of private keys.
+func eachSecret(doc any, field, key func(string) string) {
 	object, _ := doc.(map[string]any)
 	plugins, _ := object["plugins"].(map[string]any)
 	for name, conf := range plugins {
@@ -46,16 +52,16 @@ func eachSecret(doc any, change func(string) string) {
 		if !ok {
 			continue
 		}
-		for _, field := range t.EncryptFields {
-			changeField(conf, strings.Split(field, "."), change)
+		for _, name := range t.EncryptFields {
+			changeField(conf, strings.Split(name, "."), field)
 		}
 	}
 	if text(object, "cert") != "" { // of an ssl; the key of an upstream is no secret
-		changeField(doc, []string{"key"}, change)
-		changeItems(object["keys"], change)
+		changeField(doc, []string{"key"}, key)
+		changeItems(object["keys"], key)
 	}
-	changeField(object["upstream"], []string{"tls", "client_key"}, change)
-	changeField(doc, []string{"tls", "client_key"}, change)
+	changeField(object["upstream"], []string{"tls", "client_key"}, key)
+	changeField(doc, []string{"tls", "client_key"}, key)
 }
 
 // isEncryptedKey reports whether a text is a private key that comes encrypted, as

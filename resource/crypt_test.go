@@ -36,6 +36,31 @@ func TestEncryptAndDecrypt(t *testing.T) {
 	}
 }
 
+// Without encryption of fields private keys are encrypted still.
+func TestOnlyKeys(t *testing.T) {
+	ring, err := fieldcrypt.New([]string{"qeddd145sfvddff3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		plain  = `{"plugins":{"tester":{"token":"a"}},"cert":"c","key":"u:p","keys":["K"],"tls":{"client_key":"bobk"}}`
+		stored = `{"plugins":{"tester":{"token":"a"}},"cert":"c","key":"3ADkE6U9nhfTup0vRb7T6g==","keys":["ddTFvZ22O7Lyym6gbFfU/A=="],"tls":{"client_key":"QbETMUqJqqoIwwCFwlbaOA=="}}`
+	)
+	doc := document(t, plain)
+	Encrypt(doc, ring.OnlyKeys())
+	if diff := cmp.Diff(document(t, stored), doc); diff != "" {
+		t.Errorf("encrypted: %s", diff)
+	}
+	Decrypt(doc, ring.OnlyKeys())
+	if diff := cmp.Diff(document(t, plain), doc); diff != "" {
+		t.Errorf("decrypted: %s", diff)
+	}
+	var none *fieldcrypt.Keyring
+	if none.OnlyKeys() != nil || none.Fields() != nil || ring.Fields() != ring {
+		t.Error("rings")
+	}
+}
+
 func TestReferencesStayInTheClear(t *testing.T) {
 	ring, err := fieldcrypt.New([]string{"qeddd145sfvddff3"})
 	if err != nil {

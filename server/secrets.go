@@ -44,12 +44,14 @@ func trusted(path string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// keyring encrypts and decrypts secret fields of resources; nil if that is off, or
-// if what is served comes as it was written: in a file, or as a whole.
+// keyring encrypts and decrypts private keys in resources, and unless that is off
+// secret fields of plugins: these are in the clear in what comes as it was written,
+// from a file or as a whole.
 func (s *Server) keyring() (*fieldcrypt.Keyring, error) {
 	enc, provider := s.cfg.Gateway.DataEncryption, s.cfg.Gateway.Source.Provider
-	if !enc.Enabled || provider == "file" || provider == "api" {
-		return nil, nil
+	ring, err := fieldcrypt.New(enc.Keyring)
+	if err == nil && (!enc.Enabled || provider == "file" || provider == "api") {
+		ring = ring.OnlyKeys()
 	}
-	return fieldcrypt.New(enc.Keyring)
+	return ring, err
 }

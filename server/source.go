@@ -50,7 +50,11 @@ func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
 
 // checkResource tells why a resource that nobody has checked cannot be served.
 func (s *Server) checkResource(key string, value []byte) error {
-	return resource.CheckStored(key, value, resource.World{Plugins: pluginSet(&s.cfg.Gateway)})
+	ring, err := s.keyring()
+	if err != nil {
+		return err
+	}
+	return resource.CheckStored(key, value, resource.World{Plugins: pluginSet(&s.cfg.Gateway), Keyring: ring})
 }
 
 func (s *Server) openFile(ctx context.Context, path string) error {

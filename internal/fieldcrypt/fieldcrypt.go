@@ -19,7 +19,8 @@ import (
 // Keyring encrypts with its first key and decrypts with any. The nil Keyring
 // leaves every text as it is. It may be used by several goroutines at once.
 type Keyring struct {
-	keys []key
+	keys     []key
+	onlyKeys bool
 }
 
 type key struct {
@@ -45,6 +46,23 @@ func New(keys []string) (*Keyring, error) {
 		ring.keys = append(ring.keys, key{block, []byte(text[:aes.BlockSize])})
 	}
 	return ring, nil
+}
+
+// OnlyKeys answers the ring for stores in which private keys are encrypted, and
+// nothing else is.
+func (r *Keyring) OnlyKeys() *Keyring {
+	if r == nil {
+		return nil
+	}
+	return &Keyring{r.keys, true}
+}
+
+// Fields answers the ring for what is no private key: nil after OnlyKeys.
+func (r *Keyring) Fields() *Keyring {
+	if r == nil || r.onlyKeys {
+		return nil
+	}
+	return r
 }
 
 // Encrypt answers the Base64 text of plain under the first key.
