@@ -82,6 +82,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func openError(cfg Config, err error) error {
+	if reason := unreachable(cfg); reason != nil {
+		err = fmt.Errorf("%w (%w)", err, reason)
+	}
 	return fmt.Errorf("connecting to etcd at %s (deployment.etcd): start it, correct the address or the credentials, or leave deployment.etcd.host out to keep the configuration in the data folder: %w",
 		strings.Join(cfg.Endpoints, ", "), err)
 }

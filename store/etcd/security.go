@@ -5,8 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"strings"
+	"time"
 )
 
 // Security says how an etcd behind TLS is spoken to.
@@ -49,4 +52,30 @@ func TLS(s Security) (*tls.Config, error) {
 		return nil, fmt.Errorf("apisix.ssl.ssl_trusted_certificate: reading %s: %w", s.Authorities, err)
 	}
 	return c, nil
+}
+
+// unreachable says why no connection to an endpoint can be made, nil if one can. The
+// client itself only tells that its time is over.
+func unreachable(cfg Config) error {
+	var reasons []error
+	for _, endpoint := range cfg.Endpoints {
+		u, err := url.Parse(endpoint)
+		if err != nil {
+			continue
+		}
+		var conn net.Conn
+		dialer := &net.Dialer{Timeout: 2 * time.Second}
+		if cfg.TLS != nil && u.Scheme == "https" {
+			conn, err = tls.DialWithDialer(dialer, "tcp", u.Host, cfg.TLS)
+		} else {
+			conn, err = dialer.Dial("tcp", u.Host)
+		}
+		if err != nil {
+			reasons = append(reasons, err)
+			continue
+		}
+		conn.Close()
+		return nil
+	}
+	return errors.Join(reasons...)
 }
