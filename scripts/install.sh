@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests (install.sh test) or the benchmark (install.sh bench)
-# need and the machine lacks: Debian packages, npm packages and a Go program. What is there
-# already is left as it is. It asks nothing, and tries again what a busy network
-# or another installation may have spoilt.
+# need and the machine lacks: Debian packages, npm packages and a Go program. What
+# is there already is left as it is. It asks nothing, and tries again what a busy
+# network or another installation may have spoilt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -60,7 +60,7 @@ done
 
 # The ACME server that gateway/acme is tested against.
 if [ "${1:-test}" = test ] && [ ! -x .tools/pebble ]; then
-  GOBIN="$PWD/.tools" go install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
+  again env GOBIN="$PWD/.tools" go install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
 fi
 
 # The clients of OpenWhisk that the end-to-end tests drive.
