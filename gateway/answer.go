@@ -114,6 +114,7 @@ type head struct {
 // goes aside, and the room is left empty.
 func (x *exchange) appendHead(h *head) []byte {
 	out := x.conn.out[:0]
+	x.begun = true
 	if x.conn.streams() {
 		x.beginStream(h)
 		return out

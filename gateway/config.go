@@ -84,6 +84,12 @@ type Config struct {
 	DrainTimeout time.Duration
 	// MaxBody is the largest request body in bytes; 0 is no limit.
 	MaxBody int64
+	// MaxHeaderLine bounds the request line and each header line with its end,
+	// MaxHeader all together, in bytes; 0 stands for 8 KiB and 32 KiB.
+	MaxHeaderLine, MaxHeader int
+	// KeepaliveRequests is how many requests a connection may carry, MaxConns how
+	// many connections clients may have; 0 is no limit.
+	KeepaliveRequests, MaxConns int
 }
 
 func (c *Config) fillDefaults() {
@@ -92,6 +98,7 @@ func (c *Config) fillDefaults() {
 			*d = 60 * time.Second
 		}
 	}
+	c.fillLimits()
 	c.Upstreams.Log, c.Secrets.Log = c.Log, c.Log
 	if c.RealIPFrom == nil {
 		c.RealIPFrom = []string{"127.0.0.1", "unix:"}

@@ -46,6 +46,7 @@ type clientConn struct {
 	upTime   atomic.Int64 // deadline of the upstream; 0 is none
 	waiting  atomic.Int64 // since when an upstream is working; 0 if none is
 	idle     atomic.Bool  // no request has begun
+	begun    atomic.Bool  // but a part of its head has come
 	requests atomic.Int64 // how many have; only the connection's goroutine counts
 
 	mu      sync.Mutex
@@ -58,11 +59,13 @@ type clientConn struct {
 	realIPText   string
 	realAddr     netip.Addr
 	realAddrText string
+	shut         bool // it is closed to make room; held by mu
 }
 
 func newConn(l *listener, conn net.Conn) *clientConn {
 	c := &clientConn{Conn: conn, raw: conn, l: l, out: make([]byte, 0, outBuffer)}
 	c.reader = http1.NewReader(conn, clientBuffer)
+	c.reader.SetLimits(l.g.conf.MaxHeaderLine, l.g.conf.MaxHeader)
 	c.peer.Scheme, c.peer.Proto = "http", "HTTP/1.1"
 	if t, ok := conn.(*tls.Conn); ok {
 		c.raw, c.peer.Scheme = t.NetConn(), "https"
@@ -115,6 +118,7 @@ func (c *clientConn) rescue() {
 // serveRequests answers requests of HTTP/1.1, one after the other.
 func (c *clientConn) serveRequests() {
 	for first := true; ; first = false {
+		c.begun.Store(false)
 		c.idle.Store(true)
 		if c.l.draining.Load() {
 			c.lastChance()
@@ -163,6 +167,7 @@ func (c *clientConn) nextHead(first bool) ([]byte, error) {
 		if err := c.reader.Peek(); err != nil {
 			return nil, err
 		}
+		c.begun.Store(true)
 	}
 	c.expect(c.l.g.conf.HeaderTimeout)
 	return c.reader.Head(false)
@@ -222,6 +227,8 @@ func (c *clientConn) refuse(err error) {
 		status = 505
 	case errors.Is(err, http1.ErrMalformed):
 		status = 400
+	case c.tooSlow(err) && c.reader.Buffered() > 0: // nobody waits for an answer who has asked nothing
+		status = 408
 	}
 	if status != 0 {
 		c.x.refuse(status, detail)

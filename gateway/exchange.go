@@ -61,6 +61,7 @@ func (x *exchange) end() {
 // read parses the head and derives what the request is matched by.
 func (x *exchange) read(head []byte) error {
 	r := &x.req
+	r.head.MaxLine = x.g.conf.MaxHeaderLine
 	if err := r.head.Parse(head); err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (x *exchange) read(head []byte) error {
 	c := x.conn
 	c.reader.SetBody(r.head.Length)
 	c.expects = r.head.Expect && r.head.Length != 0
-	x.close = r.head.Close || x.g.conf.KeepaliveTimeout < 0
+	x.close = r.head.Close || x.g.conf.KeepaliveTimeout < 0 || x.g.conf.lastRequest(c.requests.Load())
 	return x.derive()
 }
 

@@ -59,6 +59,7 @@ type Gateway struct {
 	serve sync.WaitGroup
 	// listeners are those being served.
 	listeners map[*listener]struct{}
+	open      atomic.Int64 // connections of clients, from their acceptance to their end
 	// http3Ports are the UDP ports that TLS listeners announce; mu guards them.
 	http3Ports []int
 	// lastRequest is the constant of that name, unless a test has more patience.
@@ -129,6 +130,16 @@ type exchange struct {
 func (x *exchange) walk() {
 	x.match()
 	defer x.letGo()
+	if x.plain {
+		x.respond()
+		return
+	}
+	x.respondGuarded()
+	x.logGuarded()
+}
+
+// respond runs the phases up to the answer's end.
+func (x *exchange) respond() {
 	err := x.plugins()
 	if err == nil {
 		err = x.proxy()
@@ -136,7 +147,6 @@ func (x *exchange) walk() {
 	if err != nil {
 		x.answerError(err)
 	}
-	x.logPhase()
 }
 
 // proxy chooses a node, calls it and passes its answer on.
@@ -161,6 +171,9 @@ func (x *exchange) answerError(err error) {
 		x.exit(status, body)
 	case errors.Is(err, plugin.ErrDrop), errors.Is(err, errClientGone):
 		x.dropped, x.close = true, true
+	case errors.Is(err, errSlowClient):
+		x.close = true
+		x.exit(408, nil)
 	case errors.Is(err, plugin.ErrBodyTooLarge):
 		x.exit(413, nil)
 	case errors.Is(err, http1.ErrMalformed):

@@ -30,6 +30,7 @@ type lifecycle struct {
 	target target
 	sent   int64 // bytes to the client
 	head   int64 // those of them before the body
+	begun  bool  // the answer's head has been made
 }
 
 // target is an upstream with what its route adds to it.
@@ -183,16 +184,13 @@ func (x *exchange) filterHeader() bool {
 
 // logPhase runs when the answer has been sent.
 func (x *exchange) logPhase() {
-	if x.plain {
-		return
-	}
 	c := &x.ctx
 	c.Sizes.Sent, c.Sizes.SentBody = x.sent, max(0, x.sent-x.head)
 	if x.req.head.Length < 0 {
 		c.Sizes.Request += int64(len(x.req.body))
 	}
+	defer x.own.Log(c) // whatever happens to those before
 	x.global.Log(c)
-	x.own.Log(c)
 }
 
 // counters are what Connections answers, beside what the connections themselves

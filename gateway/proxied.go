@@ -38,6 +38,7 @@ func (l *listener) startProxied(conn net.Conn) {
 		if stop(); err != nil {
 			l.g.log.Warn("closing a connection that does not begin as it should", "client", conn.RemoteAddr(), "err", err)
 			conn.Close()
+			l.g.open.Add(-1)
 			return
 		}
 		if l.tls {

@@ -65,10 +65,8 @@ func (x *exchange) prepare() error {
 	err := x.req.prepareBody()
 	switch {
 	case err == nil:
-	case errors.Is(err, http1.ErrMalformed):
-		return err
 	default:
-		return errClientGone
+		return err
 	}
 	if limit := x.g.conf.MaxBody; limit > 0 && int64(len(x.req.body)) > limit {
 		return x.ctx.Exit(413, nil)
@@ -368,7 +366,7 @@ func (x *exchange) copyBody(up *upstream.Conn) uploaded {
 			break
 		}
 		if err != nil {
-			return uploaded{client: errClientGone}
+			return uploaded{client: c.bodyError(err)}
 		}
 	}
 	c.relax()

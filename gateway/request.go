@@ -131,8 +131,8 @@ func (r *request) readBody(limit int64) error {
 			r.bodyRead = true
 			return nil
 		} else if err != nil {
-			r.bodyErr = err
-			return err
+			r.bodyErr = r.x.conn.bodyError(err)
+			return r.bodyErr
 		}
 	}
 	return nil

@@ -168,7 +168,11 @@ func (l *listener) accept() error {
 		conn, err := l.ln.Accept()
 		if err == nil {
 			wait = 0
-			l.take(conn)
+			if l.admit() {
+				l.take(conn)
+			} else {
+				conn.Close()
+			}
 			continue
 		}
 		if l.draining.Load() {
@@ -207,6 +211,7 @@ func (l *listener) start(conn net.Conn, s *security) {
 	l.g.counters.accepted.Add(1)
 	leave := l.join(c)
 	go func() {
+		defer l.g.open.Add(-1)
 		defer leave()
 		c.serve()
 	}()
@@ -315,7 +320,7 @@ func (l *listener) tick(stop <-chan struct{}) {
 // check ends what takes too long, and calls whose client has gone.
 func (c *clientConn) check(now int64) {
 	if dl := c.deadline.Load(); dl != 0 && now > dl {
-		c.Conn.SetDeadline(past)
+		c.expire(now)
 	}
 	if dl := c.upTime.Load(); dl != 0 && now > dl {
 		c.endUp(now)

@@ -168,10 +168,13 @@ func otherAddress(t *testing.T) string {
 
 func TestHeaderTimeout(t *testing.T) {
 	r := start(t, func(c *Config) { c.HeaderTimeout = 50 * time.Millisecond })
-	c := r.dial()
-	c.send("GET / HTTP/1.1\r\n")
-	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
-		t.Errorf("%q %v", b, err)
+	silent, slow := r.dial(), r.dial()
+	slow.send("GET / HTTP/1.1\r\n")
+	if b, err := io.ReadAll(silent.r); err != nil || len(b) > 0 {
+		t.Errorf("without a request: %q %v", b, err)
+	}
+	if rep := slow.reply("GET"); rep.status != 408 || !rep.closed || !strings.Contains(rep.body, "<title>408 Request Time-out</title>") {
+		t.Errorf("%s, closed %v, %q", rep.line, rep.closed, rep.body)
 	}
 }
 

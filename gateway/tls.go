@@ -90,6 +90,8 @@ func (l *listener) startTLS(conn net.Conn) {
 		defer l.done.Done()
 		if secured, s := l.handshake(rawio.NewConn(conn)); secured != nil {
 			l.start(secured, s)
+		} else {
+			l.g.open.Add(-1)
 		}
 	}()
 }
