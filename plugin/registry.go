@@ -42,8 +42,9 @@ type Type struct {
 	ConsumerKey    string
 	MetadataSchema string
 	// EncryptFields are the attributes kept encrypted at rest: the
-	// "encrypt_fields" of Schema and of ConsumerSchema.
-	EncryptFields []string
+	// "encrypt_fields" of Schema and of ConsumerSchema; MetadataEncryptFields are
+	// those of MetadataSchema.
+	EncryptFields, MetadataEncryptFields []string
 
 	stream         bool // of RegisterStream
 	new            func() any
@@ -116,11 +117,7 @@ func (t *Type) prepare() error {
 		}
 	}
 	t.consumerSchema, t.metadataSchema = jsonschema.Deferred(t.ConsumerSchema), jsonschema.Deferred(t.MetadataSchema)
-	for _, schema := range []string{t.Schema, t.ConsumerSchema} {
-		for _, field := range gjson.Get(schema, "encrypt_fields").Array() {
-			t.EncryptFields = append(t.EncryptFields, field.String())
-		}
-	}
+	t.EncryptFields, t.MetadataEncryptFields = encryptFields(t.Schema, t.ConsumerSchema), encryptFields(t.MetadataSchema)
 	for name := range gjson.Get(t.Schema, "properties").Map() {
 		t.properties = append(t.properties, name)
 	}
@@ -143,6 +140,16 @@ func (t *Type) completeSchema() (err error) {
 	}
 	t.schema = jsonschema.Deferred(t.Schema)
 	return nil
+}
+
+func encryptFields(schemas ...string) []string {
+	var fields []string
+	for _, schema := range schemas {
+		for _, field := range gjson.Get(schema, "encrypt_fields").Array() {
+			fields = append(fields, field.String())
+		}
+	}
+	return fields
 }
 
 func hasPhase(p any) bool {

@@ -12,7 +12,8 @@ import (
 func init() {
 	plugin.Register[tester]("tester", 1, `{"type":"object",
 		"properties":{"count":{"type":"integer","minimum":1},"token":{"type":"string"},"list":{"type":"array"},"headers":{"type":"object"}},
-		"encrypt_fields":["token","list.deep.secret","headers"]}`)
+		"encrypt_fields":["token","list.deep.secret","headers"]}`,
+		plugin.WithMetadataSchema(`{"type":"object","encrypt_fields":["deep.master"]}`))
 }
 
 // tester is a plugin with a small schema.

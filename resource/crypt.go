@@ -9,8 +9,8 @@ import (
 )
 
 // Encrypt encrypts the secret fields of a decoded resource in place: those that
-// its plugins name and the TLS keys of upstreams. References to secrets kept
-// elsewhere stay as they are.
+// its plugins name, or the plugin whose metadata it is, and private keys.
+// References to secrets kept elsewhere stay as they are.
 func Encrypt(doc any, ring *fieldcrypt.Keyring) {
 	encrypt := func(ring *fieldcrypt.Keyring) func(string) string {
 		return func(text string) string {
@@ -54,6 +54,11 @@ func eachSecret(doc any, field, key func(string) string) {
 		}
 		for _, name := range t.EncryptFields {
 			changeField(conf, strings.Split(name, "."), field)
+		}
+	}
+	if t, ok := plugin.Lookup(text(object, "id")); ok { // its metadata
+		for _, name := range t.MetadataEncryptFields {
+			changeField(doc, strings.Split(name, "."), field)
 		}
 	}
 	if text(object, "cert") != "" { // of an ssl; the key of an upstream is no secret

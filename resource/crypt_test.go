@@ -36,6 +36,23 @@ func TestEncryptAndDecrypt(t *testing.T) {
 	}
 }
 
+func TestMetadata(t *testing.T) {
+	ring, err := fieldcrypt.New([]string{"qeddd145sfvddff3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const plain, stored = `{"id":"tester","token":"a","deep":{"master":"a"}}`, `{"id":"tester","token":"a","deep":{"master":"dpwomMlEsHH2L7wSUi6YiQ=="}}`
+	doc := document(t, plain)
+	Encrypt(doc, ring)
+	if diff := cmp.Diff(document(t, stored), doc); diff != "" {
+		t.Errorf("encrypted: %s", diff)
+	}
+	Decrypt(doc, ring)
+	if diff := cmp.Diff(document(t, plain), doc); diff != "" {
+		t.Errorf("decrypted: %s", diff)
+	}
+}
+
 // Without encryption of fields private keys are encrypted still.
 func TestOnlyKeys(t *testing.T) {
 	ring, err := fieldcrypt.New([]string{"qeddd145sfvddff3"})
