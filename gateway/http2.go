@@ -1,133 +1,104 @@
 package gateway
 
 import (
-	"context"
-	"log/slog"
 	"net"
-	"net/http"
-	"sync"
 	"time"
+
+	"millrace/gateway/http1"
+	"millrace/gateway/http2"
 )
 
-// HTTP/2 frames are the library's; each stream's request is then carried through
-// the same engine as any other, as one of HTTP/1.1 on a connection of its own that
-// exists in memory only: stream. So it is matched, limited, rewritten and logged by
-// the very same code.
-
 // prefaceHead begins an HTTP/2 connection, and looks like the head of a request.
-var prefaceHead = []byte("PRI * HTTP/2.0\r\n\r\n")
+var prefaceHead = []byte(http2.Preface[:len("PRI * HTTP/2.0\r\n\r\n")])
 
 // protoHTTP2 is its name in ALPN.
 const protoHTTP2 = "h2"
 
-// Bounds of HTTP/2 connections.
+// Bounds of connections that carry streams.
 const (
 	maxStreams     = 128
-	maxHeadersH2   = 32 << 10
+	maxHeadersH2   = http1.MaxHead
 	windowOfConn   = 1 << 20
 	windowOfStream = 256 << 10
 )
 
-// http2Server serves the connections of a listener whose clients speak HTTP/2. The
-// library's server is given them one by one, as from a listener.
-type http2Server struct {
-	l      *listener
-	server *http.Server
-	conns  chan net.Conn
-	closed chan struct{}
-	close  func()
-
-	mu      sync.Mutex
-	serving map[net.Conn]*http2Conn
-}
-
-// http2Conn is a connection with what TLS has settled for it.
-type http2Conn = streamConn
-
-type http2ConnKey struct{}
-
-func newHTTP2(l *listener) *http2Server {
-	h := &http2Server{l: l, conns: make(chan net.Conn), closed: make(chan struct{}), serving: map[net.Conn]*http2Conn{}}
-	h.close = sync.OnceFunc(func() { close(h.closed) })
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	h.server = &http.Server{
-		Protocols: protocols, MaxHeaderBytes: maxHeadersH2,
-		IdleTimeout: max(l.g.conf.KeepaliveTimeout, time.Second), ReadHeaderTimeout: l.g.conf.HeaderTimeout,
-		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: windowOfConn, MaxReceiveBufferPerStream: windowOfStream},
-		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // faults of clients
-		BaseContext: func(net.Listener) context.Context { return l.g.ctx },
-		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, http2ConnKey{}, h.find(conn))
-		},
-		ConnState: h.noteState,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			l.serveStream(r.Context().Value(http2ConnKey{}).(*http2Conn), w, r)
-		}),
-	}
-	return h
-}
-
-// run serves until shutdown.
-func (h *http2Server) run() {
-	_ = h.server.Serve(h) // ends with http.ErrServerClosed
-}
-
-// shutdown tells clients to begin no more requests. It waits for nobody.
-func (h *http2Server) shutdown() {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = h.server.Shutdown(ended)
-	h.close()
-}
-
-// Accept, Close and Addr make it the listener of its own server.
-func (h *http2Server) Accept() (net.Conn, error) {
-	select {
-	case conn := <-h.conns:
-		return conn, nil
-	case <-h.closed:
-		return nil, net.ErrClosed
+// http2Config is what the HTTP/2 connections of a gateway have in common.
+func http2Config(conf *Config) *http2.Config {
+	return &http2.Config{
+		MaxStreams: maxStreams, MaxHeader: maxHeadersH2, StreamWindow: windowOfStream, ConnWindow: windowOfConn,
+		Idle: max(conf.KeepaliveTimeout, time.Second), First: conf.HeaderTimeout, Stalled: conf.SendTimeout,
+		LastCall: lastRequest,
 	}
 }
 
-// Close ends Accept.
-func (h *http2Server) Close() error { h.close(); return nil }
-
-// Addr is that of the listener.
-func (h *http2Server) Addr() net.Addr { return h.l.ln.Addr() }
-
-func (h *http2Server) find(conn net.Conn) *http2Conn {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.serving[conn]
+// serveHTTP2 serves a connection whose client speaks HTTP/2, until it ends.
+func (c *clientConn) serveHTTP2(conn net.Conn) {
+	h := http2.New(conn, c.l.g.http2, func() http2.Worker { return newStreamWorker(c) })
+	c.h2.Store(h)
+	if c.l.draining.Load() {
+		h.Shutdown()
+	}
+	h.Serve()
 }
 
-func (h *http2Server) noteState(conn net.Conn, state http.ConnState) {
-	if state != http.StateClosed {
+// streamWorker serves the streams of a connection, one at a time.
+type streamWorker struct {
+	*clientConn
+	of *clientConn
+}
+
+func newStreamWorker(of *clientConn) *streamWorker {
+	c := newStreamConn(of.l, of.Conn)
+	c.security, c.peer.Proto, c.peer.Scheme = of.security, "HTTP/2.0", of.peer.Scheme
+	return &streamWorker{c, of}
+}
+
+// Serve implements http2.Worker.
+func (w *streamWorker) Serve(s *http2.Stream) {
+	c := w.clientConn
+	c.mu.Lock()
+	c.front, c.Conn, c.raw = s, s, s
+	c.streamID, c.aborted = s.ID(), false
+	c.deadline.Store(0)
+	c.mu.Unlock()
+	if !s.GivenUp() {
+		w.of.requests.Add(1)
+		w.answer(s)
+	}
+	c.mu.Lock()
+	c.streamID = 0
+	c.mu.Unlock()
+}
+
+func (w *streamWorker) answer(s *http2.Stream) {
+	defer w.rescue()
+	w.serveStream(s, s.Head)
+}
+
+// Gone implements http2.Worker.
+func (w *streamWorker) Gone(id uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.streamID == id {
+		w.endAll()
+	}
+}
+
+// Check implements http2.Worker.
+func (w *streamWorker) Check(now int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.streamID == 0 {
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if c := h.serving[conn]; c != nil {
-		delete(h.serving, conn)
-		close(c.done)
+	if dl := w.deadline.Load(); dl != 0 && now > dl {
+		w.Conn.SetDeadline(past)
 	}
-}
-
-// serve serves a connection whose client speaks HTTP/2, until it ends.
-func (h *http2Server) serve(conn net.Conn, s *security) {
-	c := &http2Conn{Conn: conn, security: s, done: make(chan struct{})}
-	h.mu.Lock()
-	h.serving[conn] = c
-	h.mu.Unlock()
-	select {
-	case h.conns <- conn:
-		<-c.done
-	case <-h.closed:
-		h.noteState(conn, http.StateClosed)
-		conn.Close()
+	if dl := w.upTime.Load(); w.up != nil && dl != 0 && now > dl {
+		w.up.SetReadDeadline(past)
+	}
+	if w.aborted {
+		w.endAll() // once more: a deadline may have been taken away since
 	}
 }
 
@@ -144,4 +115,12 @@ func (p *prefixed) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	return p.Conn.Read(b)
+}
+
+// CloseWrite passes on.
+func (p *prefixed) CloseWrite() error {
+	if w, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return net.ErrClosed
 }

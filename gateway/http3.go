@@ -253,7 +253,7 @@ func (h *http3Front) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	// The addresses are those of now: a client may move.
 	at := &packetConn{local: asTCP(c.conn.LocalAddr()), remote: asTCP(c.conn.RemoteAddr())}
-	h.l.serveStream(&http2Conn{Conn: at, security: &c.security}, w, r)
+	h.l.serveStream(&streamConn{Conn: at, security: &c.security}, w, r)
 }
 
 // settleBody finds out whether a request that announces no length has a body, which

@@ -106,8 +106,9 @@ func (g *Gateway) Connections() plugin.Connections {
 		l.each(func(c *clientConn) {
 			n.Active++
 			n.Requests += c.requests.Load()
+			h := c.h2.Load()
 			switch {
-			case c.idle.Load():
+			case h != nil && !h.Busy(), h == nil && c.idle.Load():
 				n.Waiting++
 			case c.deadline.Load() != 0:
 				n.Reading++

@@ -16,13 +16,13 @@ import (
 type streamConn struct {
 	net.Conn
 	security *security
-	done     chan struct{} // closed when it has ended
 }
 
 // serveStream answers a request whose stream is a library's.
 func (l *listener) serveStream(conn *streamConn, w http.ResponseWriter, r *http.Request) {
 	st := &stream{Conn: conn.Conn, w: w, r: r, control: http.NewResponseController(w)}
 	c := newStreamConn(l, st)
+	c.front = st
 	c.security, c.peer.Proto = conn.security, r.Proto
 	if conn.security != nil {
 		c.peer.Scheme = "https"
@@ -51,7 +51,6 @@ func newStreamConn(l *listener, at net.Conn) *clientConn {
 
 // serveStream answers the one request that came on a stream; fill gives its head.
 func (c *clientConn) serveStream(f front, fill func(*http1.Request) error) {
-	c.front, c.Conn, c.raw = f, f, f
 	c.reader.Reset(f)
 	c.x.handleStream(fill)
 }
