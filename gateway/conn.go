@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"millrace/gateway/http1"
+	"millrace/gateway/http2"
 	"millrace/gateway/upstream"
 	"millrace/plugin"
 )
@@ -30,8 +31,9 @@ const (
 // are no timers of its own: the listener's tick looks at deadline.
 type clientConn struct {
 	net.Conn
-	raw                 net.Conn // below TLS
-	front               front    // nil unless the client's requests come on streams
+	raw                 net.Conn                   // below TLS
+	front               front                      // nil unless the client's requests come on streams
+	h2                  atomic.Pointer[http2.Conn] // nil unless the client speaks HTTP/2
 	security            *security
 	l                   *listener
 	reader              *http1.Reader
@@ -53,7 +55,9 @@ type clientConn struct {
 	up      *upstream.Conn
 	cancel  func()
 	aborted bool
-	expects bool // the client waits for 100 Continue
+	// streamID is the stream of HTTP/2 being served, 0 if none is.
+	streamID uint32
+	expects  bool // the client waits for 100 Continue
 	// realIPText is the last value of the header that names the client, and
 	// realAddr whom it named.
 	realIPText   string
@@ -93,7 +97,7 @@ func (c *clientConn) serve() {
 	defer c.Conn.Close()
 	defer c.rescue()
 	if c.security != nil && c.security.state.NegotiatedProtocol == protoHTTP2 {
-		c.l.http2.serve(c.Conn, c.security)
+		c.serveHTTP2(c.Conn)
 		return
 	}
 	c.serveRequests()
@@ -157,7 +161,7 @@ func (c *clientConn) upgrade() {
 	rest := make([]byte, c.reader.Buffered())
 	c.reader.SetBody(int64(len(rest)))
 	n, _ := io.ReadFull(c.reader, rest) // it is in memory
-	c.l.http2.serve(&prefixed{Conn: c.Conn, before: append(before, rest[:n]...)}, c.security)
+	c.serveHTTP2(&prefixed{Conn: c.Conn, before: append(before, rest[:n]...)})
 }
 
 // nextHead waits for a request and reads its head.
@@ -175,6 +179,10 @@ func (c *clientConn) nextHead(first bool) ([]byte, error) {
 
 // lastChance lets an idle connection begin one more request, soon.
 func (c *clientConn) lastChance() {
+	if h := c.h2.Load(); h != nil {
+		h.Shutdown()
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.idle.Load() {
@@ -324,8 +332,16 @@ func (c *clientConn) unwatch() {
 
 // abort ends whatever is done for the client.
 func (c *clientConn) abort() {
+	if h := c.h2.Load(); h != nil {
+		h.Abort()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endAll()
+}
+
+// endAll is abort; mu is held.
+func (c *clientConn) endAll() {
 	c.aborted = true
 	c.Conn.SetDeadline(past)
 	if c.up != nil {

@@ -51,6 +51,9 @@ func (x *exchange) begin() {
 // end lets go of what the request held.
 func (x *exchange) end() {
 	x.endAttempt(nil)
+	if x.call.rpc != nil { // a plugin failed
+		x.releaseRPC()
+	}
 	if x.req.cancel != nil {
 		x.conn.unwatch()
 		x.req.cancel()

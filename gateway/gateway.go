@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"millrace/gateway/http1"
+	"millrace/gateway/http2"
 	"millrace/gateway/route"
 	"millrace/gateway/secret"
 	"millrace/gateway/sni"
@@ -49,6 +50,7 @@ type Gateway struct {
 	certificates atomic.Pointer[sni.Table]
 	applied      progress
 	counters     counters
+	http2        *http2.Config
 	clock        clock
 
 	// ctx ends when the gateway is stopped for good.
@@ -78,6 +80,7 @@ func New(conf Config) (*Gateway, error) {
 		pool: upstream.NewPool(conf.Upstreams), secrets: secret.New(conf.Secrets), drain: make(chan struct{}), listeners: map[*listener]struct{}{},
 		lastRequest: lastRequest,
 	}
+	g.http2 = http2Config(&g.conf)
 	if conf.HideVersion {
 		g.server = "millrace"
 	}

@@ -55,8 +55,6 @@ type listener struct {
 	proxied bool
 	// altSvc is the header line that announces HTTP/3; "" if there is none.
 	altSvc string
-	// http2 serves those that speak HTTP/2.
-	http2 *http2Server
 
 	draining atomic.Bool
 	mu       sync.Mutex
@@ -81,15 +79,10 @@ func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
 		return l.ln.Close()
 	}
 	g.serve.Add(1)
-	l.http2 = newHTTP2(l)
 	g.listeners[l] = struct{}{}
 	g.mu.Unlock()
 	defer g.serve.Done()
 	defer g.forget(l)
-	var frames sync.WaitGroup
-	frames.Go(l.http2.run)
-	defer frames.Wait()
-	defer l.http2.shutdown()
 	ticking := make(chan struct{})
 	stopTick := make(chan struct{})
 	go func() {
@@ -238,7 +231,6 @@ func (l *listener) beginDrain() {
 	l.draining.Store(true)
 	l.acceptTheLast()
 	l.each(func(c *clientConn) { c.lastChance() })
-	l.http2.shutdown()
 }
 
 // acceptTheLast ends accepting soon.
@@ -319,6 +311,10 @@ func (l *listener) tick(stop <-chan struct{}) {
 
 // check ends what takes too long, and calls whose client has gone.
 func (c *clientConn) check(now int64) {
+	if h := c.h2.Load(); h != nil {
+		h.Check(now)
+		return
+	}
 	if dl := c.deadline.Load(); dl != 0 && now > dl {
 		c.expire(now)
 	}
