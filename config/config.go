@@ -98,6 +98,7 @@ func (l Listener) Loopback() bool { return l.Addr.Addr().IsLoopback() }
 type Gateway struct {
 	Listen       []Listener
 	TLS          TLS
+	ACME         ACME
 	ServerTokens bool
 	// Router is radixtree_host_uri, radixtree_uri or radixtree_uri_with_parameter.
 	Router                  string
@@ -340,6 +341,7 @@ func defaultGateway() Gateway {
 			MinVersion: tls.VersionTLS12,
 			MaxVersion: tls.VersionTLS13,
 		},
+		ACME:                 ACME{Challenges: []string{HTTP01, TLSALPN01}},
 		ServerTokens:         true,
 		Router:               "radixtree_host_uri",
 		MaxPostArgs:          64 << 20,

@@ -52,6 +52,7 @@ func (k *keys) table() object {
 		"deployment":     k.deployment(),
 		"plugins":        list(&c.Gateway.Plugins, text),
 		"plugin_attr":    k.pluginAttr(),
+		"acme":           k.acme(),
 		"stream_plugins": list(&c.Gateway.Stream.Plugins, text),
 		"stream":         k.streams(),
 		"xrpc":           k.xrpc(),

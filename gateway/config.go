@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/gateway/acme"
 	"millrace/gateway/secret"
 	"millrace/gateway/sni"
 	"millrace/gateway/upstream"
@@ -35,6 +36,8 @@ type Config struct {
 
 	// TLS is for the listeners of ServeTLS.
 	TLS sni.Settings
+	// ACME gets certificates for the ssl objects that ask for them; nil gets none.
+	ACME *acme.Manager
 	// HTTP2 lets clients speak HTTP/2: on TLS listeners by ALPN, on others with
 	// prior knowledge.
 	HTTP2 bool

@@ -29,6 +29,7 @@ func (x *exchange) serve() {
 		x.exit(413, nil)
 	case x.conn.security.refuses(x):
 		x.exit(400, nil)
+	case x.answersChallenge():
 	case x.isLocal():
 		x.serveLocal()
 	default:

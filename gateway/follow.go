@@ -114,6 +114,7 @@ type follower struct {
 type changes struct {
 	routes           map[string]bool
 	global, metadata bool
+	ssls             bool
 }
 
 // followedRoute is a route as it was last good.
@@ -192,6 +193,9 @@ func (f *follower) apply(ctx context.Context, events []store.Event, revision int
 	if len(ch.routes) > 0 || ch.global || ch.metadata {
 		f.rebuild(&ch)
 	}
+	if ch.ssls {
+		f.setCertificates()
+	}
 	f.closeGone()
 	f.g.applied.set(revision)
 }
@@ -255,7 +259,7 @@ func (f *follower) takeInto(folder, id string, e *store.Event, ch *changes) (err
 	case "global_rules":
 		err, ch.global = f.takeGlobalRule(id, e), true
 	case "ssls":
-		err = errors.Join(f.takeSSL(id, e), f.takeClientCert(id, e, ch))
+		err, ch.ssls = errors.Join(f.takeSSL(id, e), f.takeClientCert(id, e, ch)), true
 	case "plugin_metadata":
 		err, ch.metadata = f.takeMetadata(id, e), true
 	}

@@ -49,6 +49,9 @@ func (l *listener) handshake(conn net.Conn) (net.Conn, *security) {
 	s := &security{}
 	secured := tls.Server(conn, &tls.Config{
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if c, err := l.g.challengeFor(hello); c != nil || err != nil {
+				return c, err
+			}
 			e, err := l.g.certificates.Load().Choose(hello)
 			if err != nil {
 				return nil, err
@@ -100,7 +103,6 @@ func (l *listener) startTLS(conn net.Conn) {
 func (f *follower) takeSSL(id string, e *store.Event) error {
 	if e.Deleted {
 		delete(f.ssls, id)
-		f.setCertificates()
 		return nil
 	}
 	conf, err := parse[resource.SSL](f, e)
@@ -114,7 +116,6 @@ func (f *follower) takeSSL(id string, e *store.Event) error {
 	if f.ssls[id] = (followedSSL{entry, e.CreateRevision}); entry == nil {
 		delete(f.ssls, id)
 	}
-	f.setCertificates()
 	return nil
 }
 
@@ -133,4 +134,5 @@ func (f *follower) setCertificates() {
 		entries[i] = all[i].entry
 	}
 	f.g.certificates.Store(sni.NewTable(entries, f.g.conf.TLS))
+	f.manageCertificates()
 }

@@ -17,6 +17,9 @@ func checkSSL(doc map[string]any, w *World) error {
 	if text(doc, "type") == "client" {
 		return nil
 	}
+	if err := checkACME(doc); err != nil {
+		return err
+	}
 	certs, _ := doc["certs"].([]any)
 	keys, _ := doc["keys"].([]any)
 	if len(certs) != len(keys) {
@@ -31,6 +34,20 @@ func checkSSL(doc map[string]any, w *World) error {
 	if ca := text(client, "ca"); ca != "" && !isReference(ca) {
 		if block, _ := pem.Decode([]byte(ca)); block == nil {
 			return Invalid("failed to validate client_cert: failed to parse cert: " + msgBadCert)
+		}
+	}
+	return nil
+}
+
+// checkACME refuses names for which no certificate can come, where there is no other.
+func checkACME(doc map[string]any) error {
+	if doc["acme"] != true || text(doc, "cert") != "" {
+		return nil
+	}
+	names, _ := doc["snis"].([]any)
+	for _, name := range append(names, doc["sni"]) {
+		if name, _ := name.(string); strings.HasPrefix(name, "*") {
+			return invalidf("acme: there is no way to get a certificate for %s: give cert and key", name)
 		}
 	}
 	return nil

@@ -19,12 +19,15 @@ const sslSchema = `{"type":"object","additionalProperties":false,"properties":{
 		"depth":{"type":"integer","minimum":0,"default":1},
 		"skip_mtls_uri_regex":{"type":"array","minItems":1,"uniqueItems":true,"items":{"description":"uri regular expression to skip mtls","type":"string"}}}},
 	"ssl_protocols":{"description":"set ssl protocols","type":"array","maxItems":3,"uniqueItems":true,"items":{"enum":["TLSv1.1","TLSv1.2","TLSv1.3"]}},
+	"acme":{"description":"get the certificate from the authority of the configuration","type":"boolean"},
 	"status":{"description":"ssl status, 1 to enable, 0 to disable","type":"integer","enum":[1,0],"default":1},
 	` + descProperty + `,` + labelProperty + `,
 	"validity_start":{"type":"integer"},"validity_end":{"type":"integer"},
 	` + timesProperties + `},
 	"if":{"properties":{"type":{"enum":["server"]}}},
-	"then":{"oneOf":[{"required":["sni","cert","key"]},{"required":["snis","cert","key"]}]},
+	"then":{"oneOf":[{"required":["sni","cert","key"]},{"required":["snis","cert","key"]},
+		{"required":["sni","acme"],"properties":{"acme":{"enum":[true]}},"not":{"required":["cert"]}},
+		{"required":["snis","acme"],"properties":{"acme":{"enum":[true]}},"not":{"required":["cert"]}}]},
 	"else":{"required":["cert","key"]}}`
 
 // The schemas of secret managers. They let other properties pass, as the

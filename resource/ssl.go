@@ -15,6 +15,9 @@ type SSL struct {
 	Client       *ClientTLS `json:"client"` // nil if clients need no certificate
 	SSLProtocols []string   `json:"ssl_protocols"`
 	Status       *int       `json:"status"` // nil means 1; 0 is never used
+	// ACME asks for certificates for the names without wildcard; Cert is shown until
+	// they have come.
+	ACME bool `json:"acme"`
 }
 
 // ClientTLS is what certificates of clients must be.

@@ -60,10 +60,15 @@ func (s *Server) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
+	issuer, err := s.openACME(keyring)
+	if err != nil {
+		return err
+	}
 	role := &gatewayRole{env: env}
 	conf := gateway.Config{
 		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Always: always, Version: s.opt.Version,
-		TLS:                tlsSettings(&cfg.TLS),
+		TLS:                tlsSettings(&cfg.TLS, issuer),
+		ACME:               issuer,
 		HTTP2:              anyHTTP2(cfg.Listen) || anyHTTP2(cfg.TLS.Listen),
 		Router:             cfg.Router,
 		TrustedAddresses:   prefixTexts(cfg.TrustedAddresses),
@@ -128,6 +133,7 @@ func (s *Server) openGateway(context.Context) error {
 	if err := s.openStreams(&conf, process); err != nil {
 		return err
 	}
+	s.addACME(issuer, listeners, secured)
 	if err := s.openStatus(); err != nil {
 		return err
 	}

@@ -8,14 +8,19 @@ import (
 	"syscall"
 
 	"millrace/config"
+	"millrace/gateway/acme"
 	"millrace/gateway/sni"
 )
 
 // tlsSettings takes over what config.yaml says.
-func tlsSettings(t *config.TLS) sni.Settings {
-	return sni.Settings{
+func tlsSettings(t *config.TLS, issuer *acme.Manager) sni.Settings {
+	settings := sni.Settings{
 		MinVersion: t.MinVersion, MaxVersion: t.MaxVersion, SessionTickets: t.SessionTickets, Fallback: t.FallbackSNI,
 	}
+	if issuer != nil {
+		settings.Managed = issuer.Certificate
+	}
+	return settings
 }
 
 // listenTLS opens the listeners for TLS. Where config.yaml does not ask for them,

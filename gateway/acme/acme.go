@@ -138,7 +138,7 @@ func (m *Manager) start(ctx context.Context, plain, secured net.Addr) *running {
 		CA: m.conf.Directory, Email: m.conf.Email, Agreed: true, TrustedRoots: m.conf.Roots, Logger: log,
 		DisableHTTPChallenge: m.conf.NoHTTP || plain == nil, DisableTLSALPNChallenge: m.conf.NoTLS || secured == nil,
 		// Ports that are taken: the library opens those it finds free.
-		AltHTTPPort: portOf(plain), AltTLSALPNPort: portOf(secured),
+		AltHTTPPort: portOf(plain), AltTLSALPNPort: portOf(secured), ListenHost: commonHost(plain, secured),
 	}
 	if template.CA == "" {
 		template.CA = certmagic.LetsEncryptProductionCA
@@ -157,6 +157,25 @@ type issuer struct{ *certmagic.ACMEIssuer }
 // PreCheck implements certmagic.PreChecker.
 func (i *issuer) PreCheck(ctx context.Context, names []string, _ bool) error {
 	return i.ACMEIssuer.PreCheck(ctx, names, false)
+}
+
+// commonHost is the address that both listen on, "" where it is every one or they
+// differ.
+func commonHost(a, b net.Addr) string {
+	one, _ := a.(*net.TCPAddr)
+	two, _ := b.(*net.TCPAddr)
+	switch {
+	case one == nil && two == nil:
+		return ""
+	case one == nil:
+		one = two
+	case two == nil:
+		two = one
+	}
+	if one.IP.IsUnspecified() || !one.IP.Equal(two.IP) {
+		return ""
+	}
+	return one.IP.String()
 }
 
 func portOf(a net.Addr) int {

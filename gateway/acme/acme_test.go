@@ -139,7 +139,7 @@ func TestChallenges(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t)
 			http, tls := s.ports()
-			a := acmetest.Start(t, http, tls, time.Hour)
+			a := acmetest.Start(t, "127.0.0.1", http, tls)
 			kept := mem.New()
 			defer kept.Close()
 			conf := config(t, kept, a)
@@ -202,7 +202,7 @@ func checkSealed(t *testing.T, kept store.Store) {
 func TestRenewal(t *testing.T) {
 	s := newSite(t)
 	http, tls := s.ports()
-	a := acmetest.Start(t, http, tls, time.Hour)
+	a := acmetest.Start(t, "127.0.0.1", http, tls)
 	kept := mem.New()
 	defer kept.Close()
 	conf := config(t, kept, a)
@@ -219,7 +219,7 @@ func TestRenewal(t *testing.T) {
 // An authority that cannot reach the challenges is asked again, and disturbs nobody.
 func TestAuthorityFails(t *testing.T) {
 	s := newSite(t)
-	a := acmetest.Start(t, 1, 1, time.Hour)
+	a := acmetest.Start(t, "127.0.0.1", 1, 1)
 	kept := mem.New()
 	defer kept.Close()
 	conf := config(t, kept, a)

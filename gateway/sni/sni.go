@@ -24,6 +24,9 @@ type Settings struct {
 	// Fallback is the server name of clients that send none, or one that nobody
 	// has; empty: such clients are refused.
 	Fallback string
+	// Managed answers the certificate that has been issued for a name, in lower case;
+	// nil if there is none. A nil Managed has none at all.
+	Managed func(name string) *tls.Certificate
 }
 
 // Entry is one ssl object made ready.
@@ -31,7 +34,8 @@ type Entry struct {
 	names  []string // lower-case
 	config *tls.Config
 	quic   *tls.Config
-	client *clients // nil: clients need no certificate
+	issued func(name string) *tls.Certificate // nil unless certificates are issued for it
+	client *clients                           // nil: clients need no certificate
 }
 
 // clients is what the certificates of clients must be.
@@ -57,6 +61,9 @@ func Compile(s *resource.SSL, settings Settings) (*Entry, error) {
 		MinVersion: settings.MinVersion, MaxVersion: settings.MaxVersion,
 		NextProtos: settings.NextProtos, SessionTicketsDisabled: !settings.SessionTickets,
 	}
+	if s.ACME && settings.Managed != nil {
+		e.issued, e.config.GetCertificate = settings.Managed, e.certificate
+	}
 	if err := e.addCertificates(s); err != nil {
 		return nil, err
 	}
@@ -76,6 +83,9 @@ func (e *Entry) addCertificates(s *resource.SSL) error {
 		return errors.New("mismatched number of certs and keys")
 	}
 	certs, keys := append([]string{s.Cert}, s.Certs...), append([]string{s.Key}, s.Keys...)
+	if s.Cert == "" && e.issued != nil {
+		certs = nil
+	}
 	for i := range certs {
 		pair, err := tls.X509KeyPair([]byte(certs[i]), []byte(keys[i]))
 		if err != nil {
@@ -85,6 +95,36 @@ func (e *Entry) addCertificates(s *resource.SSL) error {
 	}
 	return nil
 }
+
+// Managed answers the names for which certificates are to be issued.
+func (e *Entry) Managed() (names []string) {
+	for _, name := range e.names {
+		if e.issued != nil && !strings.HasPrefix(name, "*") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// certificate answers what has been issued; nil leaves it to the certificates that
+// the object itself has. A client without a name is shown that of the first.
+func (e *Entry) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c := e.issued(fold(hello.ServerName)); c != nil {
+		return c, nil
+	}
+	for _, name := range e.names {
+		if c := e.issued(name); c != nil && hello.SupportsCertificate(c) == nil {
+			return c, nil
+		}
+	}
+	if len(e.config.Certificates) == 0 {
+		return nil, ErrNoCertificate
+	}
+	return nil, nil
+}
+
+// fold brings a server name into the form of names in objects.
+func fold(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 var versions = map[string]uint16{"TLSv1.1": tls.VersionTLS11, "TLSv1.2": tls.VersionTLS12, "TLSv1.3": tls.VersionTLS13}
 
@@ -153,7 +193,7 @@ func NewTable(entries []*Entry, settings Settings) *Table {
 // find answers the entry of a name: its own, or that of a wildcard in the place of
 // its first label.
 func (t *Table) find(name string) *Entry {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	name = fold(name)
 	if e := t.exact[name]; e != nil {
 		return e
 	}

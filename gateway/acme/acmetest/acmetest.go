@@ -39,23 +39,21 @@ type Authority struct {
 // start is how long Pebble may take to begin.
 const start = 60 * time.Second
 
-// Start starts an authority that looks for challenges at 127.0.0.1, on the ports
-// httpPort and tlsPort, and signs certificates valid for validity. It skips the test
-// where Pebble is not installed.
-func Start(t testing.TB, httpPort, tlsPort int, validity time.Duration) *Authority {
+// Start starts an authority that looks for challenges at the IPv4 address host, on
+// the ports httpPort and tlsPort. It skips the test where Pebble is not installed.
+func Start(t testing.TB, host string, httpPort, tlsPort int) *Authority {
 	t.Helper()
 	program := find(t)
 	folder := t.TempDir()
 	a := &Authority{RootsFile: filepath.Join(folder, "cert.pem")}
 	a.certify(t, folder)
 	// An address of its own, so that nobody takes the ports meanwhile.
-	host := net.IPv4(127, 0, 34, byte(1+os.Getpid()%250)).String()
-	listen, manage := freeAddress(t, host), freeAddress(t, host)
+	own := net.IPv4(127, 0, 34, byte(1+os.Getpid()%250)).String()
+	listen, manage := freeAddress(t, own), freeAddress(t, own)
 	conf, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": manage,
 		"certificate": a.RootsFile, "privateKey": filepath.Join(folder, "key.pem"),
 		"httpPort": httpPort, "tlsPort": tlsPort,
-		"certificateValidityPeriod": int(validity.Seconds()),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +62,7 @@ func Start(t testing.TB, httpPort, tlsPort int, validity time.Duration) *Authori
 	if err := os.WriteFile(file, conf, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-config", file, "-dnsserver", names(t), "-strict")
+	cmd := exec.Command(program, "-config", file, "-dnsserver", names(t, net.ParseIP(host)), "-strict")
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
 	var logs output
 	cmd.Stdout, cmd.Stderr = &logs, &logs
@@ -186,8 +184,8 @@ func freeAddress(t testing.TB, host string) string {
 	return net.JoinHostPort(host, strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
 }
 
-// names serves a DNS by which every name is at 127.0.0.1.
-func names(t testing.TB) string {
+// names serves a DNS by which every name is at host.
+func names(t testing.TB, host net.IP) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // Pebble asks by TCP
 	if err != nil {
@@ -197,7 +195,7 @@ func names(t testing.TB) string {
 		answer := new(dns.Msg).SetReply(q)
 		if len(q.Question) == 1 && q.Question[0].Qtype == dns.TypeA {
 			answer.Answer = []dns.RR{&dns.A{
-				Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1),
+				Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: host,
 			}}
 		}
 		_ = w.WriteMsg(answer)
