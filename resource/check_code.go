@@ -6,7 +6,6 @@ import (
 	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
 
-	"millrace/internal/jsonschema"
 	"millrace/internal/protofile"
 )
 
@@ -67,27 +66,6 @@ func checkProto(doc map[string]any, _ *World) error {
 	}
 	if _, err := protofile.Compile(content); err != nil {
 		return invalidf("invalid content: %s", err)
-	}
-	return nil
-}
-
-// secretSchemas are the schemas of the secret managers.
-var secretSchemas = map[string]func() *jsonschema.Schema{
-	"vault": jsonschema.Deferred(vaultSchema),
-	"aws":   jsonschema.Deferred(awsSchema),
-	"gcp":   jsonschema.Deferred(gcpSchema),
-}
-
-// checkSecret checks a secret against the schema of its manager, the first part
-// of its id.
-func checkSecret(doc map[string]any, _ *World) error {
-	manager, _, _ := strings.Cut(text(doc, "id"), "/")
-	schema, ok := secretSchemas[manager]
-	if !ok {
-		return Invalid("invalid secret manager: " + manager)
-	}
-	if err := schema().Validate(doc); err != nil {
-		return invalidf("invalid configuration: %s", err)
 	}
 	return nil
 }
