@@ -318,7 +318,7 @@ func TestEtcdWithUsersAndTLS(t *testing.T) {
 		"reading the client certificate (cert, key)":   func(c *config.Config) { c.Gateway.Source.Etcd.TLS.Key = "none" },
 		"apisix.ssl.ssl_trusted_certificate: reading ": func(c *config.Config) { c.Gateway.TLS.TrustedCertificate = serverKey },
 	} {
-		if err := openFails(t, settings, change); !strings.Contains(err, what) {
+		if err := openFails(t, 6*time.Second, settings, change); !strings.Contains(err, what) {
 			t.Errorf("want %q, got %s", what, err)
 		}
 	}
@@ -340,15 +340,16 @@ func (e *etcd) awaitHealth(args ...string) {
 	}
 }
 
-// openFails answers why a server does not start.
-func openFails(t *testing.T, changes ...func(*config.Config)) string {
+// openFails answers why a server does not start. An etcd that does not answer is
+// given up after within.
+func openFails(t *testing.T, within time.Duration, changes ...func(*config.Config)) string {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Ephemeral = true
 	for _, change := range changes {
 		change(cfg)
 	}
-	cfg.Gateway.Source.Etcd.Retries, cfg.Gateway.Source.Etcd.Timeout = 0, 3*time.Second
+	cfg.Gateway.Source.Etcd.Retries, cfg.Gateway.Source.Etcd.Timeout = 0, within
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err := server.Open(ctx, cfg, server.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test"})
@@ -363,7 +364,7 @@ func openFails(t *testing.T, changes ...func(*config.Config)) string {
 func TestEtcdAwayAtStart(t *testing.T) {
 	address := "http://" + freeport.Address(t)
 	want := "connecting to etcd at " + address + " (deployment.etcd): start it, correct the address or the credentials"
-	if err := openFails(t, onEtcd("/apisix", address)); !strings.Contains(err, want) {
+	if err := openFails(t, time.Second, onEtcd("/apisix", address)); !strings.Contains(err, want) {
 		t.Errorf("got %s, want %s", err, want)
 	}
 	e := startEtcd(t)
