@@ -25,7 +25,11 @@ func MetadataOf[M any](c *Context, name string) *M {
 	if m, ok := c.Metadata[name].(*M); ok {
 		return m
 	}
-	if t, ok := Lookup(name); ok && t.presetMetadata != nil {
+	lookup := Lookup
+	if c.Stream != nil {
+		lookup = LookupStream
+	}
+	if t, ok := lookup(name); ok && t.presetMetadata != nil {
 		if m, ok := t.presetMetadata().(*M); ok {
 			return m
 		}

@@ -52,6 +52,7 @@ type gatewayMetrics struct {
 	registry metrics.Registry
 
 	status, latency, bandwidth *metrics.Family
+	streams                    streamFamilies
 }
 
 // metricsConf is the configuration made ready.
@@ -97,6 +98,7 @@ func newGatewayMetrics(p *Process) *gatewayMetrics {
 	m.latency = m.add("http_latency", "HTTP request latency in milliseconds"+perService, metrics.Config{Kind: metrics.Histogram, Labels: each, Buckets: buckets})
 	m.bandwidth = m.add("bandwidth", "Total bandwidth in bytes consumed"+perService, metrics.Config{Kind: metrics.Counter, Labels: each})
 	m.addCollected()
+	m.addStreams()
 	return m
 }
 

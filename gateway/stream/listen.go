@@ -158,7 +158,7 @@ func (l *listener) start(conn net.Conn) {
 		defer l.s.connections.Add(-1)
 		defer l.leave(x)
 		c := newTCP(x, conn)
-		x.carrier = c
+		x.carry(c)
 		defer c.close()
 		if err := c.open(); err != nil {
 			l.s.log.Info("closing a connection that does not begin as it should", "listener", l.addr, "client", x.ctx.Conn.RemoteAddr, "err", err)

@@ -64,6 +64,8 @@ func (l *listener) newSession(remote, local netip.AddrPort, protocol string) *se
 	return x
 }
 
+func (x *session) carry(c carrier) { x.carrier, x.info.Client = c, c }
+
 // setRemote takes the client's address from a PROXY head.
 func (x *session) setRemote(remote netip.AddrPort) {
 	x.remote = unmap(remote)

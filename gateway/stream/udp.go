@@ -94,7 +94,7 @@ func (l *udpListener) open(from client, port uint16) *udp {
 	}
 	x := l.newSession(from.remote, netip.AddrPortFrom(from.local, port), "UDP")
 	c := &udp{x: x, l: l, from: from, control: sendFrom(from.local), first: make(chan struct{})}
-	x.carrier = c
+	x.carry(c)
 	l.by[from] = c
 	l.join(x)
 	go func() {

@@ -196,6 +196,9 @@ type Server struct{ Hostname, Version string }
 // Bodies are what was kept of the bodies of a request; a nil one is not logged.
 type Bodies struct{ Request, Response []byte }
 
+// Given tells whether a form was given, by the configuration or by the metadata.
+func (c *Conf) Given(meta *Metadata) bool { return c.own != nil || meta.own != nil }
+
 // Append appends the entry of a request as one line of JSON without line feed. The
 // form of the plugin's own configuration goes before that of its metadata.
 func (c *Conf) Append(dst []byte, ctx *plugin.Context, meta *Metadata, server Server, bodies Bodies) []byte {
