@@ -31,9 +31,12 @@ bench: build $(TOOLS)/caddy
 	scripts/install.sh bench
 	PATH="$$PATH:$(TOOLS)" go run ./bench -millrace ./millrace
 
-# Ten thousand changes of everything under load, each answer checked.
+# Ten thousand changes of everything under load, then ten minutes of the whole system
+# with mixed traffic and upstreams that fail; each answer is checked.
+SOAK := 10m
 soak:
 	go test ./gateway -count=1 -timeout 20m -run TestEachAnswerIsOfItsMoment -changes 10000 -v
+	go test ./server -count=1 -timeout 30m -run 'TestSoak$$' -soak $(SOAK) -v | grep -v level=
 
 $(TOOLS)/caddy:
 	GOBIN=$(TOOLS) go install github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY_VERSION)

@@ -26,13 +26,16 @@ import (
 )
 
 // selfSigned is a certificate for a name with its key, as PEM.
-func selfSigned(t *testing.T, name string) (cert, key string) {
+func selfSigned(t *testing.T, name string) (cert, key string) { return numbered(t, name, 1) }
+
+// numbered is selfSigned with a serial number.
+func numbered(t *testing.T, name string, serial int64) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
