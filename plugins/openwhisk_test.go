@@ -20,6 +20,7 @@ import (
 	"github.com/tidwall/gjson"
 	"go.uber.org/goleak"
 
+	"millrace/internal/freeport"
 	"millrace/plugin"
 	"millrace/plugin/plugintest"
 )
@@ -237,8 +238,6 @@ func TestOpenwhiskBodyLimit(t *testing.T) {
 }
 
 func TestOpenwhiskFailures(t *testing.T) {
-	gone := record(t)
-	gone.Close()
 	cases := map[string]func(w http.ResponseWriter, r *http.Request){
 		"closed before the answer": func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
 		"answer cut off": func(w http.ResponseWriter, r *http.Request) {
@@ -267,7 +266,7 @@ func TestOpenwhiskFailures(t *testing.T) {
 		})
 	}
 	t.Run("connection refused", func(t *testing.T) {
-		expect503(t, plugintest.Env(t), "http://"+gone.Addr().String(), ``)
+		expect503(t, plugintest.Env(t), "http://"+freeport.Address(t), ``)
 	})
 	t.Run("not HTTP", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
