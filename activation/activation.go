@@ -36,6 +36,8 @@ type Query struct {
 	Since, Upto int64
 	// Skip passes over so many newest matches; Limit ends the list (0: no limit).
 	Skip, Limit int
+	// Ended leaves out calls that have not ended.
+	Ended bool
 	// Brief lets records come without their logs and results, which may be
 	// megabytes each.
 	Brief bool

@@ -202,6 +202,8 @@ func testQueries(t *testing.T, l log) {
 	}{
 		{activation.Query{}, words("a 9 8 7 6 5 4 3 2 1"), 10},
 		{activation.Query{Limit: 3}, words("a 9 8"), 10},
+		{activation.Query{Ended: true}, words("9 8 7 6 5 4 3 2 1"), 9},
+		{activation.Query{Ended: true, Skip: 1, Limit: 2}, words("8 7"), 8},
 		{activation.Query{Skip: 3}, words("7 6 5 4 3 2 1"), 7},
 		{activation.Query{Skip: 8, Limit: 5}, words("2 1"), 2},
 		{activation.Query{Skip: 10, Limit: 5}, nil, 0},

@@ -59,6 +59,8 @@ func (f *activationListFlags) query() url.Values {
 	}
 	if f.full {
 		q.Set("docs", "true")
+	} else {
+		q.Set("running", "true") // which the table can show
 	}
 	return q
 }

@@ -196,7 +196,7 @@ func (p *poller) unprinted(page []activation, running *int64) []activation {
 
 // page asks for the records after the newest skip.
 func (p *poller) page(ctx context.Context, skip int) ([]activation, error) {
-	query := url.Values{"docs": {"true"}, "limit": {"0"}}
+	query := url.Values{"docs": {"true"}, "running": {"true"}, "limit": {"0"}}
 	if p.since > 0 {
 		query.Set("since", fmt.Sprint(p.since))
 	}

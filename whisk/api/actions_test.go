@@ -315,7 +315,10 @@ func TestActivations(t *testing.T) {
 	running := idOf("slow?blocking=true&timeout=1")
 	s.run([]step{
 		{"GET", "…/activations/" + running, "", 200, head + `slow"}],"logs":[],"name":"slow","namespace":"guest","publish":false,"response":{"status":"running","success":false},"start":1000,"state":"running","subject":"guest","version":"0.0.1"}`},
-		{"GET", "…/activations?name=slow", "", 200, `[` + head + `slow"}],"name":"slow","namespace":"guest","publish":false,"start":1000,"state":"running","version":"0.0.1"}]`},
+		{"GET", "…/activations?name=slow", "", 200, `[]`},
+		{"GET", "…/activations?name=slow&count=true", "", 200, `{"activations":0}`},
+		{"GET", "…/activations?name=slow&count=true&running=true", "", 200, `{"activations":1}`},
+		{"GET", "…/activations?name=slow&running=true", "", 200, `[` + head + `slow"}],"name":"slow","namespace":"guest","publish":false,"start":1000,"state":"running","version":"0.0.1"}]`},
 	})
 }
 

@@ -41,6 +41,13 @@ func parseActivationQuery(q url.Values) (activationQuery, error) {
 	if q.Has("upto") {
 		out.Upto = max(out.Upto, 1) // 0 is no bound for the log, but one for the client; nothing began at either
 	}
+	// OpenWhisk's lists have no calls that run, and its clients take all that they
+	// find there for ended.
+	running, err := queryBool(q, "running", false)
+	if err != nil {
+		return out, err
+	}
+	out.Ended = !running
 	if out.count && out.docs {
 		return out, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgDocsWithCount}
 	}

@@ -30,7 +30,7 @@ const overlap = 2 * time.Second
 func (p *poller) poll() {
 	since := max(0, p.since-overlap.Milliseconds())
 	for skip := 0; ; {
-		r := p.s.send("GET", fmt.Sprintf("/api/v1/namespaces/_/activations?docs=true&limit=50&skip=%d&since=%d", skip, since), "")
+		r := p.s.send("GET", fmt.Sprintf("/api/v1/namespaces/_/activations?docs=true&running=true&limit=50&skip=%d&since=%d", skip, since), "")
 		page := gjson.Parse(r.body).Array()
 		for _, rec := range page {
 			p.look(rec)

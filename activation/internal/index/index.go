@@ -149,10 +149,12 @@ func (x *Index) Walk(namespace string, q activation.Query, fn func(*whisk.Activa
 		end, _ = slices.BinarySearchFunc(sp.order, q.Upto+1, compareStart)
 	}
 	for i := end - 1; i >= 0 && (q.Since <= 0 || sp.order[i].Start >= q.Since); i-- {
-		if rec := sp.order[i]; q.Name == "" || activation.FilterName(rec) == q.Name {
-			if !fn(rec) {
-				return
-			}
+		rec := sp.order[i]
+		if q.Ended && rec.Response.Status == whisk.Running || q.Name != "" && activation.FilterName(rec) != q.Name {
+			continue
+		}
+		if !fn(rec) {
+			return
 		}
 	}
 }
