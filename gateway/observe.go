@@ -77,8 +77,9 @@ func (x *exchange) keepHeaders() fields {
 	}
 	if x.call.eachShown == nil {
 		x.call.eachShown = func(fn func(name, value []byte) bool) { x.call.shown.each(fn) }
+		x.call.eachTrailer = func(fn func(name, value []byte) bool) { fields(x.call.trailers).each(fn) }
 	}
-	x.call.shown, x.ctx.Upstream.Headers = shown, x.call.eachShown
+	x.call.shown, x.ctx.Upstream.Headers, x.ctx.Upstream.Trailers = shown, x.call.eachShown, x.call.eachTrailer
 	return shown
 }
 

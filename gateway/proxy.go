@@ -31,6 +31,8 @@ type call struct {
 	node      *upstream.Node
 	shown     fields
 	eachShown func(fn func(name, value []byte) bool)
+	// eachTrailer is the same for trailers.
+	eachTrailer func(fn func(name, value []byte) bool)
 }
 
 func (c *call) reset() {

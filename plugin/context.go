@@ -67,7 +67,9 @@ type Upstream struct {
 	// Sent answers what the node was sent; nil without a call.
 	Sent UpstreamRequest
 	// Headers calls fn for each header of the upstream's answer; nil without one.
-	Headers func(fn func(name, value []byte) bool)
+	// Trailers is the same for its trailers, of which there are none before the body's
+	// last part.
+	Headers, Trailers func(fn func(name, value []byte) bool)
 }
 
 // UpstreamRequest is the request as a node was sent it.

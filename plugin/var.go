@@ -63,6 +63,12 @@ var families = []struct {
 		}
 		return fieldVar(c.Upstream.Headers, rest)
 	}},
+	{"upstream_trailer_", func(c *Context, rest string) expr.Value {
+		if c.Upstream.Trailers == nil {
+			return expr.Value{}
+		}
+		return fieldVar(c.Upstream.Trailers, rest)
+	}},
 	{"graphql_", (*Context).graphqlVar},
 }
 

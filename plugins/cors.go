@@ -64,6 +64,9 @@ type corsMetadata struct {
 // originKey is where the request's own Origin is kept, since others may change it.
 type originKey struct{}
 
+// corsAllowed is where it is kept that an origin was allowed.
+type corsAllowed struct{}
+
 var (
 	_ plugin.Checker      = (*cors)(nil)
 	_ plugin.Rewriter     = (*cors)(nil)
@@ -111,6 +114,7 @@ func (p *cors) FilterHeader(c *plugin.Context) {
 		c.Response.AddHeader("Vary", "Origin")
 	}
 	if allowed := p.allowed(c, origin); allowed != "" {
+		c.SetValue(corsAllowed{}, true)
 		p.setHeaders(c, allowed)
 	}
 	if timing := p.timing(origin); timing != "" {
