@@ -2,6 +2,7 @@ package resource
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 
 	"millrace/internal/fieldcrypt"
@@ -16,6 +17,9 @@ type Resolver func(reference string) (value string, ok bool)
 // plugins, in certificates and keys, and in the TLS settings of upstreams. One that
 // leads nowhere stays.
 func ParseResolved[T any](key string, raw []byte, ring *fieldcrypt.Keyring, resolve Resolver) (*T, error) {
+	if to := new(T); isPlain(key, raw) && json.Unmarshal(raw, to) == nil {
+		return to, nil
+	}
 	doc, err := decode(raw)
 	if err != nil {
 		return nil, fmt.Errorf("reading resource: %w", err)
