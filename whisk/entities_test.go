@@ -217,11 +217,11 @@ func TestManyMembers(t *testing.T) {
 	m, s := manifest(t), DefaultSystemLimits()
 	for body, want := range map[string]string{
 		`{"a0":0` + numbered(1<<16, `,"a%d":0`) + `}`:                                                "an object has too many members",
-		`{"parameters":[{"key":"a"}` + strings.Repeat(`,{"key":"a"}`, 1<<16) + `]}`:                  "parameters malformed!",
-		`{"parameters":[{}` + strings.Repeat(`,{}`, 1<<16) + `]}`:                                    "parameters malformed!",
+		`{"parameters":[{"key":"a"}` + strings.Repeat(`,{"key":"a"}`, 1<<20) + `]}`:                  "parameters malformed!",
+		`{"parameters":[{}` + strings.Repeat(`,{}`, 1<<20) + `]}`:                                    "parameters malformed!",
 		`{"annotations":[{"key":"a"` + numbered(1<<16, `,"a%d":0`) + `}]}`:                           "parameters malformed!",
-		`{"delAnnotations":[""` + strings.Repeat(`,""`, 1<<16) + `]}`:                                "annotations malformed!",
-		`{"exec":{"kind":"sequence","components":["/_/a"` + strings.Repeat(`,"/_/a"`, 1<<16) + `]}}`: "Too many actions in the sequence.",
+		`{"delAnnotations":[""` + strings.Repeat(`,""`, 1<<20) + `]}`:                                "annotations malformed!",
+		`{"exec":{"kind":"sequence","components":["/_/a"` + strings.Repeat(`,"/_/a"`, 1<<20) + `]}}`: "Too many actions in the sequence.",
 	} {
 		_, err := ParseActionPut([]byte(body), m, &s)
 		if want = "The request content was malformed:\n" + want; message(err) != want {
