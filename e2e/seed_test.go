@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,14 +130,18 @@ func TestStartRefusals(t *testing.T) {
 		{"port in use", []string{"--config", busy.config, "--ephemeral"}, []string{"address already in use"}},
 		{"data folder in use", []string{"--data", busy.data, "--config", write("free.yaml", "apisix: {node_listen: 0}\nfunctions: {listen: 127.0.0.1:0}\n")}, []string{busy.data}},
 		{"no such file", []string{"--config", filepath.Join(dir, "none.yaml")}, []string{"none.yaml", "no such file"}},
-		{"unknown key", []string{"--config", write("key.yaml", "apisix:\n  node_lissen: 1\n")}, []string{"key.yaml:2", "node_lissen", "node_listen"}},
+		{"unknown key", []string{"--config", write("key.yaml", "functions:\n  isolatoin: off\n")}, []string{"key.yaml:2", "isolatoin", "isolation"}},
 		{"bad value", []string{"--config", write("value.yaml", "functions:\n  isolation: perhaps\n")}, []string{"value.yaml:2", "functions.isolation", "require"}},
 		{"unknown role", []string{"--roles", "gateway,cook"}, []string{"cook", "functions"}},
 		{"well-known key exposed", []string{"--ephemeral", "--config", write("open.yaml", "functions: {listen: 0.0.0.0:0}\n")}, []string{"well-known", "functions.users"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out, err := exec.Command(binary, append([]string{"serve"}, c.args...)...).CombinedOutput()
-			if err == nil {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // if it starts all the same
+			defer cancel()
+			cmd := exec.CommandContext(ctx, binary, append([]string{"serve"}, c.args...)...)
+			cmd.Env = append(os.Environ(), "HOME="+dir)
+			out, err := cmd.CombinedOutput()
+			if err == nil || ctx.Err() != nil {
 				t.Fatalf("it started:\n%s", out)
 			}
 			for _, w := range c.want {
