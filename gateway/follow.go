@@ -17,6 +17,7 @@ import (
 func (g *Gateway) Run(ctx context.Context) error {
 	var pool sync.WaitGroup
 	pool.Go(func() { g.pool.Run(ctx) })
+	pool.Go(func() { _ = g.conf.TLS.Stapler.Run(ctx) }) // says that ctx has ended
 	pool.Go(func() { g.secrets.Run(ctx) })
 	defer pool.Wait()
 	f := newFollower(g)

@@ -20,6 +20,7 @@ import (
 
 	"millrace/gateway/http1"
 	"millrace/gateway/http2"
+	"millrace/gateway/ocsp"
 	"millrace/gateway/route"
 	"millrace/gateway/secret"
 	"millrace/gateway/sni"
@@ -71,6 +72,7 @@ type Gateway struct {
 // New makes a gateway, which serves nothing before Run.
 func New(conf Config) (*Gateway, error) {
 	conf.fillDefaults()
+	conf.TLS.Stapler = ocsp.New(conf.Log)
 	conf.TLS.NextProtos = []string{"http/1.1"}
 	if conf.HTTP2 {
 		conf.TLS.NextProtos = []string{protoHTTP2, "http/1.1"}

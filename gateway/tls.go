@@ -130,9 +130,12 @@ type followedSSL struct {
 func (f *follower) setCertificates() {
 	all := slices.SortedFunc(maps.Values(f.ssls), func(a, b followedSSL) int { return cmp.Compare(a.created, b.created) })
 	entries := make([]*sni.Entry, len(all))
+	var stapled []tls.Certificate
 	for i := range all {
 		entries[i] = all[i].entry
+		stapled = append(stapled, all[i].entry.Stapled()...)
 	}
+	f.g.conf.TLS.Stapler.Keep(stapled)
 	f.g.certificates.Store(sni.NewTable(entries, f.g.conf.TLS))
 	f.manageCertificates()
 }

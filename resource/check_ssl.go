@@ -11,6 +11,9 @@ import (
 
 // checkSSL checks the certificates of an ssl with their keys.
 func checkSSL(doc map[string]any, w *World) error {
+	if _, has := doc["ocsp_stapling"]; has && !w.Plugins.Has(StaplingPlugin) {
+		return Invalid("invalid configuration: additional properties forbidden, found ocsp_stapling")
+	}
 	if err := checkStoredPair(text(doc, "cert"), text(doc, "key"), w.Keyring); err != nil {
 		return err
 	}

@@ -19,6 +19,10 @@ const sslSchema = `{"type":"object","additionalProperties":false,"properties":{
 		"depth":{"type":"integer","minimum":0,"default":1},
 		"skip_mtls_uri_regex":{"type":"array","minItems":1,"uniqueItems":true,"items":{"description":"uri regular expression to skip mtls","type":"string"}}}},
 	"ssl_protocols":{"description":"set ssl protocols","type":"array","maxItems":3,"uniqueItems":true,"items":{"enum":["TLSv1.1","TLSv1.2","TLSv1.3"]}},
+	"ocsp_stapling":{"type":"object","properties":{
+		"enabled":{"type":"boolean","default":false},
+		"skip_verify":{"type":"boolean","default":false},
+		"cache_ttl":{"type":"integer","minimum":60,"default":3600}}},
 	"acme":{"description":"get the certificate from the authority of the configuration","type":"boolean"},
 	"status":{"description":"ssl status, 1 to enable, 0 to disable","type":"integer","enum":[1,0],"default":1},
 	` + descProperty + `,` + labelProperty + `,

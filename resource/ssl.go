@@ -18,6 +18,20 @@ type SSL struct {
 	// ACME asks for certificates for the names without wildcard; Cert is shown until
 	// they have come.
 	ACME bool `json:"acme"`
+	// OCSPStapling is what the plugin of that name adds; nil means that nothing is
+	// stapled.
+	OCSPStapling *OCSPStapling `json:"ocsp_stapling"`
+}
+
+// StaplingPlugin is the plugin that adds ocsp_stapling to ssl objects.
+const StaplingPlugin = "ocsp-stapling"
+
+// OCSPStapling is whether clients are shown what the responder of a certificate says
+// about it.
+type OCSPStapling struct {
+	Enabled    bool `json:"enabled"`
+	SkipVerify bool `json:"skip_verify"` // what it says is shown as it is
+	CacheTTL   *int `json:"cache_ttl"`   // seconds; nil means 3600
 }
 
 // ClientTLS is what certificates of clients must be.

@@ -16,6 +16,7 @@ import (
 	"millrace/internal/fieldcrypt"
 	"millrace/plugin"
 	"millrace/plugins"
+	"millrace/resource"
 )
 
 // gatewayRole is the data plane of this process.
@@ -174,7 +175,7 @@ func pluginSet(cfg *config.Gateway) *plugin.Set {
 func (s *Server) warnOfPlugins() {
 	var missing []string
 	for _, name := range s.cfg.Gateway.Plugins {
-		if _, ok := plugin.Lookup(name); !ok {
+		if _, ok := plugin.Lookup(name); !ok && name != resource.StaplingPlugin {
 			missing = append(missing, name)
 		}
 	}

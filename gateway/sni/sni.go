@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"millrace/gateway/ocsp"
 	"millrace/internal/pcre"
 	"millrace/resource"
 )
@@ -27,6 +29,8 @@ type Settings struct {
 	// Managed answers the certificate that has been issued for a name, in lower case;
 	// nil if there is none. A nil Managed has none at all.
 	Managed func(name string) *tls.Certificate
+	// Stapler asks the responders of certificates; nil if none is asked.
+	Stapler *ocsp.Stapler
 }
 
 // Entry is one ssl object made ready.
@@ -35,7 +39,11 @@ type Entry struct {
 	config *tls.Config
 	quic   *tls.Config
 	issued func(name string) *tls.Certificate // nil unless certificates are issued for it
-	client *clients                           // nil: clients need no certificate
+	// own are the certificates of an object for which certificate chooses.
+	own     []tls.Certificate
+	stapler *ocsp.Stapler // nil unless something is stapled
+	staple  ocsp.Options
+	client  *clients // nil: clients need no certificate
 }
 
 // clients is what the certificates of clients must be.
@@ -61,12 +69,13 @@ func Compile(s *resource.SSL, settings Settings) (*Entry, error) {
 		MinVersion: settings.MinVersion, MaxVersion: settings.MaxVersion,
 		NextProtos: settings.NextProtos, SessionTicketsDisabled: !settings.SessionTickets,
 	}
-	if s.ACME && settings.Managed != nil {
-		e.issued, e.config.GetCertificate = settings.Managed, e.certificate
+	if s.ACME {
+		e.issued = settings.Managed
 	}
 	if err := e.addCertificates(s); err != nil {
 		return nil, err
 	}
+	e.addStapling(s.OCSPStapling, settings.Stapler)
 	if err := e.setVersions(s.SSLProtocols); err != nil {
 		return nil, err
 	}
@@ -106,21 +115,76 @@ func (e *Entry) Managed() (names []string) {
 	return names
 }
 
-// certificate answers what has been issued; nil leaves it to the certificates that
-// the object itself has. A client without a name is shown that of the first.
-func (e *Entry) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if c := e.issued(fold(hello.ServerName)); c != nil {
-		return c, nil
-	}
-	for _, name := range e.names {
-		if c := e.issued(name); c != nil && hello.SupportsCertificate(c) == nil {
-			return c, nil
+// addStapling makes the certificates be shown with what their responders say, who
+// are asked from now on.
+func (e *Entry) addStapling(c *resource.OCSPStapling, stapler *ocsp.Stapler) {
+	if c != nil && c.Enabled && stapler != nil {
+		e.stapler, e.staple = stapler, ocsp.Options{Unverified: c.SkipVerify, TTL: time.Hour}
+		if c.CacheTTL != nil {
+			e.staple.TTL = time.Duration(*c.CacheTTL) * time.Second
 		}
 	}
-	if len(e.config.Certificates) == 0 {
+	if e.stapler == nil && e.issued == nil {
+		return
+	}
+	e.own, e.config.Certificates, e.config.GetCertificate = e.config.Certificates, nil, e.certificate
+	for i := range e.own {
+		e.withStaple(&e.own[i])
+	}
+}
+
+// Stapled answers the object's certificates that something is stapled to.
+func (e *Entry) Stapled() []tls.Certificate {
+	if e.stapler == nil {
+		return nil
+	}
+	return e.own
+}
+
+func (e *Entry) withStaple(c *tls.Certificate) *tls.Certificate {
+	if e.stapler == nil {
+		return c
+	}
+	staple := e.stapler.Staple(c, e.staple)
+	if staple == nil {
+		return c
+	}
+	with := *c
+	with.OCSPStaple = staple
+	return &with
+}
+
+// certificate answers what a client is shown.
+func (e *Entry) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c := e.choose(hello)
+	if c == nil {
 		return nil, ErrNoCertificate
 	}
-	return nil, nil
+	return e.withStaple(c), nil
+}
+
+// choose answers the certificate that has been issued, else one of the object's own
+// that the client can use, else what there is.
+func (e *Entry) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
+	if e.issued != nil {
+		if c := e.issued(fold(hello.ServerName)); c != nil {
+			return c
+		}
+	}
+	for i := range e.own {
+		if hello.SupportsCertificate(&e.own[i]) == nil {
+			return &e.own[i]
+		}
+	}
+	if len(e.own) > 0 {
+		return &e.own[0]
+	}
+	for _, name := range e.names {
+		if c := e.issued(name); c != nil {
+			return c
+		}
+	}
+	return nil
 }
 
 // fold brings a server name into the form of names in objects.
