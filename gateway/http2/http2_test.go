@@ -715,9 +715,15 @@ func TestNoPreface(t *testing.T) {
 // A request that is broken off ends what reads its body.
 func TestClientGoesAway(t *testing.T) {
 	p := connect(t, nil)
-	p.ask(false, get("/echo")...)
 	p.ask(true, get("/wait")...)
-	p.eventually("both are served", func() bool { return len(p.c.serving) == 2 })
+	_ = p.framer.WriteData(p.ask(false, get("/echo")...), false, []byte("a"))
+	for echoed := false; !echoed; { // so its body is being read
+		f, err := p.framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		echoed = f.Header().Type == xhttp2.FrameData
+	}
 	p.conn.Close()
 	select {
 	case <-p.ended:
