@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,7 +50,10 @@ func CopyResources(ctx context.Context, o Resources) error {
 		folder, _ := splitKey(e.Key)
 		return slices.Index(resourceOrder, folder)
 	}
-	slices.SortStableFunc(entries, func(a, b store.Entry) int { return rank(a) - rank(b) })
+	// Of routes that match the same, the one that was made first is chosen.
+	slices.SortStableFunc(entries, func(a, b store.Entry) int {
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.CreateRevision, b.CreateRevision))
+	})
 	c := &adminClient{Resources: o, http: &http.Client{Timeout: 30 * time.Second}}
 	defer c.http.CloseIdleConnections()
 	for _, e := range entries {
@@ -63,12 +67,18 @@ func CopyResources(ctx context.Context, o Resources) error {
 // splitKey answers the kind of a resource, and where the Admin API has it.
 func splitKey(key string) (folder, path string) {
 	path = strings.TrimPrefix(key, resource.Prefix)
-	folder, _, _ = strings.Cut(path, "/")
+	folder, id, _ := strings.Cut(path, "/")
+	if now, old := renamed[folder]; old {
+		folder, path = now, now+"/"+id
+	}
 	if folder == "consumers" && strings.Contains(path, "/credentials/") {
 		folder = "credentials"
 	}
 	return folder, path
 }
+
+// renamed are the folders that had other names in APISIX 2.
+var renamed = map[string]string{"ssl": "ssls", "proto": "protos"}
 
 type adminClient struct {
 	Resources
@@ -79,6 +89,9 @@ type adminClient struct {
 func (c *adminClient) copy(ctx context.Context, e store.Entry) error {
 	folder, path := splitKey(e.Key)
 	_, id, _ := strings.Cut(path, "/")
+	if path == "plugins" {
+		c.Report(Line{Outcome: Kept, Kind: "plugins", Note: "which plugins may be used is said in config.yaml"})
+	}
 	if id == "" || string(e.Value) == "init_dir" || folder == "data_plane" {
 		return nil
 	}

@@ -3,6 +3,7 @@ package transfer
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,26 +14,37 @@ import (
 	"millrace/store/mem"
 )
 
-// resources are what an APISIX has in its etcd, in the order of its keys.
-var resources = map[string]string{
-	"/apisix/routes/":                  "init_dir",
-	"/apisix/data_plane/server_info/x": `{}`,
-	"/apisix/gen_id/1":                 `1`,
-	"/apisix/routes/1":                 `{"id":"1","uri":"/a","service_id":"s","create_time":1,"update_time":2}`,
-	"/apisix/routes/bad":               `{"id":"bad","uri":"/b","upstream_id":"gone"}`,
-	"/apisix/routes/fn":                `{"uri":"/fn","plugins":{"openwhisk":{"api_host":"http://127.0.0.1:3233","namespace":"guest","action":"a","service_token":"3ADkE6U9nhfTup0vRb7T6g=="}}}`,
-	"/apisix/services/s":               `{"id":"s","upstream_id":"u","create_time":1,"update_time":2}`,
-	"/apisix/upstreams/u":              `{"id":"u","type":"roundrobin","nodes":{"127.0.0.1:1":1}}`,
-	"/apisix/consumers/jack":           `{"username":"jack","create_time":1,"update_time":2}`,
-	"/apisix/plugin_configs/p":         `{"id":"p","plugins":{}}`,
+// resources are what an APISIX has in its etcd, of every kind, in the order in which
+// they were made.
+var resources = [][2]string{
+	{"/apisix/routes/", "init_dir"},
+	{"/apisix/data_plane/server_info/x", `{}`},
+	{"/apisix/gen_id", `1`},
+	{"/apisix/plugins", `[{"name":"key-auth"}]`},
+	{"/apisix/unheard_of/1", `{}`},
+	{"/apisix/routes/z", `{"uri":"/same","plugins":{},"upstream_id":"u"}`},
+	{"/apisix/routes/1", `{"id":"1","uri":"/a","service_id":"s","plugin_config_id":"p","create_time":1,"update_time":2}`},
+	{"/apisix/routes/bad", `{"id":"bad","uri":"/b","upstream_id":"gone"}`},
+	{"/apisix/routes/fn", `{"uri":"/fn","plugins":{"openwhisk":{"api_host":"http://127.0.0.1:3233","namespace":"guest","action":"a","service_token":"3ADkE6U9nhfTup0vRb7T6g=="}}}`},
+	{"/apisix/services/s", `{"id":"s","upstream_id":"u","create_time":1,"update_time":2}`},
+	{"/apisix/upstreams/u", `{"id":"u","type":"roundrobin","nodes":{"127.0.0.1:1":1}}`},
+	{"/apisix/consumers/jack", `{"username":"jack","group_id":"g","plugins":{"key-auth":{"key":"QbETMUqJqqoIwwCFwlbaOA=="}},"create_time":1,"update_time":2}`},
+	{"/apisix/consumers/jack/credentials/c", `{"id":"c","plugins":{"key-auth":{"key":"IsW/lRFQLUYzdZ+Bw68oYg=="}},"create_time":1}`},
+	{"/apisix/consumer_groups/g", `{"id":"g","plugins":{}}`},
+	{"/apisix/plugin_configs/p", `{"id":"p","plugins":{}}`},
+	{"/apisix/plugin_metadata/http-logger", `{"id":"http-logger","log_format":{"host":"$host"}}`},
+	{"/apisix/global_rules/1", `{"id":"1","plugins":{"prometheus":{}}}`},
+	{"/apisix/secrets/vault/1", `{"id":"vault/1","uri":"http://127.0.0.1:1","prefix":"kv","token":"t"}`},
+	{"/apisix/proto/1", `{"id":"1","content":"syntax = \"proto3\"; message A { string a = 1; }"}`},
+	{"/apisix/stream_routes/1", `{"id":"1","upstream_id":"u"}`},
 }
 
 func TestCopyOfResources(t *testing.T) {
 	site := servertest.Start(t, func(c *config.Config) { c.Roles = []config.Role{config.RoleGateway, config.RoleAdmin} })
 	from := mem.New()
 	defer from.Close()
-	for key, value := range resources {
-		if _, err := from.Put(t.Context(), key, []byte(value), store.PutOptions{}); err != nil {
+	for _, r := range resources {
+		if _, err := from.Put(t.Context(), r[0], []byte(r[1]), store.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -51,7 +63,14 @@ func TestCopyOfResources(t *testing.T) {
 		return lines
 	}
 	all := func(outcome string) []string {
-		return []string{"skipped gen_id 1", outcome + " upstream u", outcome + " plugin_config p", outcome + " consumer jack", outcome + " service s", outcome + " route 1", outcome + " route fn"}
+		lines := []string{"kept plugins ", "skipped unheard_of 1"}
+		for _, what := range []string{
+			"secret vault/1", "proto 1", "upstream u", "plugin_metadata http-logger", "plugin_config p", "consumer_group g", "consumer jack",
+			"credential jack/credentials/c", "service s", "global_rule 1", "route z", "route 1", "route fn",
+		} {
+			lines = append(lines, outcome+" "+what)
+		}
+		return lines
 	}
 	same := func(what string, got, want []string) {
 		t.Helper()
@@ -64,11 +83,15 @@ func TestCopyOfResources(t *testing.T) {
 			}
 		}
 	}
-	same("a dry run", copied(Resources{DryRun: true}), append(all("found"), "found route bad"))
-	same("the first run", copied(Resources{}), append(all("created"), "failed route bad"))
-	same("the second run", copied(Resources{}), append(all("kept"), "failed route bad"))
-	same("with Overwrite", copied(Resources{Overwrite: true}), append(all("replaced"), "failed route bad"))
+	same("a dry run", copied(Resources{DryRun: true}), append(all("found"), "found route bad", "found stream_route 1"))
+	same("the first run", copied(Resources{}), append(all("created"), "failed route bad", "failed stream_route 1"))
+	same("the second run", copied(Resources{}), append(all("kept"), "failed route bad", "failed stream_route 1"))
+	same("with Overwrite", copied(Resources{Overwrite: true}), append(all("replaced"), "failed route bad", "failed stream_route 1"))
 
+	made := copied(Resources{})
+	if z, one := slices.Index(made, "kept route z"), slices.Index(made, "kept route 1"); z > one {
+		t.Errorf("the route that was made first comes later: %q", made)
+	}
 	req, _ := http.NewRequest("GET", site.Admin+"/apisix/admin/routes/fn", nil)
 	req.Header.Set("X-API-KEY", servertest.AdminKey)
 	resp, err := http.DefaultClient.Do(req)
