@@ -120,6 +120,7 @@ type Gateway struct {
 	KeepaliveTimeout, ClientHeaderTimeout, ClientBodyTimeout, SendTimeout time.Duration
 	// MaxBodySize in bytes; 0 is no bound.
 	MaxBodySize          int64
+	ClientLimits         ClientLimits
 	UnderscoresInHeaders bool
 	Upstream             UpstreamPool
 	Resolver             Resolver
@@ -354,6 +355,7 @@ func defaultGateway() Gateway {
 		ClientHeaderTimeout:  60 * time.Second,
 		ClientBodyTimeout:    60 * time.Second,
 		SendTimeout:          10 * time.Second,
+		ClientLimits:         ClientLimits{Requests: 1000, Connections: 10620, HeaderLine: 8 << 10, Header: 32 << 10},
 		UnderscoresInHeaders: true,
 		Upstream:             UpstreamPool{Keepalive: 320, KeepaliveRequests: 1000, KeepaliveTimeout: 60 * time.Second},
 		Resolver:             Resolver{Timeout: 5 * time.Second, Search: true},

@@ -196,6 +196,7 @@ func (k *keys) nginx() object {
 		"client_body_timeout":    duration(&g.ClientBodyTimeout),
 		"send_timeout":           duration(&g.SendTimeout),
 		"client_max_body_size":   size(&g.MaxBodySize, 1),
+		"keepalive_requests":     integer(&g.ClientLimits.Requests, 0),
 		"underscores_in_headers": boolean(&g.UnderscoresInHeaders),
 		"real_ip_header":         text(&g.RealIP.Header),
 		"real_ip_recursive":      boolean(&g.RealIP.Recursive),
@@ -223,7 +224,9 @@ func (k *keys) nginx() object {
 		"http_server_configuration_snippet", "http_server_location_configuration_snippet",
 		"http_admin_configuration_snippet", "http_end_configuration_snippet")
 	o["worker_processes"], o["worker_rlimit_nofile"] = shipped("auto", noNginx), shipped("20480", noNginx)
-	return o.noEffects(noNginx, "user", "enable_cpu_affinity", "event")
+	http["large_client_header_buffers"] = headerBuffers(&g.ClientLimits)
+	o["event"] = object{"worker_connections": integer(&g.ClientLimits.Connections, 0)}
+	return o.noEffects(noNginx, "user", "enable_cpu_affinity")
 }
 
 func (k *keys) deployment() object {

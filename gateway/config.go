@@ -23,6 +23,9 @@ type Config struct {
 	Log   *slog.Logger
 	Store store.Store
 	Env   *plugin.Env
+	// Check tells why a stored resource cannot be used; nil: those who write to Store
+	// have checked it.
+	Check func(key string, value []byte) error
 	// Keyring decrypts secret fields of stored resources; nil leaves them.
 	Keyring *fieldcrypt.Keyring
 	// Secrets is how references to secrets kept elsewhere are resolved; its Log is

@@ -186,8 +186,13 @@ func (f *follower) difference(entries []store.Entry) []store.Event {
 // swaps the snapshot. revision is the store's, -1 if only secrets have changed.
 func (f *follower) apply(ctx context.Context, events []store.Event, revision int64) {
 	ch := changes{routes: map[string]bool{}}
-	f.settleSecrets(ctx, events)
+	f.secrets.Settle(ctx, events)
+	faults := f.checkAll(events)
 	for i := range events {
+		if faults != nil && faults[i] != nil {
+			f.refuse(&events[i], faults[i])
+			continue
+		}
 		f.take(&events[i], &ch)
 	}
 	f.takeChangedSecrets(&ch)
@@ -229,7 +234,7 @@ func (f *follower) take(e *store.Event, ch *changes) {
 	if !ok {
 		return
 	}
-	if err := f.takeInto(folder, id, e, ch); err != nil {
+	if err := guard(func() error { return f.takeInto(folder, id, e, ch) }); err != nil {
 		f.g.conf.Log.Error("reading configuration; what was there before stays", "key", e.Key, "err", err)
 	}
 }
@@ -417,7 +422,10 @@ func (f *follower) recompile(id string, r *followedRoute) (next *servedRoute, ke
 	if r.conf == nil {
 		return nil, false
 	}
-	next, err := f.compileRoute(id, r)
+	err := guard(func() (err error) {
+		next, err = f.compileRoute(id, r)
+		return err
+	})
 	if err == nil {
 		return next, false
 	}

@@ -43,7 +43,11 @@ func (f *follower) recompileGlobal() *heldChain {
 	before := f.g.snapshot.Load().global.Chain
 	chains := []*plugin.Chain{f.g.conf.Always}
 	for _, rule := range slices.Backward(rules) {
-		chain, err := plugin.Recompile(rule.plugins, f.g.conf.Env, before)
+		var chain *plugin.Chain
+		err := guard(func() (err error) {
+			chain, err = plugin.Recompile(rule.plugins, f.g.conf.Env, before)
+			return err
+		})
 		if err != nil {
 			f.g.conf.Log.Error("compiling a global rule", "global_rule", rule.id, "err", err)
 			continue

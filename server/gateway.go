@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"time"
 
@@ -90,6 +91,13 @@ func (s *Server) openGateway(context.Context) error {
 		SendTimeout:        cfg.SendTimeout,
 		DrainTimeout:       s.cfg.DrainTimeout,
 		MaxBody:            cfg.MaxBodySize,
+		MaxHeaderLine:      cfg.ClientLimits.HeaderLine,
+		MaxHeader:          cfg.ClientLimits.Header,
+		KeepaliveRequests:  cfg.ClientLimits.Requests,
+		MaxConns:           cfg.ClientLimits.Connections * runtime.GOMAXPROCS(0),
+	}
+	if cfg.Source.Provider == "etcd" { // anybody may have written there
+		conf.Check = s.checkResource
 	}
 	if s.adminServed() && s.cfg.Admin.TLS.CA == "" { // nobody comes around the client certificates
 		conf.Local, conf.LocalPrefixes = role, []string{"/apisix/admin"}
