@@ -28,8 +28,16 @@ func (l *listener) serveStream(conn *streamConn, w http.ResponseWriter, r *http.
 		c.peer.Scheme = "https"
 	}
 	defer l.join(c)()
-	stop := context.AfterFunc(r.Context(), c.abort)
-	defer stop()
+	aborted := make(chan struct{})
+	stop := context.AfterFunc(r.Context(), func() {
+		defer close(aborted)
+		c.abort()
+	})
+	defer func() {
+		if !stop() {
+			<-aborted // the library's writer must not be touched any more
+		}
+	}()
 	func() {
 		defer c.rescue()
 		c.requests.Add(1)
