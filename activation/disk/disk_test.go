@@ -39,7 +39,7 @@ func BenchmarkPut(b *testing.B) {
 	b.ResetTimer()
 	for i := 0; i < b.N; i++ {
 		rec := *recs[i%len(recs)]
-		rec.ID = fmt.Sprintf("%08x%024x", uint32(i)*2654435761, i) // ids are random
+		rec.ID = fmt.Sprintf("%012x%08x%012x", 1_700_000_000_000+i/20, uint32(i)*2654435761, i) // the time, and random
 		rec.Start = int64(1_700_000_000_000 + i/20)
 		running := rec
 		running.Response.Status = whisk.Running

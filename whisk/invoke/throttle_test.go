@@ -276,7 +276,7 @@ func TestLimitsOfTheOwner(t *testing.T) {
 }
 
 func TestNewID(t *testing.T) {
-	valid := regexp.MustCompile(`^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}$`)
+	valid := regexp.MustCompile(`^[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$`)
 	seen := map[string]bool{}
 	for range 1000 {
 		id := NewID()
