@@ -186,7 +186,7 @@ func (f *follower) difference(entries []store.Entry) []store.Event {
 // swaps the snapshot. revision is the store's, -1 if only secrets have changed.
 func (f *follower) apply(ctx context.Context, events []store.Event, revision int64) {
 	ch := changes{routes: map[string]bool{}}
-	f.secrets.Settle(ctx, events)
+	f.settleSecrets(ctx, events)
 	faults := f.checkAll(events)
 	for i := range events {
 		if faults != nil && faults[i] != nil {
