@@ -143,6 +143,8 @@ type TLS struct {
 	// MinVersion and MaxVersion are tls.VersionTLS10 … tls.VersionTLS13.
 	MinVersion, MaxVersion uint16
 	SessionTickets         bool
+	// CipherSuites are those up to TLS 1.2; nil stands for Go's own.
+	CipherSuites []uint16
 	// TrustedCertificate is a PEM file of authorities, empty for the system's.
 	TrustedCertificate string
 	// FallbackSNI names the certificate for clients that send no server name.

@@ -180,6 +180,7 @@ func (k *keys) ssl() object {
 		"listen_port":             listeners(&t.Listen, everywhere),
 		"ssl_protocols":           tlsVersions(t),
 		"ssl_session_tickets":     boolean(&t.SessionTickets),
+		"ssl_ciphers":             ciphers(&t.CipherSuites),
 		"ssl_trusted_certificate": systemOrFile(&t.TrustedCertificate),
 		"fallback_sni":            text(&t.FallbackSNI),
 	}.

@@ -8,6 +8,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,6 +48,8 @@ type Gateway struct {
 	upstreams  sync.Map // *sharedUpstream by id, as the follower knows them
 	// clientCerts are the ssl objects of type client: *resource.SSL by id.
 	clientCerts sync.Map
+	// tls is for all TLS connections, as the keys of session tickets are in it.
+	tls *tls.Config
 	// certificates are those that clients of TLS listeners are shown.
 	certificates atomic.Pointer[sni.Table]
 	applied      progress
@@ -105,6 +108,7 @@ func New(conf Config) (*Gateway, error) {
 	env.Services = append(slices.Clip(env.Services), g)
 	g.conf.Env = &env
 	g.certificates.Store(sni.NewTable(nil, conf.TLS))
+	g.tls = &tls.Config{GetConfigForClient: g.configFor}
 	g.applied.init()
 	g.clock.tick()
 	return g, nil

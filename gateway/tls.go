@@ -44,23 +44,27 @@ func (s *security) refuses(x *exchange) bool {
 	return false
 }
 
+// securityKey is where a handshake finds what it settles.
+type securityKey struct{}
+
+// configFor chooses what a handshake goes by.
+func (g *Gateway) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if c, err := g.challengeFor(hello); c != nil || err != nil {
+		return c, err
+	}
+	e, err := g.certificates.Load().Choose(hello)
+	if err != nil {
+		return nil, err
+	}
+	hello.Context().Value(securityKey{}).(*security).entry = e
+	return e.Config(), nil
+}
+
 // handshake settles TLS. nil: the client was sent away.
 func (l *listener) handshake(conn net.Conn) (net.Conn, *security) {
 	s := &security{}
-	secured := tls.Server(conn, &tls.Config{
-		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if c, err := l.g.challengeFor(hello); c != nil || err != nil {
-				return c, err
-			}
-			e, err := l.g.certificates.Load().Choose(hello)
-			if err != nil {
-				return nil, err
-			}
-			s.entry = e
-			return e.Config(), nil
-		},
-	})
-	ctx, cancel := context.WithTimeout(l.g.ctx, l.g.conf.HeaderTimeout)
+	secured := tls.Server(conn, l.g.tls)
+	ctx, cancel := context.WithTimeout(context.WithValue(l.g.ctx, securityKey{}, s), l.g.conf.HeaderTimeout)
 	defer cancel()
 	err := secured.HandshakeContext(ctx)
 	if err == nil {

@@ -16,6 +16,7 @@ import (
 func tlsSettings(t *config.TLS, issuer *acme.Manager) sni.Settings {
 	settings := sni.Settings{
 		MinVersion: t.MinVersion, MaxVersion: t.MaxVersion, SessionTickets: t.SessionTickets, Fallback: t.FallbackSNI,
+		CipherSuites: t.CipherSuites,
 	}
 	if issuer != nil {
 		settings.Managed = issuer.Certificate

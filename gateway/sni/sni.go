@@ -21,6 +21,8 @@ type Settings struct {
 	// MinVersion and MaxVersion are tls.VersionTLS12 and the like; 0 is 1.2, 1.3.
 	MinVersion, MaxVersion uint16
 	SessionTickets         bool
+	// CipherSuites are those up to TLS 1.2; nil stands for Go's own.
+	CipherSuites []uint16
 	// NextProtos are offered by ALPN.
 	NextProtos []string
 	// Fallback is the server name of clients that send none, or one that nobody
@@ -67,7 +69,7 @@ func Compile(s *resource.SSL, settings Settings) (*Entry, error) {
 	}
 	e.config = &tls.Config{
 		MinVersion: settings.MinVersion, MaxVersion: settings.MaxVersion,
-		NextProtos: settings.NextProtos, SessionTicketsDisabled: !settings.SessionTickets,
+		CipherSuites: settings.CipherSuites, NextProtos: settings.NextProtos, SessionTicketsDisabled: !settings.SessionTickets,
 	}
 	if s.ACME {
 		e.issued = settings.Managed
