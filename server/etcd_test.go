@@ -369,8 +369,12 @@ func TestEtcdAwayAtStart(t *testing.T) {
 	}
 	e := startEtcd(t)
 	e.stop()
-	late := time.AfterFunc(time.Second, e.start)
-	defer late.Stop()
+	started := make(chan struct{})
+	time.AfterFunc(time.Second, func() {
+		defer close(started)
+		e.start()
+	})
+	defer func() { <-started }()
 	site := servertest.Start(t, onEtcd("/apisix", e.url))
 	awaitAnswer(t, site, "/", `404 {"error_msg":"404 Route Not Found"}`)
 }

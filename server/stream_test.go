@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"millrace/config"
+	"millrace/internal/freeport"
 	"millrace/server/servertest"
 )
 
@@ -149,7 +150,7 @@ func TestRedisThroughStream(t *testing.T) {
 	var redis *exec.Cmd
 	var addr string
 	for range 10 {
-		addr = freeAddr(t)
+		addr = freeport.Address(t)
 		_, port, _ := net.SplitHostPort(addr)
 		redis = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 		if err := redis.Start(); err != nil {
@@ -180,19 +181,9 @@ func TestRedisThroughStream(t *testing.T) {
 	}
 }
 
-// freeAddr is an address that was free a moment ago.
-func freeAddr(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // answers waits until a Redis answers at an address.
 func answers(addr string) bool {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			continue
@@ -201,7 +192,9 @@ func answers(addr string) bool {
 		io.WriteString(c, "PING\r\n")
 		line, _ := bufio.NewReader(c).ReadString('\n')
 		c.Close()
-		return line == "+PONG\r\n"
+		if line == "+PONG\r\n" {
+			return true
+		}
 	}
 	return false
 }
