@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"millrace/gateway/route"
+	"millrace/gateway/secret"
 	"millrace/plugin"
 	"millrace/resource"
 	"millrace/store"
@@ -104,8 +105,7 @@ type follower struct {
 	metadata      plugin.Metadata
 	ssls          map[string]followedSSL
 	referrers     users
-	// referring are the resources that refer to secrets, as they came.
-	referring map[string]store.Event
+	secrets       *secret.Reader
 
 	// gone are the chains that the next table no longer uses.
 	gone map[*heldChain]bool
@@ -132,7 +132,7 @@ func newFollower(g *Gateway) *follower {
 		pluginConfigs: map[string]*pluginConf{}, users: map[string]*followedUser{},
 		globalRules: map[string]*globalRule{}, gone: map[*heldChain]bool{},
 		ssls: map[string]followedSSL{}, referrers: users{},
-		referring: map[string]store.Event{},
+		secrets: g.secrets.Reader(g.conf.Keyring),
 	}
 }
 
@@ -186,7 +186,7 @@ func (f *follower) difference(entries []store.Entry) []store.Event {
 // swaps the snapshot. revision is the store's, -1 if only secrets have changed.
 func (f *follower) apply(ctx context.Context, events []store.Event, revision int64) {
 	ch := changes{routes: map[string]bool{}}
-	f.settleSecrets(ctx, events)
+	f.secrets.Settle(ctx, events)
 	faults := f.checkAll(events)
 	for i := range events {
 		if faults != nil && faults[i] != nil {

@@ -30,7 +30,7 @@ type resolved struct{ ref, want, log string }
 func (r *rig) check(cases []resolved) {
 	r.Helper()
 	for _, c := range cases {
-		r.refer("/k", c.ref)
+		r.meet("/k", c.ref)
 		r.expect(c.ref, c.want)
 		if c.log != "" && !strings.Contains(r.logs.String(), c.log) {
 			r.Errorf("%s: want %q in the log:\n%s", c.ref, c.log, r.logs)
@@ -83,12 +83,12 @@ func TestVault(t *testing.T) {
 	}))
 	defer server.Close()
 	r := start(t, Settings{Env: func(name string) (string, bool) { return "the-token", name == "VAULT_TOKEN" }})
-	r.SetObject("vault/1", encoded(t, map[string]string{"uri": server.URL, "prefix": "kv/apisix", "token": "the-token"}))
-	r.SetObject("vault/env", encoded(t, map[string]string{"uri": server.URL + "/", "prefix": "/kv/apisix/", "token": "$env://VAULT_TOKEN", "namespace": "team"}))
-	r.SetObject("vault/denied", encoded(t, map[string]string{"uri": server.URL, "prefix": "kv/apisix", "token": "other"}))
+	r.setObject("vault/1", encoded(t, map[string]string{"uri": server.URL, "prefix": "kv/apisix", "token": "the-token"}))
+	r.setObject("vault/env", encoded(t, map[string]string{"uri": server.URL + "/", "prefix": "/kv/apisix/", "token": "$env://VAULT_TOKEN", "namespace": "team"}))
+	r.setObject("vault/denied", encoded(t, map[string]string{"uri": server.URL, "prefix": "kv/apisix", "token": "other"}))
 	away := httptest.NewServer(nil)
 	away.Close()
-	r.SetObject("vault/away", encoded(t, map[string]string{"uri": away.URL, "prefix": "kv", "token": "t"}))
+	r.setObject("vault/away", encoded(t, map[string]string{"uri": away.URL, "prefix": "kv", "token": "t"}))
 	r.check([]resolved{
 		{"$secret://vault/1/jack/auth-key", "k", ""},
 		{"$SECRET://vault/1/jack/auth-key", "k", ""},
@@ -174,11 +174,11 @@ func TestAWS(t *testing.T) {
 		v, ok := map[string]string{"ID": "AKID", "KEY": "hush", "TOKEN": "the-token"}[name]
 		return v, ok
 	}})
-	r.SetObject("aws/1", encoded(t, map[string]string{"access_key_id": "AKID", "secret_access_key": "hush", "endpoint_url": server.URL}))
-	r.SetObject("aws/env", encoded(t, map[string]string{
+	r.setObject("aws/1", encoded(t, map[string]string{"access_key_id": "AKID", "secret_access_key": "hush", "endpoint_url": server.URL}))
+	r.setObject("aws/env", encoded(t, map[string]string{
 		"access_key_id": "$env://ID", "secret_access_key": "$ENV://KEY", "session_token": "$env://TOKEN", "region": "eu-central-1", "endpoint_url": server.URL,
 	}))
-	r.SetObject("aws/denied", encoded(t, map[string]string{"access_key_id": "AKID", "secret_access_key": "no", "endpoint_url": server.URL}))
+	r.setObject("aws/denied", encoded(t, map[string]string{"access_key_id": "AKID", "secret_access_key": "no", "endpoint_url": server.URL}))
 	r.check([]resolved{
 		{"$secret://aws/1/apisix-key/jack", "value", ""},
 		{"$secret://aws/1/apisix-key/port", "80", ""},
@@ -275,13 +275,13 @@ func TestGCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, Settings{Env: func(name string) (string, bool) { return private, name == "PRIVATE" }})
-	r.SetObject("gcp/1", encoded(t, map[string]any{"auth_config": account}))
-	r.SetObject("gcp/file", encoded(t, map[string]any{"auth_file": file}))
-	r.SetObject("gcp/none", encoded(t, map[string]any{"auth_file": file + ".none"}))
-	r.SetObject("gcp/incomplete", encoded(t, map[string]any{"auth_file": incomplete}))
+	r.setObject("gcp/1", encoded(t, map[string]any{"auth_config": account}))
+	r.setObject("gcp/file", encoded(t, map[string]any{"auth_file": file}))
+	r.setObject("gcp/none", encoded(t, map[string]any{"auth_file": file + ".none"}))
+	r.setObject("gcp/incomplete", encoded(t, map[string]any{"auth_file": incomplete}))
 	for id, private := range map[string]string{"gcp/env": "$env://PRIVATE", "gcp/bad": "hush"} {
 		account["private_key"] = private
-		r.SetObject(id, encoded(t, map[string]any{"auth_config": account}))
+		r.setObject(id, encoded(t, map[string]any{"auth_config": account}))
 	}
 	r.check([]resolved{
 		{"$secret://gcp/1/jack/key", "value", ""},
@@ -312,7 +312,7 @@ func TestTokensOfGCP(t *testing.T) {
 	server := httptest.NewServer(g)
 	defer server.Close()
 	r := start(t, Settings{NegativeTTL: time.Millisecond})
-	r.SetObject("gcp/1", encoded(t, map[string]any{"auth_config": map[string]any{
+	r.setObject("gcp/1", encoded(t, map[string]any{"auth_config": map[string]any{
 		"client_email": "email@apisix.iam.gserviceaccount.com", "private_key": private, "project_id": "apisix",
 		"token_uri": server.URL + "/token", "entries_uri": server.URL + "/v1",
 	}}))
@@ -323,9 +323,9 @@ func TestTokensOfGCP(t *testing.T) {
 	g.expires.Store(3600)
 	r.check([]resolved{{"$secret://gcp/1/jack", `{"key":"value"}`, ""}})
 	g.refuse.Store(true)
-	r.Refer("/k", []string{"$secret://gcp/1/sp ace"})
+	r.refer("/k", []string{"$secret://gcp/1/sp ace"})
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if got, _ := r.Resolve("/k", "$secret://gcp/1/sp ace"); got == "spaced" {
+		if got, _ := r.resolve("/k", "$secret://gcp/1/sp ace"); got == "spaced" {
 			break
 		}
 		if time.Now().After(end) {
@@ -359,7 +359,7 @@ func TestVerification(t *testing.T) {
 		if c.verify != nil {
 			conf["ssl_verify"] = c.verify
 		}
-		r.SetObject("gcp/1", encoded(t, conf))
+		r.setObject("gcp/1", encoded(t, conf))
 		r.check([]resolved{{"$secret://gcp/1/mysql", c.want, ""}})
 	}
 }

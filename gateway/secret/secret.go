@@ -91,7 +91,7 @@ type entry struct {
 	tried bool      // since the object is what it is
 	due   time.Time // when to fetch; zero: when the object changes
 	users map[string]struct{}
-	// shown is what Resolve answered last, if it was asked.
+	// shown is what resolve answered last, if it was asked.
 	shown *state
 }
 
@@ -111,9 +111,9 @@ func New(s Settings) *Resolver {
 	}
 }
 
-// SetObject puts the resource with an id such as vault/1 into force; nil removes it.
+// setObject puts the resource with an id such as vault/1 into force; nil removes it.
 // What refers to it is fetched anew.
-func (r *Resolver) SetObject(id string, conf []byte) {
+func (r *Resolver) setObject(id string, conf []byte) {
 	var o *object
 	if conf != nil {
 		o = &object{}
@@ -148,9 +148,9 @@ func (r *Resolver) begin(e *entry) {
 	}
 }
 
-// Refer notes the references of a stored resource, in the place of those that it
+// refer notes the references of a stored resource, in the place of those that it
 // had before.
-func (r *Resolver) Refer(key string, references []string) {
+func (r *Resolver) refer(key string, references []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.refers[key]
@@ -170,6 +170,19 @@ func (r *Resolver) Refer(key string, references []string) {
 	}
 	if unused {
 		r.forget()
+	}
+	signal(r.wake)
+}
+
+// add is refer for further references.
+func (r *Resolver) add(key string, references []string) {
+	if len(references) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ref := range references {
+		r.use(key, ref)
 	}
 	signal(r.wake)
 }
@@ -194,9 +207,9 @@ func (r *Resolver) use(key, ref string) *entry {
 	return e
 }
 
-// Resolve answers what is known of a reference in the resource with a key; ok is
-// false if it leads nowhere, as far as is known. It does not wait: see Settle.
-func (r *Resolver) Resolve(key, ref string) (value string, ok bool) {
+// resolve answers what is known of a reference in the resource with a key; ok is
+// false if it leads nowhere, as far as is known. It does not wait: see await.
+func (r *Resolver) resolve(key, ref string) (value string, ok bool) {
 	if name, isEnv := cutPrefixFold(ref, envScheme); isEnv {
 		value, err := variable(name, r.Env)
 		if err != nil {
@@ -224,9 +237,9 @@ func (r *Resolver) failed(ref string, err error) {
 	r.Log.Error("failed to fetch secret value", "reference", ref, "err", err)
 }
 
-// Settle returns when each reference has been tried once. It does not wait for a
+// await returns when each reference has been tried once. It does not wait for a
 // manager longer than Timeout, nor again for one that has kept it waiting.
-func (r *Resolver) Settle(ctx context.Context) {
+func (r *Resolver) await(ctx context.Context) {
 	var timeout <-chan time.Time
 	for {
 		r.mu.Lock()
@@ -270,12 +283,12 @@ func (r *Resolver) silence(objects []*object) {
 	}
 }
 
-// Changed is sent to when TakeChanged has something to tell.
+// Changed is sent to when Again of the reader has something to tell.
 func (r *Resolver) Changed() <-chan struct{} { return r.notify }
 
-// TakeChanged answers, once, the keys of the resources whose references no longer
-// stand for what Resolve answered.
-func (r *Resolver) TakeChanged() []string {
+// takeChanged answers, once, the keys of the resources whose references no longer
+// stand for what resolve answered.
+func (r *Resolver) takeChanged() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	keys := slices.Sorted(maps.Keys(r.changed))

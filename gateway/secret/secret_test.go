@@ -123,20 +123,20 @@ func start(t *testing.T, s Settings) *rig {
 	return r
 }
 
-// refer refers to references, waits for them, and looks at them.
-func (r *rig) refer(key string, refs ...string) {
+// meet refers to references, waits for them, and looks at them.
+func (r *rig) meet(key string, refs ...string) {
 	r.Helper()
-	r.Refer(key, refs)
-	r.Settle(context.Background())
+	r.refer(key, refs)
+	r.await(context.Background())
 	for _, ref := range refs {
-		r.Resolve(key, ref)
+		r.resolve(key, ref)
 	}
 }
 
 // expect compares what a reference stands for; "" is nothing.
 func (r *rig) expect(ref, want string) {
 	r.Helper()
-	if got, ok := r.Resolve("/test", ref); got != want || ok != (want != "") {
+	if got, ok := r.resolve("/test", ref); got != want || ok != (want != "") {
 		r.Errorf("%s is %q, %v; want %q", ref, got, ok, want)
 	}
 }
@@ -144,7 +144,7 @@ func (r *rig) expect(ref, want string) {
 // tells compares what has changed, beside expect's own key.
 func (r *rig) tells(keys ...string) {
 	r.Helper()
-	got := slices.DeleteFunc(r.TakeChanged(), func(key string) bool { return key == "/test" })
+	got := slices.DeleteFunc(r.takeChanged(), func(key string) bool { return key == "/test" })
 	if !slices.Equal(got, keys) {
 		r.Errorf("changed are %v, want %v", got, keys)
 	}
@@ -158,7 +158,7 @@ func bubble(t *testing.T, s Settings, test func(r *rig, m *memory)) {
 		memories.Store(conf, m)
 		t.Cleanup(func() { memories.Delete(conf) })
 		r := start(t, s)
-		r.SetObject("memory/1", []byte(conf))
+		r.setObject("memory/1", []byte(conf))
 		test(r, m)
 	})
 }
@@ -166,7 +166,7 @@ func bubble(t *testing.T, s Settings, test func(r *rig, m *memory)) {
 func TestOneFetchForManyReferences(t *testing.T) {
 	bubble(t, Settings{}, func(r *rig, m *memory) {
 		for i := range 1000 {
-			r.refer(fmt.Sprint("/routes/", i), "$secret://memory/1/a/x", "$SECRET://memory/1/a/y")
+			r.meet(fmt.Sprint("/routes/", i), "$secret://memory/1/a/x", "$SECRET://memory/1/a/y")
 		}
 		r.expect("$secret://memory/1/a/x", "1")
 		r.expect("$SECRET://memory/1/a/y", "2")
@@ -179,8 +179,8 @@ func TestOneFetchForManyReferences(t *testing.T) {
 
 func TestRefresh(t *testing.T) {
 	bubble(t, Settings{}, func(r *rig, m *memory) {
-		r.refer("/routes/1", "$secret://memory/1/a/x")
-		r.refer("/ssls/1", "$secret://memory/1/a/x", "$secret://memory/1/a/y")
+		r.meet("/routes/1", "$secret://memory/1/a/x")
+		r.meet("/ssls/1", "$secret://memory/1/a/x", "$secret://memory/1/a/y")
 		time.Sleep(301 * time.Second)
 		synctest.Wait()
 		r.tells()
@@ -204,7 +204,7 @@ func TestRefresh(t *testing.T) {
 func TestFailures(t *testing.T) {
 	bubble(t, Settings{TTL: 100 * time.Second, NegativeTTL: 10 * time.Second}, func(r *rig, m *memory) {
 		const x = "$secret://memory/1/a/x"
-		r.refer("/routes/1", x)
+		r.meet("/routes/1", x)
 		m.set(func() { m.err = errors.New("it is away") })
 		time.Sleep(101 * time.Second)
 		synctest.Wait()
@@ -234,11 +234,11 @@ func TestFailures(t *testing.T) {
 
 func TestNegativeTTL(t *testing.T) {
 	bubble(t, Settings{}, func(r *rig, m *memory) {
-		r.refer("/routes/1", "$secret://memory/1/b/x")
+		r.meet("/routes/1", "$secret://memory/1/b/x")
 		m.set(func() { m.documents["b"] = `{"x":"late"}` })
 		time.Sleep(59 * time.Second)
 		synctest.Wait()
-		r.refer("/routes/2", "$secret://memory/1/b/x")
+		r.meet("/routes/2", "$secret://memory/1/b/x")
 		r.expect("$secret://memory/1/b/x", "")
 		if n := m.count("b"); n != 1 {
 			r.Errorf("fetched %d times", n)
@@ -254,7 +254,7 @@ func TestNegativeTTL(t *testing.T) {
 func TestObjectsChange(t *testing.T) {
 	bubble(t, Settings{}, func(r *rig, m *memory) {
 		const x, other = "$secret://memory/1/a/x", "$secret://memory/2/a/x"
-		r.refer("/routes/1", x, other)
+		r.meet("/routes/1", x, other)
 		if !strings.Contains(r.logs.String(), "no secret conf, secret_uri: "+other) {
 			r.Errorf("log: %s", r.logs)
 		}
@@ -276,9 +276,9 @@ func TestObjectsChange(t *testing.T) {
 			if step.conf != "" {
 				conf = []byte(step.conf)
 			}
-			r.SetObject(step.id, conf)
-			r.Settle(context.Background())
-			if changed := len(r.TakeChanged()) > 0; changed != step.changed {
+			r.setObject(step.id, conf)
+			r.await(context.Background())
+			if changed := len(r.takeChanged()) > 0; changed != step.changed {
 				r.Errorf("%s %s: changed %v", step.id, step.conf, changed)
 			}
 			r.expect(x, step.x)
@@ -297,12 +297,12 @@ func TestSilentManager(t *testing.T) {
 		for i := range 50 {
 			refs = append(refs, fmt.Sprintf("$secret://memory/1/%d/x", i))
 		}
-		r.refer("/routes/1", refs...)
+		r.meet("/routes/1", refs...)
 		if took := time.Since(began); took != 5*time.Second {
 			r.Errorf("waited %v", took)
 		}
 		began = time.Now()
-		r.refer("/routes/2", "$secret://memory/1/b/x")
+		r.meet("/routes/2", "$secret://memory/1/b/x")
 		if took := time.Since(began); took != 0 {
 			r.Errorf("waited again, %v", took)
 		}
@@ -316,7 +316,7 @@ func TestSilentManager(t *testing.T) {
 		r.expect("$secret://memory/1/b/x", "3")
 		m.set(func() { m.hang = make(chan struct{}); m.documents["c"] = `{"x":"4"}` })
 		began = time.Now()
-		r.refer("/routes/3", "$secret://memory/1/c/x")
+		r.meet("/routes/3", "$secret://memory/1/c/x")
 		if took := time.Since(began); took != 5*time.Second {
 			r.Errorf("one that has answered is waited for again, but for %v", took)
 		}
@@ -328,18 +328,18 @@ func TestUnused(t *testing.T) {
 	bubble(t, Settings{Count: 2, NegativeCount: 1}, func(r *rig, m *memory) {
 		for i, name := range []string{"a", "b", "c", "d"} {
 			m.set(func() { m.documents[name] = `{"x":"1"}` })
-			r.refer("/routes/"+name, "$secret://memory/1/"+name+"/x", "$secret://memory/1/"+name+"/none")
+			r.meet("/routes/"+name, "$secret://memory/1/"+name+"/x", "$secret://memory/1/"+name+"/none")
 			time.Sleep(time.Duration(i+1) * time.Second)
 		}
 		for _, name := range []string{"a", "b", "c", "d"} {
-			r.Refer("/routes/"+name, nil)
+			r.refer("/routes/"+name, nil)
 		}
-		r.refer("/routes/d", "$secret://memory/1/d/x", "$secret://memory/1/d/none")
-		r.refer("/routes/b", "$secret://memory/1/b/x")
+		r.meet("/routes/d", "$secret://memory/1/d/x", "$secret://memory/1/d/none")
+		r.meet("/routes/b", "$secret://memory/1/b/x")
 		if n := m.count("d") + m.count("b"); n != 3 { // two of b
 			r.Errorf("fetched %d times", n)
 		}
-		r.Refer("/routes/d", nil)
+		r.refer("/routes/d", nil)
 		time.Sleep(301 * time.Second)
 		synctest.Wait()
 		r.mu.Lock()
@@ -363,7 +363,7 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%s: nothing in the log", ref)
 		}
 	}
-	if got, ok := r.Resolve("/k", "$env://EMPTY"); got != "" || !ok {
+	if got, ok := r.resolve("/k", "$env://EMPTY"); got != "" || !ok {
 		t.Errorf("an empty variable: %q, %v", got, ok)
 	}
 	if strings.Contains(r.logs.String(), "hush") {
@@ -373,9 +373,9 @@ func TestEnvironment(t *testing.T) {
 
 func TestBadReferences(t *testing.T) {
 	r := start(t, Settings{})
-	r.SetObject("nope/1", []byte(`{}`))
-	r.SetObject("vault/bad", []byte(`{"uri":5}`))
-	r.SetObject("vault/worse", []byte(`{`))
+	r.setObject("nope/1", []byte(`{}`))
+	r.setObject("vault/bad", []byte(`{"uri":5}`))
+	r.setObject("vault/worse", []byte(`{`))
 	for ref, want := range map[string]string{
 		"$secret://":                "error format: no secret manager",
 		"$secret://vault":           "error format: no secret manager",
@@ -387,7 +387,7 @@ func TestBadReferences(t *testing.T) {
 		"$secret://vault/worse/a/b": "secret conf vault/worse is not valid JSON",
 		"secret://vault/1/a/b":      "error secret_uri prefix: secret://vault/1/a/b",
 	} {
-		r.refer("/k", ref)
+		r.meet("/k", ref)
 		r.expect(ref, "")
 		if !strings.Contains(r.logs.String(), want) {
 			t.Errorf("%s: want %q in the log", ref, want)
@@ -406,18 +406,18 @@ func TestConcurrency(t *testing.T) {
 		wg.Go(func() {
 			for n := range 100 {
 				if n%10 == i {
-					r.SetObject("memory/1", []byte(`"concurrent"`))
+					r.setObject("memory/1", []byte(`"concurrent"`))
 				}
 				ref := fmt.Sprintf("$secret://memory/1/a/%d", n%7)
-				r.refer(fmt.Sprint("/routes/", i), ref, "$secret://memory/1/a/x")
-				r.TakeChanged()
-				r.Refer(fmt.Sprint("/routes/", i), nil)
+				r.meet(fmt.Sprint("/routes/", i), ref, "$secret://memory/1/a/x")
+				r.takeChanged()
+				r.refer(fmt.Sprint("/routes/", i), nil)
 			}
 		})
 	}
 	wg.Wait()
-	r.SetObject("memory/1", []byte(`"concurrent"`))
-	r.refer("/routes/1", "$secret://memory/1/a/x")
+	r.setObject("memory/1", []byte(`"concurrent"`))
+	r.meet("/routes/1", "$secret://memory/1/a/x")
 	r.expect("$secret://memory/1/a/x", "1")
 }
 

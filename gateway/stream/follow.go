@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"millrace/gateway/secret"
 	"millrace/gateway/sni"
 	"millrace/plugin"
 	"millrace/resource"
@@ -92,9 +93,8 @@ type follower struct {
 	services  map[string]*resource.Service
 	ssls      map[string]followedSSL
 	// dirty are the routes that a batch of changes touches.
-	dirty map[string]bool
-	// referring are the resources that refer to secrets, as they came.
-	referring map[string]store.Event
+	dirty   map[string]bool
+	secrets *secret.Reader
 }
 
 // followedRoute is a route as it was last good; conf is nil once it is deleted.
@@ -114,7 +114,7 @@ func newFollower(s *Server) *follower {
 	return &follower{
 		s: s, seen: map[string]int64{}, routes: map[string]*followedRoute{}, upstreams: map[string]*target{},
 		services: map[string]*resource.Service{}, ssls: map[string]followedSSL{}, dirty: map[string]bool{},
-		referring: map[string]store.Event{},
+		secrets: s.secrets.Reader(s.conf.Keyring),
 	}
 }
 
@@ -180,7 +180,7 @@ func (f *follower) follows(key string) bool {
 // the table. revision is the store's, -1 if only secrets have changed.
 func (f *follower) apply(ctx context.Context, events []store.Event, revision int64) {
 	events = slices.DeleteFunc(slices.Clone(events), func(e store.Event) bool { return !f.follows(e.Key) })
-	f.settleSecrets(ctx, events)
+	f.secrets.Settle(ctx, events)
 	for i := range events {
 		e := &events[i]
 		if f.seen[e.Key] = e.ModRevision; e.Deleted {
@@ -188,10 +188,8 @@ func (f *follower) apply(ctx context.Context, events []store.Event, revision int
 		}
 		f.take(e)
 	}
-	for _, key := range f.s.secrets.TakeChanged() {
-		if e, ok := f.referring[key]; ok {
-			f.take(&e)
-		}
+	for _, e := range f.secrets.Again() {
+		f.take(&e)
 	}
 	if len(f.dirty) > 0 {
 		f.rebuild()
@@ -199,32 +197,8 @@ func (f *follower) apply(ctx context.Context, events []store.Event, revision int
 	f.s.applied.set(revision)
 }
 
-// settleSecrets finds out what the references in changes stand for, so far as the
-// managers of secrets answer in time.
-func (f *follower) settleSecrets(ctx context.Context, events []store.Event) {
-	for i := range events {
-		e := &events[i]
-		if folder, id, _ := resource.SplitKey(e.Key); folder == "secrets" {
-			f.s.secrets.SetObject(id, e.Value)
-			continue
-		}
-		refs := resource.SecretReferences(e.Key, e.Value)
-		if _, before := f.referring[e.Key]; before || len(refs) > 0 {
-			delete(f.referring, e.Key)
-			f.s.secrets.Refer(e.Key, refs)
-		}
-	}
-	f.s.secrets.Settle(ctx)
-}
-
-// parse reads a stored resource with the secrets that it refers to. Once one of them
-// changes it is taken again.
-func parse[T any](f *follower, e *store.Event) (*T, error) {
-	return resource.ParseResolved[T](e.Key, e.Value, f.s.conf.Keyring, func(ref string) (string, bool) {
-		f.referring[e.Key] = *e
-		return f.s.secrets.Resolve(e.Key, ref)
-	})
-}
+// parse reads a stored resource with the secrets that it refers to.
+func parse[T any](f *follower, e *store.Event) (*T, error) { return secret.Parse[T](f.secrets, e) }
 
 // take takes in one change. What cannot be read leaves what was there before.
 func (f *follower) take(e *store.Event) {
