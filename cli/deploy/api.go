@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"millrace/cli/deploy/plan"
+	"millrace/cli/remote"
 	"millrace/whisk"
 )
 
@@ -41,44 +41,15 @@ func (s *session) manage(ctx context.Context, method, call string, query url.Val
 	return s.client.Do(ctx, method, "/web/whisk.system/apimgmt/"+call+".http", query, body, out)
 }
 
-type apiDocument struct {
-	Namespace      string          `json:"namespace"`
-	Swagger        string          `json:"swagger,omitempty"`
-	BasePath       string          `json:"gatewayBasePath,omitempty"`
-	Path           string          `json:"gatewayPath,omitempty"`
-	Method         string          `json:"gatewayMethod,omitempty"`
-	ID             string          `json:"id,omitempty"`
-	APIName        string          `json:"apiName,omitempty"`
-	Action         *apiAction      `json:"action,omitempty"`
-	PathParameters []pathParameter `json:"pathParameters,omitempty"`
-}
-
-type apiAction struct {
-	Name          string `json:"name"`
-	Namespace     string `json:"namespace"`
-	BackendMethod string `json:"backendMethod"`
-	BackendURL    string `json:"backendUrl"`
-	Auth          string `json:"authkey"`
-	SecureKey     string `json:"secureKey,omitempty"`
-}
-
-type pathParameter struct {
-	Name        string `json:"name"`
-	In          string `json:"in"`
-	Description string `json:"description"`
-	Required    bool   `json:"required"`
-	Type        string `json:"type"`
-}
-
 func (s *session) putOperation(ctx context.Context, a *plan.API, o *plan.Operation) error {
 	n, secret, err := s.webAction(ctx, o)
 	if err != nil {
 		return err
 	}
-	doc := apiDocument{
+	doc := remote.API{
 		Namespace: "_", BasePath: a.BasePath, Path: o.Path, Method: o.Verb, ID: "API:" + s.namespace + ":" + a.BasePath, APIName: a.Name,
-		PathParameters: pathParameters(o.Path),
-		Action: &apiAction{
+		PathParameters: remote.PathParameters(o.Path),
+		Action: &remote.APIAction{
 			Name: strings.TrimPrefix(n.Path(), n.Namespace+"/"), Namespace: n.Namespace, BackendMethod: o.Verb,
 			BackendURL: s.webURL(n, o.Response), Auth: s.client.Key(), SecureKey: secret,
 		},
@@ -86,7 +57,7 @@ func (s *session) putOperation(ctx context.Context, a *plan.API, o *plan.Operati
 	return s.createAPI(ctx, &doc, o.Response)
 }
 
-func (s *session) createAPI(ctx context.Context, doc *apiDocument, response string) error {
+func (s *session) createAPI(ctx context.Context, doc *remote.API, response string) error {
 	return s.manage(ctx, http.MethodPost, "createApi", url.Values{"responsetype": {response}}, map[string]any{"apidoc": doc}, nil)
 }
 
@@ -125,18 +96,6 @@ func (s *session) webURL(n whisk.FullName, response string) string {
 	return s.client.Host() + "/api/v1/web/" + path + "." + response
 }
 
-var inBraces = regexp.MustCompile(`\{([^/{}]+)\}`)
-
-func pathParameters(path string) []pathParameter {
-	var all []pathParameter
-	for _, match := range inBraces.FindAllStringSubmatch(path, -1) {
-		all = append(all, pathParameter{
-			Name: match[1], In: "path", Description: fmt.Sprintf("Default description for '%s'", match[1]), Required: true, Type: "string",
-		})
-	}
-	return all
-}
-
 // putSwagger replaces the API of a base path.
 func (s *session) putSwagger(ctx context.Context, a *plan.API) error {
 	text := a.Swagger
@@ -151,7 +110,7 @@ func (s *session) putSwagger(ctx context.Context, a *plan.API) error {
 		}
 		text = string(encoded)
 	}
-	return s.createAPI(ctx, &apiDocument{Namespace: "_", Swagger: text}, "json")
+	return s.createAPI(ctx, &remote.API{Namespace: "_", Swagger: text}, "json")
 }
 
 type object = map[string]any
@@ -172,7 +131,7 @@ func (s *session) swagger(ctx context.Context, a *plan.API) (object, error) {
 			"responses":   object{"200": object{"description": "A successful invocation response"}},
 			"x-openwhisk": object{"action": n.Name, "namespace": n.Namespace, "package": n.Package, "url": address},
 		}
-		if parameters := pathParameters(o.Path); len(parameters) > 0 {
+		if parameters := remote.PathParameters(o.Path); len(parameters) > 0 {
 			operation["parameters"] = parameters
 			address += "$(request.path)"
 		}

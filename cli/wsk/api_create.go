@@ -6,42 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"millrace/cli/remote"
 )
-
-// apiDocument is what an API is made from: a swagger text, or one verb of one
-// path with the action behind it.
-type apiDocument struct {
-	Namespace      string          `json:"namespace"`
-	Swagger        string          `json:"swagger,omitempty"`
-	BasePath       string          `json:"gatewayBasePath,omitempty"`
-	Path           string          `json:"gatewayPath,omitempty"`
-	Method         string          `json:"gatewayMethod,omitempty"`
-	ID             string          `json:"id,omitempty"`
-	APIName        string          `json:"apiName,omitempty"`
-	Action         *apiAction      `json:"action,omitempty"`
-	PathParameters []pathParameter `json:"pathParameters,omitempty"`
-}
-
-type apiAction struct {
-	Name          string `json:"name"`
-	Namespace     string `json:"namespace"`
-	BackendMethod string `json:"backendMethod"`
-	BackendURL    string `json:"backendUrl"`
-	Auth          string `json:"authkey"`
-	SecureKey     string `json:"secureKey,omitempty"`
-}
-
-type pathParameter struct {
-	Name        string `json:"name"`
-	In          string `json:"in"`
-	Description string `json:"description"`
-	Required    bool   `json:"required"`
-	Type        string `json:"type"`
-}
 
 type apiCreateFlags struct {
 	apiName, configFile, responseType string
@@ -86,13 +56,13 @@ func (a *app) apiCreateCommand() *cobra.Command {
 	return cmd
 }
 
-func (f *apiCreateFlags) document(ctx context.Context, c *client, args []string) (*apiDocument, error) {
+func (f *apiCreateFlags) document(ctx context.Context, c *client, args []string) (*remote.API, error) {
 	if f.configFile != "" {
 		text, err := readSwagger(f.configFile)
 		if err != nil {
 			return nil, asUsage(because(err, "Unable to parse swagger file"))
 		}
-		return &apiDocument{Namespace: c.namespace, Swagger: text}, nil
+		return &remote.API{Namespace: c.namespace, Swagger: text}, nil
 	}
 	doc, action, err := f.parse(c, args)
 	if err != nil {
@@ -110,11 +80,11 @@ func asUsage(err error) error {
 }
 
 // parse reads [BASE_PATH | API_NAME] PATH VERB ACTION.
-func (f *apiCreateFlags) parse(c *client, args []string) (*apiDocument, name, error) {
-	fail := func(format string, args ...any) (*apiDocument, name, error) {
+func (f *apiCreateFlags) parse(c *client, args []string) (*remote.API, name, error) {
+	fail := func(format string, args ...any) (*remote.API, name, error) {
 		return nil, name{}, &Error{Msg: fmt.Sprintf(format, args...), Code: exitGeneral}
 	}
-	doc := &apiDocument{Namespace: c.namespace, BasePath: "/", APIName: f.apiName}
+	doc := &remote.API{Namespace: c.namespace, BasePath: "/", APIName: f.apiName}
 	if len(args) == 4 {
 		doc.BasePath, args = args[0], args[1:]
 	}
@@ -136,27 +106,15 @@ func (f *apiCreateFlags) parse(c *client, args []string) (*apiDocument, name, er
 	if err != nil {
 		return fail("'%s' is not a valid action name: A valid qualified name must be specified.", args[2])
 	}
-	doc.PathParameters = pathParameters(doc.Path)
+	doc.PathParameters = remote.PathParameters(doc.Path)
 	if len(doc.PathParameters) > 0 && f.responseType != "http" {
 		return fail("A response type of 'http' is required when using path parameters.")
 	}
-	doc.Action = &apiAction{
+	doc.Action = &remote.APIAction{
 		Name: n.short(), Namespace: n.namespace, BackendMethod: doc.Method,
 		BackendURL: c.webURL(n) + "." + f.responseType, Auth: c.auth,
 	}
 	return doc, n, nil
-}
-
-var inBraces = regexp.MustCompile(`\{([^/{}]+)\}`)
-
-func pathParameters(path string) []pathParameter {
-	var all []pathParameter
-	for _, match := range inBraces.FindAllStringSubmatch(path, -1) {
-		all = append(all, pathParameter{
-			Name: match[1], In: "path", Description: fmt.Sprintf("Default description for '%s'", match[1]), Required: true, Type: "string",
-		})
-	}
-	return all
 }
 
 // webActionKey makes sure that an action is a web action and answers the secret
@@ -206,7 +164,7 @@ func readSwagger(path string) (string, error) {
 }
 
 // printCreatedAPI shows the addresses that are now served.
-func (a *app) printCreatedAPI(doc *apiDocument, made *api) error {
+func (a *app) printCreatedAPI(doc *remote.API, made *api) error {
 	base := strings.TrimSuffix(made.BaseURL, "/")
 	if doc.Swagger == "" {
 		path := strings.TrimSuffix(doc.BasePath, "/") + doc.Path

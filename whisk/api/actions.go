@@ -85,11 +85,7 @@ func (a *API) putAction(x *exchange, r *http.Request) (answer, error) {
 	if err := a.writable(x); err != nil {
 		return answer{}, err
 	}
-	overwrite, err := queryBool(r.URL.Query(), "overwrite", false)
-	if err != nil {
-		return answer{}, err
-	}
-	body, err := a.putBody(x, r)
+	body, overwrite, err := a.putBody(x, r)
 	if err != nil {
 		return answer{}, err
 	}

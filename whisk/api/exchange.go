@@ -190,16 +190,19 @@ func (a *API) readBody(x *exchange, r *http.Request, limit int64, tooLarge func(
 	return request.Body(x.ResponseWriter, r, limit, a.bodyPause, tooLarge)
 }
 
-// putBody reads the body of a PUT.
-func (a *API) putBody(x *exchange, r *http.Request) ([]byte, error) {
-	if err := checkJSONBody(r); err != nil {
-		return nil, err
+// putBody reads the body of a PUT, and whether it may take the place of what is there.
+func (a *API) putBody(x *exchange, r *http.Request) (body []byte, overwrite bool, err error) {
+	if overwrite, err = queryBool(r.URL.Query(), "overwrite", false); err != nil {
+		return nil, false, err
 	}
-	body, err := a.readBody(x, r, request.MaxBody, func(int64) error {
+	if err := checkJSONBody(r); err != nil {
+		return nil, false, err
+	}
+	body, err = a.readBody(x, r, request.MaxBody, func(int64) error {
 		return &whisk.Error{Status: http.StatusRequestEntityTooLarge, Msg: whisk.MsgTransportLimit}
 	})
 	if err == nil && len(body) == 0 {
 		err = &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgBodyMissing}
 	}
-	return body, err
+	return body, overwrite, err
 }

@@ -38,11 +38,7 @@ func (a *API) putPackage(x *exchange, r *http.Request) (answer, error) {
 	if x.name == "default" {
 		return answer{}, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgPackageReserved}
 	}
-	overwrite, err := queryBool(r.URL.Query(), "overwrite", false)
-	if err != nil {
-		return answer{}, err
-	}
-	body, err := a.putBody(x, r)
+	body, overwrite, err := a.putBody(x, r)
 	if err != nil {
 		return answer{}, err
 	}

@@ -44,11 +44,7 @@ func (a *API) putTrigger(x *exchange, r *http.Request) (answer, error) {
 	if err := x.owned(); err != nil {
 		return answer{}, err
 	}
-	overwrite, err := queryBool(r.URL.Query(), "overwrite", false)
-	if err != nil {
-		return answer{}, err
-	}
-	body, err := a.putBody(x, r)
+	body, overwrite, err := a.putBody(x, r)
 	if err != nil {
 		return answer{}, err
 	}
