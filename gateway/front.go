@@ -35,6 +35,7 @@ func (x *exchange) handleStream(fill func(*http1.Request) error) {
 	c := x.conn
 	x.begin()
 	defer x.end()
+	x.req.head.MaxLine, x.req.head.MaxHead = x.g.conf.MaxHeaderLine, x.g.conf.MaxHeader
 	err := fill(&x.req.head)
 	if err == nil {
 		length := x.req.head.Length

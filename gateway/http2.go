@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 // http2Config is what the HTTP/2 connections of a gateway have in common.
 func http2Config(conf *Config) *http2.Config {
 	return &http2.Config{
-		MaxStreams: maxStreams, MaxHeader: maxHeadersH2, StreamWindow: windowOfStream, ConnWindow: windowOfConn,
+		MaxStreams: maxStreams, MaxHeader: cmp.Or(conf.MaxHeader, maxHeadersH2), StreamWindow: windowOfStream, ConnWindow: windowOfConn,
 		Idle: max(conf.KeepaliveTimeout, time.Second), First: conf.HeaderTimeout, Stalled: conf.SendTimeout,
 		LastCall: lastRequest,
 	}

@@ -1,6 +1,9 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"cmp"
+)
 
 // Assemble makes r of a request whose parts came by themselves, as those of HTTP/2
 // and HTTP/3 do, and checks them as strictly as Parse does: whatever passes can be
@@ -11,9 +14,9 @@ import "bytes"
 // refuse.
 func (r *Request) Assemble(method, target, authority []byte, length int64) error {
 	fields := r.Fields
-	*r = Request{Fields: fields[:0], Method: method, Length: length}
+	*r = Request{Fields: fields[:0], Method: method, Length: length, MaxLine: cmp.Or(r.MaxLine, MaxLine), MaxHead: cmp.Or(r.MaxHead, MaxHead)}
 	switch {
-	case len(target) > MaxLine-len(method)-len(" HTTP/1.1\r\n"):
+	case len(target) > r.MaxLine-len(method)-len(" HTTP/1.1\r\n"):
 		return ErrTargetTooLong
 	case string(method) == "TRACE" || string(method) == "CONNECT":
 		return ErrMethod
@@ -22,22 +25,29 @@ func (r *Request) Assemble(method, target, authority []byte, length int64) error
 	}
 	r.Target = target
 	if authority != nil {
-		if !validHost(authority) {
-			return ErrMalformed
+		if err := r.takeHost(authority); err != nil {
+			return err
 		}
-		r.Host = authority
 	}
 	return r.takeFields(fields)
+}
+
+// takeHost takes the authority or a Host field, which may repeat it.
+func (r *Request) takeHost(host []byte) error {
+	if !validHost(host) || r.Host != nil && !bytes.Equal(r.Host, host) {
+		return ErrMalformed
+	}
+	r.Host = host
+	return nil
 }
 
 // takeFields checks fields and keeps them. Cookies, which come one by one, become
 // one field.
 func (r *Request) takeFields(fields []Field) error {
 	size, cookie := 0, -1
-	for i := range fields {
-		f := fields[i]
+	for _, f := range fields {
 		n := len(f.Name) + len(f.Value) + len(": \r\n")
-		if size += n; n > MaxLine || size > MaxHead {
+		if size += n; n > r.MaxLine || size > r.MaxHead {
 			return ErrHeadTooLarge
 		}
 		if len(f.Name) == 0 || !all(f.Name, classToken) || !all(f.Value, classValue) {
@@ -46,16 +56,9 @@ func (r *Request) takeFields(fields []Field) error {
 		f.Value = trimSpace(f.Value)
 		switch f.Kind = KindOf(f.Name); f.Kind {
 		case Host:
-			if r.Host != nil { // as the authority, or twice
-				if !bytes.Equal(r.Host, f.Value) {
-					return ErrMalformed
-				}
-				continue
+			if err := r.takeHost(f.Value); err != nil {
+				return err
 			}
-			if !validHost(f.Value) {
-				return ErrMalformed
-			}
-			r.Host = f.Value
 			continue
 		case ContentLength:
 			r.HasLength = true

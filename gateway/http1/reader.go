@@ -31,7 +31,9 @@ func NewReader(src io.Reader, size int) *Reader {
 func (r *Reader) SetLimits(line, head int) { r.maxLine, r.maxHead = line, head }
 
 // Reset makes r read from src, and forget what it has read.
-func (r *Reader) Reset(src io.Reader) { *r = Reader{src: src, buf: r.buf} }
+func (r *Reader) Reset(src io.Reader) {
+	*r = Reader{src: src, buf: r.buf, maxLine: r.maxLine, maxHead: r.maxHead}
+}
 
 // Buffered is the number of bytes received and not yet read.
 func (r *Reader) Buffered() int { return r.w - r.r }

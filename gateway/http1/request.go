@@ -11,6 +11,8 @@ type Request struct {
 	// MaxLine bounds the request line and each header line, with their CRLF, in
 	// bytes; 0 stands for the constant. Parse leaves it.
 	MaxLine int
+	// MaxHead bounds all headers of a request that Assemble makes, as MaxLine does.
+	MaxHead int
 
 	Method []byte
 	// Target is the request target in origin form: path and query as received.
