@@ -184,7 +184,6 @@ func (k *keys) ssl() object {
 		"ssl_trusted_certificate": systemOrFile(&t.TrustedCertificate),
 		"fallback_sni":            text(&t.FallbackSNI),
 	}.
-		noEffects("the safe cipher suites of Go are used", "ssl_ciphers").
 		noEffects("HTTP/2 is set by apisix.enable_http2", "enable_http2").
 		noEffects("ssl_trusted_certificate is read as it is", "ssl_trusted_combined_path")
 }
