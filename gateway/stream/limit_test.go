@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -140,6 +141,7 @@ func TestDrain(t *testing.T) {
 func TestDrainQuiet(t *testing.T) {
 	n := startNode(t, "n", nil)
 	r := start(t, nil)
+	r.s.lastQuiet = 50 * time.Millisecond
 	r.put("stream_routes/1", `{%s}`, nodes(n.addr))
 	c := r.dial(r.tcp)
 	say(t, c, "hello")
@@ -199,10 +201,18 @@ func TestProxyProtocol(t *testing.T) {
 		r.put("ssls/1", `{"sni":"a.test.com","cert":%q,"key":%q}`, cert, key)
 		r.put("stream_routes/1", `{"remote_addr":"192.0.2.1",%s}`, nodes(n.addr))
 		r.put("stream_routes/2", `{%s}`, nodes(n.addr))
-		for name, addr := range map[string]string{"plain": r.tcp} {
-			c := r.dial(addr)
-			io.WriteString(c, "PROXY TCP4 192.0.2.1 198.51.100.2 7 2\r\nfirst\n")
-			want := "n PROXY TCP4 " + c.LocalAddr().(*net.TCPAddr).IP.String()
+		const head = "PROXY TCP4 192.0.2.1 198.51.100.2 7 2\r\n"
+		for name, addr := range map[string]string{"plain": r.tcp, "TLS": r.tls} {
+			raw := r.dial(addr)
+			c := net.Conn(raw)
+			if name == "TLS" {
+				io.WriteString(c, head)
+				c = tls.Client(c, &tls.Config{ServerName: "a.test.com", InsecureSkipVerify: true})
+				io.WriteString(c, "first\n")
+			} else {
+				io.WriteString(c, head+"first\n")
+			}
+			want := "n PROXY TCP4 " + raw.LocalAddr().(*net.TCPAddr).IP.String()
 			if trusted {
 				want = "n PROXY TCP4 192.0.2.1 127.0.0.1 7 "
 			}

@@ -178,13 +178,9 @@ func (x *session) watchIdle(preset time.Duration) (stop func()) {
 	}
 }
 
-// lastQuiet is how long a session may be silent when the server stops: it may be a
-// client that waits for nothing, or one whose answer takes its time.
-const lastQuiet = 5 * time.Second
-
 func (x *session) checkIdle(idle time.Duration) {
 	if x.l.draining.Load() {
-		idle = min(idle, lastQuiet)
+		idle = min(idle, x.s.lastQuiet)
 	}
 	quiet := time.Since(x.began) - time.Duration(x.moved.Load())
 	if quiet >= idle {

@@ -68,6 +68,10 @@ const (
 	idleUDP = time.Minute
 )
 
+// lastQuiet is how long a session may be silent when the server stops: it may be a
+// client that waits for nothing, or one whose answer takes its time.
+const lastQuiet = 5 * time.Second
+
 // Server passes connections on. Run follows the configuration, ServeTCP and ServeUDP
 // serve; all may run at once.
 type Server struct {
@@ -82,6 +86,8 @@ type Server struct {
 	applied      progress
 
 	connections, sessions atomic.Int64
+	// lastQuiet is the constant of that name, unless a test has less patience.
+	lastQuiet time.Duration
 
 	// ctx ends when the server is stopped for good.
 	ctx   context.Context
@@ -111,7 +117,7 @@ func New(conf Config) *Server {
 	conf.Secrets.Log = conf.Log
 	s := &Server{
 		conf: conf, secrets: secret.New(conf.Secrets), log: calmlog.New(conf.Log, "route"), clientCerts: map[string]clientCert{},
-		drain: make(chan struct{}), listeners: map[*listener]struct{}{},
+		drain: make(chan struct{}), listeners: map[*listener]struct{}{}, lastQuiet: lastQuiet,
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	env := *conf.Env
