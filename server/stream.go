@@ -57,7 +57,7 @@ func (s *Server) openStreams(g *gateway.Config, process *plugins.Process) error 
 	}
 	role := s.gateway
 	role.streams = stream.New(stream.Config{
-		Log: g.Log, Store: g.Store, Env: g.Env, Keyring: g.Keyring, Secrets: g.Secrets, Pool: role.Pool(), TLS: g.TLS,
+		Log: g.Log, Store: g.Store, Env: g.Env, Keyring: g.Keyring, Check: g.Check, Secrets: g.Secrets, Pool: role.Pool(), TLS: g.TLS,
 		ProxyProtocol: cfg.ProxyProtocol.Streams, Trusts: role.Trusts, ProxyToNodes: cfg.ProxyProtocol.ToNodes,
 		MaxConnections: cfg.Stream.MaxConnections, MaxSessions: cfg.Stream.MaxSessions, DrainTimeout: g.DrainTimeout,
 	})

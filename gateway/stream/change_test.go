@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"millrace/resource"
 )
 
 // Connections that are open stay with their node whatever happens to their route.
@@ -113,6 +115,20 @@ func TestBrokenRoutes(t *testing.T) {
 			r.put("stream_routes/5", `{%s}`, upstream)
 			closed(t, r.dial(r.tcp))
 		})
+	}
+}
+
+// Where anybody may write, what is not valid leaves what was there before.
+func TestUncheckedStore(t *testing.T) {
+	a := startNode(t, "a", nil)
+	r := start(t, func(c *Config) {
+		c.Check = func(key string, value []byte) error { return resource.CheckStored(key, value, resource.World{}) }
+	})
+	r.put("stream_routes/1", `{"id":"1",%s}`, nodes(a.addr))
+	r.put("stream_routes/1", `{"id":"1","server_port":70000,%s}`, nodes("127.0.0.1:1"))
+	r.put("stream_routes/2", `[]`)
+	if got := say(t, r.dial(r.tcp), "hello"); got != "a hello" {
+		t.Errorf("got %q", got)
 	}
 }
 

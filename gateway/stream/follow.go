@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -202,13 +204,29 @@ func parse[T any](f *follower, e *store.Event) (*T, error) { return secret.Parse
 
 // take takes in one change. What cannot be read leaves what was there before.
 func (f *follower) take(e *store.Event) {
-	if err := f.takeInto(e); err != nil {
+	if err := guard(func() error { return f.takeInto(e) }); err != nil {
 		f.s.conf.Log.Error("reading configuration of streams; what was there before stays", "key", e.Key, "err", err)
 	}
 }
 
+// guard makes a panic, which some configuration that nobody thought of may lead to, an
+// error of that configuration alone.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("a panic: %v\n%s", reason, debug.Stack())
+		}
+	}()
+	return fn()
+}
+
 // takeInto notes one change and marks the routes that it touches.
 func (f *follower) takeInto(e *store.Event) error {
+	if check := f.s.conf.Check; check != nil && !e.Deleted {
+		if err := check(e.Key, e.Value); err != nil {
+			return err
+		}
+	}
 	folder, id, _ := resource.SplitKey(e.Key)
 	switch folder {
 	case "stream_routes":
@@ -392,10 +410,13 @@ func (f *follower) rebuild() {
 		if r == nil {
 			continue
 		}
-		next, err := (*route)(nil), error(nil)
-		if r.conf != nil {
-			next, err = f.compileRoute(id, r)
-		}
+		var next *route
+		err := guard(func() (err error) {
+			if r.conf != nil {
+				next, err = f.compileRoute(id, r)
+			}
+			return err
+		})
 		if err != nil {
 			f.s.conf.Log.Error("compiling a stream route", "route", id, "err", err)
 			if !errors.Is(err, errProtocol) {

@@ -35,6 +35,9 @@ type Config struct {
 	Env   *plugin.Env
 	// Keyring decrypts secret fields of stored resources; nil leaves them.
 	Keyring *fieldcrypt.Keyring
+	// Check tells why a stored resource cannot be used; nil: those who write to Store
+	// have checked it.
+	Check func(key string, value []byte) error
 	// Secrets is how references to secrets kept elsewhere are resolved; its Log is
 	// that of the server.
 	Secrets secret.Settings
