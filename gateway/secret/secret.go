@@ -200,8 +200,8 @@ func (r *Resolver) use(key, ref string) *entry {
 		r.entries[ref] = e
 		r.begin(e)
 	}
-	if _, known := e.users[key]; !known {
-		e.users[key] = struct{}{}
+	e.users[key] = struct{}{}
+	if !slices.Contains(r.refers[key], ref) {
 		r.refers[key] = append(r.refers[key], ref)
 	}
 	return e
