@@ -102,13 +102,25 @@ func (in *instance) same(name string, conf json.RawMessage) bool {
 // enter tells whether the plugin takes part in a phase of this request, after what
 // runs ahead of it. An error ends the phase as one of the plugin's own does.
 func (in *instance) enter(c *Context, phase Phase) (runs bool, err error) {
-	if in.filter != nil && !in.filter.Holds(c.Lookup()) {
+	if in.filter != nil && !in.holds(c) {
 		return false, nil
 	}
 	if in.before != nil {
 		err = in.before.before(c, phase)
 	}
 	return err == nil, err
+}
+
+// holds tells whether the filter lets the plugin run. What it says first is kept for the
+// whole request: what was begun in one phase is ended in another, though variables have
+// changed in between.
+func (in *instance) holds(c *Context) bool {
+	runs, known := c.Value(in).(bool)
+	if !known {
+		runs = in.filter.Holds(c.Lookup())
+		c.SetValue(in, runs)
+	}
+	return runs
 }
 
 // joins is enter for phases that cannot end the request.

@@ -3,6 +3,7 @@ package pcre
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/dlclark/regexp2"
@@ -40,14 +41,18 @@ func (p *Pattern) FindAll(s string, n int) ([][]int, error) {
 	if p.linear != nil {
 		return p.linear.FindAllStringSubmatchIndex(s, n), nil
 	}
+	began := time.Now()
 	m, err := p.backtracking.FindStringMatch(s)
 	var offsets []int
 	var found [][]int
 	for ; m != nil && err == nil && len(found) != n; m, err = p.backtracking.FindNextMatch(m) {
-		if offsets == nil {
+		if found == nil {
 			offsets = byteOffsets(s)
 		}
-		found = append(found, located(m, offsets))
+		if found = append(found, located(m, offsets)); time.Since(began) > searchTimeout {
+			err = errSlow
+			break
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("searching: %w", err)
@@ -55,9 +60,13 @@ func (p *Pattern) FindAll(s string, n int) ([][]int, error) {
 	return found, nil
 }
 
-// byteOffsets answers where each rune of s begins, and its end.
+// byteOffsets answers where each rune of s begins, and its end; nil if each is a byte.
 func byteOffsets(s string) []int {
-	offsets := make([]int, 0, utf8.RuneCountInString(s)+1)
+	n := utf8.RuneCountInString(s)
+	if n == len(s) {
+		return nil
+	}
+	offsets := make([]int, 0, n+1)
 	for i := range s {
 		offsets = append(offsets, i)
 	}
@@ -74,7 +83,11 @@ func located(m *regexp2.Match, offsets []int) []int {
 			loc = append(loc, -1, -1)
 			continue
 		}
-		loc = append(loc, offsets[g.Index], offsets[g.Index+g.Length])
+		begin, end := g.Index, g.Index+g.Length
+		if offsets != nil {
+			begin, end = offsets[begin], offsets[end]
+		}
+		loc = append(loc, begin, end)
 	}
 	return loc
 }

@@ -4,6 +4,7 @@
 package pcre
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -11,8 +12,14 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// matchTimeout bounds one match of a pattern that needs backtracking.
-const matchTimeout = 100 * time.Millisecond
+// matchTimeout bounds one match of a pattern that needs backtracking, searchTimeout a
+// search for all of them.
+const (
+	matchTimeout  = 100 * time.Millisecond
+	searchTimeout = 10 * matchTimeout
+)
+
+var errSlow = errors.New("the search takes too long")
 
 // Pattern is a compiled pattern. It may be used by several goroutines at once.
 type Pattern struct {
