@@ -103,10 +103,10 @@ func hundredActions(o options, s *site, r *running) error {
 
 // runCases runs what the -only flag selects and prints a table a case.
 func runCases(o options) error {
-	if err := lookPeers("wrk", "nginx", "haproxy", "caddy", "node", "taskset"); err != nil {
+	if err := lookPeers("wrk", "h2load", "nginx", "haproxy", "caddy", "node", "taskset"); err != nil {
 		return err
 	}
-	for _, c := range slices.Concat(loadCases(), frontCases(), routeCases(), controlCases()) {
+	for _, c := range slices.Concat(loadCases(), frontCases(), http2Cases(), routeCases(), controlCases()) {
 		if o.only.MatchString(c.name) {
 			if err := runLoad(o, c); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)

@@ -29,6 +29,9 @@ var (
 
 // measure loads url for one round and reads the server's accounting around it.
 func measure(o options, server *process, conns int, url, script string) (sample, error) {
+	if rest, ok := strings.CutPrefix(url, http2Scheme); ok {
+		return measureHTTP2(o, server, conns, rest)
+	}
 	args := []string{"wrk", "-t1", "-c" + strconv.Itoa(conns), fmt.Sprintf("-d%ds", max(1, int(o.duration.Seconds()))), "--latency"}
 	if script != "" {
 		args = append(args, "-s", script)

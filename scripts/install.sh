@@ -46,7 +46,7 @@ need npm npm
 need python3 python3
 case "${1:-test}" in
   test) need etcd etcd-server; need etcdctl etcd-client; need redis-server redis-server; need curl curl; need gcc gcc libc6-dev ;;
-  bench) need nginx nginx-light; need haproxy haproxy; need wrk wrk; need taskset util-linux ;;
+  bench) need nginx nginx-light; need haproxy haproxy; need wrk wrk; need h2load nghttp2-client; need taskset util-linux ;;
   *) echo "usage: $0 test|bench" >&2; exit 2 ;;
 esac
 
