@@ -112,9 +112,11 @@ type Gateway struct {
 	TrustedAddresses []netip.Prefix
 	Control          Control
 	Prometheus       Prometheus
-	Status           Status
-	AccessLog        AccessLog
-	RealIP           RealIP
+	// RedirectPort is where the plugin redirect finds HTTPS; 0: on the first TLS listener.
+	RedirectPort int
+	Status       Status
+	AccessLog    AccessLog
+	RealIP       RealIP
 	// KeepaliveTimeout closes idle client connections, 0 after each request; the
 	// others bound reading a request's header and body and writing its answer.
 	KeepaliveTimeout, ClientHeaderTimeout, ClientBodyTimeout, SendTimeout time.Duration

@@ -133,6 +133,22 @@ func TestAPISIXFile(t *testing.T) {
 	}
 }
 
+// Nothing of APISIX's whole example is unknown.
+func TestWholeAPISIXFile(t *testing.T) {
+	c, err := Load("testdata/apisix-all.yaml", noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range c.Warnings {
+		if strings.Contains(w, "unknown") {
+			t.Error(w)
+		}
+	}
+	if c.Gateway.RedirectPort != 8443 {
+		t.Errorf("redirect.https_port: %d", c.Gateway.RedirectPort)
+	}
+}
+
 // What APISIX may have and nobody knows is named in one warning, what its release 2
 // had elsewhere in another; the start goes on.
 func TestForeignKeys(t *testing.T) {

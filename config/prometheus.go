@@ -47,7 +47,7 @@ func (k *keys) prometheus() object {
 
 // pluginAttr is plugin_attr, of which only what is known has an effect.
 func (k *keys) pluginAttr() field {
-	known := object{"prometheus": k.prometheus()}
+	known := object{"prometheus": k.prometheus(), "redirect": object{"https_port": port(&k.c.Gateway.RedirectPort)}}
 	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
 		d.eachEntry(key, n, func(name, path string, at, value *yaml.Node) {
 			f, is := known[name]

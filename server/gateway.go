@@ -41,7 +41,7 @@ func (s *Server) openGateway(context.Context) error {
 	}
 	s.warnOfPlugins()
 	env := &plugin.Env{Log: s.log, Plugins: pluginSet(cfg)}
-	env.Services = append(env.Services, plugins.NewCounters(), httpsPort(&cfg.TLS))
+	env.Services = append(env.Services, plugins.NewCounters(), httpsPort(cfg))
 	if s.functions != nil {
 		env.Services = append(env.Services, s.functions)
 	}
@@ -162,11 +162,14 @@ type redirectPort int
 
 func (p redirectPort) HTTPSPort() int { return int(p) }
 
-func httpsPort(tls *config.TLS) redirectPort {
-	if !tls.Enabled || len(tls.Listen) == 0 {
-		return 0
+func httpsPort(cfg *config.Gateway) redirectPort {
+	switch tls := &cfg.TLS; {
+	case cfg.RedirectPort != 0:
+		return redirectPort(cfg.RedirectPort)
+	case tls.Enabled && len(tls.Listen) > 0:
+		return redirectPort(tls.Listen[0].Addr.Port())
 	}
-	return redirectPort(tls.Listen[0].Addr.Port())
+	return 0
 }
 
 // pluginSet is the set of the plugins that the configuration lists, all if it has
