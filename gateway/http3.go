@@ -83,7 +83,7 @@ func (g *Gateway) openHTTP3(socket net.PacketConn) (h *http3Front, err error) {
 		MaxIdleTimeout:       max(g.conf.KeepaliveTimeout, time.Second),
 	})
 	h.server = &http3.Server{
-		Handler: http.HandlerFunc(h.serve), MaxHeaderBytes: maxHeadersH2,
+		Handler: http.HandlerFunc(h.serve), MaxHeaderBytes: h.l.g.conf.MaxHeader,
 		ConnContext: h.begin, Logger: slog.New(slog.DiscardHandler), // faults of clients
 	}
 	return h, err
@@ -194,15 +194,18 @@ var errTooManyConns = errors.New("too many connections")
 
 // greet counts a connection that begins.
 func (h *http3Front) greet(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
-	if h.conns.Load() >= maxConnsHTTP3 {
+	g := h.l.g
+	if most := int64(g.conf.MaxConns); h.conns.Load() >= maxConnsHTTP3 || most > 0 && g.open.Load() >= most {
 		return nil, errTooManyConns
 	}
 	h.conns.Add(1)
+	g.open.Add(1)
 	h.handshakes.Add(1)
 	c := &http3Conn{settled: sync.OnceFunc(func() { h.handshakes.Add(-1) })}
 	context.AfterFunc(ctx, func() {
 		c.settled()
 		h.conns.Add(-1)
+		g.open.Add(-1)
 	})
 	return context.WithValue(ctx, http3ConnKey{}, c), nil
 }
