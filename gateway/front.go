@@ -43,6 +43,7 @@ func (x *exchange) handleStream(fill func(*http1.Request) error) {
 			length = http1.LengthClose // the stream knows where it ends
 		}
 		c.reader.SetBody(length)
+		x.req.headLength = headLength(&x.req.head)
 		err = x.derive()
 	}
 	if err != nil {
@@ -52,21 +53,30 @@ func (x *exchange) handleStream(fill func(*http1.Request) error) {
 	x.serve()
 }
 
+// headLength is how many bytes a head takes in HTTP/1.1.
+func headLength(r *http1.Request) int {
+	n := len(r.Method) + len(r.Target) + len("  HTTP/1.1\r\n\r\n")
+	for i := range r.Fields {
+		n += len(r.Fields[i].Name) + len(r.Fields[i].Value) + len(": \r\n")
+	}
+	return n
+}
+
 // beginStream begins the answer on a stream; its parts are those of appendHead.
 func (x *exchange) beginStream(h *head) {
-	f := x.conn.front
-	f.Begin(x.res.status)
+	x.conn.front.Begin(x.res.status)
+	x.head = int64(len("HTTP/1.1 200 OK\r\n\r\n"))
 	if h.dated {
-		f.Field(dateName, cleanText(*x.g.clock.date.Load()))
+		x.addField(dateName, cleanText(*x.g.clock.date.Load()))
 	}
 	if value, charset := x.contentType(h.contentType, h.fallback); value != nil {
 		if charset {
 			value = append(append(x.conn.out[:0], value...), withCharset...)
 		}
-		f.Field(contentTypeName, value)
+		x.addField(contentTypeName, value)
 	}
 	if h.frame == sized {
-		f.Field(contentLengthName, strconv.AppendInt(x.conn.out[:0], h.length, 10))
+		x.addField(contentLengthName, strconv.AppendInt(x.conn.out[:0], h.length, 10))
 	}
 	server := false
 	for i := range x.res.fields {
@@ -75,14 +85,21 @@ func (x *exchange) beginStream(h *head) {
 			continue
 		}
 		server = server || e.Kind == http1.Server
-		f.Field(e.Name, e.Value)
+		x.addField(e.Name, e.Value)
 	}
 	if !server {
-		f.Field(serverName, cleanText(x.g.server))
+		x.addField(serverName, cleanText(x.g.server))
 	}
 	if alt := x.conn.l.altSvc; alt != "" && announces(x.res.status) {
-		f.Field(altSvcName, cleanText(alt[len("Alt-Svc: "):len(alt)-2]))
+		x.addField(altSvcName, cleanText(alt[len("Alt-Svc: "):len(alt)-2]))
 	}
+	x.sent += x.head
+}
+
+// addField adds a header and counts it with the bytes that HTTP/1.1 would take.
+func (x *exchange) addField(name, value []byte) {
+	x.head += int64(len(name) + len(value) + len(": \r\n"))
+	x.conn.front.Field(name, value)
 }
 
 // Names of headers that the gateway itself adds, as streams have them.

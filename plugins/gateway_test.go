@@ -34,7 +34,7 @@ func startGateway(t testing.TB) *site {
 	log := slog.New(slog.DiscardHandler)
 	s := &site{TB: t, store: mem.New()}
 	g, err := gateway.New(gateway.Config{
-		Log: log, Store: s.store, Version: "test", RealIPFrom: []string{},
+		Log: log, Store: s.store, Version: "test", RealIPFrom: []string{}, HTTP2: true,
 		Env: &plugin.Env{Log: log, Services: []any{plugins.NewCounters()}},
 	})
 	if err != nil {

@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -172,4 +174,37 @@ func TestGRPCWebRefuses(t *testing.T) {
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// Plugins of all phases work on routes whose upstream speaks gRPC.
+func TestPluginsOnRPC(t *testing.T) {
+	s := startGateway(t)
+	s.put("consumers/jack", `{"username":"jack","plugins":{"key-auth":{"key":"k1"}}}`)
+	s.put("routes/1", `{"uri":"/*","upstream":`+startParrot(t)+`,"plugins":{"key-auth":{"hide_credentials":true},"limit-count":{"count":2,"time_window":3600},
+		"response-rewrite":{"headers":{"set":{"x-set":"$upstream_status"}}},"request-id":{}}}`)
+	conn, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(s.url, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client := testgrpc.NewTestServiceClient(conn)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var head, tail metadata.MD
+	call := func(ctx context.Context) error {
+		_, err := client.UnaryCall(ctx, &testgrpc.SimpleRequest{}, grpc.Header(&head), grpc.Trailer(&tail))
+		return err
+	}
+	if err := call(ctx); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("without a key: %v", err)
+	}
+	keyed := metadata.AppendToOutgoingContext(ctx, "apikey", "k1")
+	for range 2 {
+		if err := call(keyed); err != nil || len(head["x-request-id"]) != 1 || len(head["x-set"]) != 1 || head["x-set"][0] != "200" || len(tail["x-more"]) != 1 {
+			t.Errorf("%v, head %v, tail %v", err, head, tail)
+		}
+	}
+	if err := call(keyed); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "503") {
+		t.Errorf("over the limit: %v", err)
+	}
 }
