@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -123,7 +122,7 @@ func runRoutes(o options) error {
 	if err := waitHTTP(fmt.Sprintf("%s/service%d/items/1", s.gateway, manyRoutes-1)); err != nil {
 		return err
 	}
-	fmt.Printf("  start until the last route answers   %s\n", time.Since(begin).Round(time.Millisecond))
+	fmt.Printf("  start until the last route answers   %s, CPU %s\n", time.Since(begin).Round(time.Millisecond), s.p.usage().cpu)
 	many, err := s.settled()
 	if err != nil {
 		return err
@@ -241,16 +240,13 @@ func (s *site) changeShared(addr string, changes int) (times []time.Duration, er
 	return times, nil
 }
 
-// probe times the requests of one client, on one connection, while during runs.
+// probe times the requests of one client, one after the other, while during runs.
 func (s *site) probe(during func() error) ([]time.Duration, error) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.gateway, "http://"))
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
 	ended := make(chan error, 1)
 	go func() { ended <- during() }()
-	in, room := bufio.NewReader(conn), make([]byte, 64<<10)
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
 	var times []time.Duration
 	for {
 		select {
@@ -259,12 +255,12 @@ func (s *site) probe(during func() error) ([]time.Duration, error) {
 		default:
 		}
 		begin := time.Now()
-		if _, err := io.WriteString(conn, "GET /service1/items/1 HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		resp, err := client.Get(s.gateway + "/service1/items/1")
+		if err != nil {
 			return nil, err
 		}
-		if _, err := in.Read(room); err != nil {
-			return nil, err
-		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
 		times = append(times, time.Since(begin))
 		time.Sleep(200 * time.Microsecond)
 	}
