@@ -244,6 +244,12 @@ func TestProxiedListeners(t *testing.T) {
 			c.Close()
 		}
 	}
+	for head, want := range heads { // with the request in the same packet
+		got := exchange(t, dial(t, site.Proxied[0]), head+"GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "\r\n"+want+"\r\n") {
+			t.Errorf("%q: got %q", head, got)
+		}
+	}
 	c := dial(t, site.Proxied[0])
 	if got := exchange(t, c, "GET /who HTTP/1.1\r\nHost: a\r\n\r\n"); got != "" {
 		t.Errorf("without a head: %q", got)
