@@ -319,7 +319,7 @@ func TestRPCCancelled(t *testing.T) {
 }
 
 func TestRPCFails(t *testing.T) {
-	server := serveRPC(t, nil)
+	node := serveRPC(t, nil)
 	r := start(t, useHTTP2)
 	defer r.stop()
 	_, client := dialRPC(t, r.addr, nil)
@@ -332,7 +332,7 @@ func TestRPCFails(t *testing.T) {
 		t.Errorf("nobody there: %v", err)
 	}
 	r.put("routes/1", `{"uri":"/*","upstream":{"scheme":"grpc","nodes":[{"host":"127.0.0.1","port":`+closedPort(t)+`,"weight":1,"priority":1},
-		{"host":"127.0.0.1","port":`+portOf(server.addr)+`,"weight":1}]}}`)
+		{"host":"127.0.0.1","port":`+portOf(node.addr)+`,"weight":1}]}}`)
 	if err := call(); err != nil {
 		t.Errorf("another node was there: %v", err)
 	}
@@ -340,7 +340,7 @@ func TestRPCFails(t *testing.T) {
 	if err := call(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "503") {
 		t.Errorf("no nodes: %v", err)
 	}
-	silent := serve(t, func(s *server_, c *upstreamConn) { _, _ = io.Copy(io.Discard, c) })
+	silent := serve(t, func(_ *server, c *upstreamConn) { _, _ = io.Copy(io.Discard, c) })
 	r.put("routes/1", `{"uri":"/*","upstream":{"scheme":"grpc","timeout":{"connect":1,"send":1,"read":0.2},"nodes":{"`+silent.addr+`":1}}}`)
 	if err := call(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "504") {
 		t.Errorf("a server that is silent: %v", err)
@@ -353,9 +353,6 @@ func portOf(addr string) string {
 }
 
 func closedPort(t *testing.T) string { return portOf(closedAddr(t)) }
-
-// server_ is the server of other tests.
-type server_ = server
 
 func TestRPCHost(t *testing.T) {
 	server := serveRPC(t, nil)
