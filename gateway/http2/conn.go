@@ -248,7 +248,7 @@ func (c *Conn) flush() bool {
 	return true
 }
 
-// keptRoom is how much room for what is sent is kept.
+// keptRoom is how much room for a body a worker keeps from one request to the next.
 const keptRoom = 32 << 10
 
 func (c *Conn) write() {
@@ -258,7 +258,7 @@ func (c *Conn) write() {
 	c.mu.Unlock()
 	_, err := c.nc.Write(b)
 	c.mu.Lock()
-	if c.spare = b[:0]; cap(b) > keptRoom {
+	if c.spare = b[:0]; cap(b) > maxControl {
 		c.spare = nil
 	}
 	if err != nil {
@@ -450,6 +450,9 @@ func (c *Conn) Check(nowMS int64) {
 		c.sayGoodbye(nowMS)
 	case len(c.serving) == 0 && quiet > keepWorkers:
 		c.dismiss()
+		if c.spare = nil; len(c.out) == 0 {
+			c.out = nil
+		}
 	}
 	if c.budgetMS != 0 {
 		c.budget.give(int(min(1000, nowMS-c.budgetMS)) * budgetSecond / 1000)
@@ -462,7 +465,7 @@ func (c *Conn) Check(nowMS int64) {
 	}
 }
 
-// keepWorkers is how long workers wait for another request.
+// keepWorkers is how long workers and room wait for another request.
 const keepWorkers = 2 * time.Second
 
 // isStalled says that the client has not read anything for long; mu is held.
