@@ -81,6 +81,7 @@ var written = map[string]string{
 // What etcdctl writes as APISIX does is in force and read through the Admin API,
 // with secrets in the clear.
 func TestWrittenByAPISIX(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	tools, up := e.client(), upstreamOf(t, "up")
 	for key, value := range written {
@@ -118,6 +119,7 @@ func TestWrittenByAPISIX(t *testing.T) {
 
 // What the Admin API writes is in etcd as APISIX would have written it.
 func TestWrittenForAPISIX(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	site := servertest.Start(t, onEtcd("/gw/", e.url))
 	stored := func(key string) map[string]any {
@@ -225,6 +227,7 @@ func (c *cable) set(cut bool) {
 // its connection, misses changes, a deletion and the compaction of all of that, and
 // has everything when it is back.
 func TestEtcdOfSeveralGateways(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	tools := e.client()
 	wire := layCable(t, e.url)
@@ -273,6 +276,7 @@ func TestEtcdOfSeveralGateways(t *testing.T) {
 // An etcd behind TLS that knows its clients by certificates and by users, who may
 // touch no more than the prefix and whose tokens do not outlive it.
 func TestEtcdWithUsersAndTLS(t *testing.T) {
+	t.Parallel()
 	serverCert, serverKey := writePair(t, "server")
 	clientCert, clientKey := writePair(t, "client")
 	e := startEtcd(t, "--cert-file", serverCert, "--key-file", serverKey, "--trusted-ca-file", clientCert, "--client-cert-auth", "--bcrypt-cost", "4")
@@ -362,6 +366,7 @@ func openFails(t *testing.T, within time.Duration, changes ...func(*config.Confi
 // An etcd that is not there stops the start, with what to do; one that comes while
 // the start tries again does not.
 func TestEtcdAwayAtStart(t *testing.T) {
+	t.Parallel()
 	address := "http://" + freeport.Address(t)
 	want := "connecting to etcd at " + address + " (deployment.etcd): start it, correct the address or the credentials"
 	if err := openFails(t, time.Second, onEtcd("/apisix", address)); !strings.Contains(err, want) {

@@ -32,6 +32,7 @@ func roleOf(t *testing.T, text string) func(*config.Config) {
 
 // A control plane has no gateway, a data plane no Admin API; they meet in the etcd.
 func TestPlanes(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	text := "deployment: {role: ROLE, etcd: {host: [" + e.url + "], startup_retry: 30}}\nplugin_attr: {redirect: {https_port: 8443}}\n"
 	control := servertest.Start(t, roleOf(t, strings.Replace(text, "ROLE", "control_plane", 1)))
