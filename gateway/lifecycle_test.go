@@ -142,9 +142,10 @@ func (p *panicker) in(phase string) error {
 	return nil
 }
 
-func (p *panicker) Access(*plugin.Context) error { return p.in("access") }
-func (p *panicker) FilterHeader(*plugin.Context) { _ = p.in("header_filter") }
-func (p *panicker) Log(*plugin.Context)          { _ = p.in("log") }
+func (p *panicker) Access(*plugin.Context) error      { return p.in("access") }
+func (p *panicker) FilterHeader(*plugin.Context)      { _ = p.in("header_filter") }
+func (p *panicker) WatchBody(*plugin.Context, []byte) { _ = p.in("body_filter") }
+func (p *panicker) Log(*plugin.Context)               { _ = p.in("log") }
 
 // A plugin's mistake costs the request in which it happened, and nothing else.
 func TestPanics(t *testing.T) {
@@ -152,7 +153,7 @@ func TestPanics(t *testing.T) {
 	up := ok(t, "up")
 	r.route("1", "/x", up.addr)
 	kept := r.dial()
-	for _, phase := range []string{"access", "header_filter", "log"} {
+	for _, phase := range []string{"access", "header_filter", "body_filter", "log"} {
 		r.put("routes/2", `{"uri":"/y","plugins":{"test-close":{},"test-panic":{"phase":"`+phase+`"}},"upstream":{"nodes":{"`+up.addr+`":1}}}`)
 		c := r.dial()
 		c.send("GET /y HTTP/1.1\r\nHost: h\r\n\r\n")
