@@ -42,8 +42,9 @@ type Config struct {
 
 // Store is a store.Store in an etcd.
 type Store struct {
-	cfg    Config
-	client *clientv3.Client
+	cfg       Config
+	client    *clientv3.Client
+	anonymous *clientv3.Client // see tokens
 
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
@@ -58,7 +59,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 30 * time.Second
 	}
-	client, err := clientv3.New(clientv3.Config{
+	client, anonymous, err := newClient(clientv3.Config{
 		Endpoints: cfg.Endpoints, Username: cfg.User, Password: cfg.Password, TLS: cfg.TLS,
 		DialTimeout: min(cfg.Timeout, 5*time.Second), DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
 		Logger: zap.NewNop(), // errors come back to us
@@ -66,7 +67,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil { // it has asked for a token, if there is a user
 		return nil, openError(cfg, fmt.Errorf("%w: %w", store.ErrUnavailable, err))
 	}
-	s := &Store{cfg: cfg, client: client}
+	s := &Store{cfg: cfg, client: client, anonymous: anonymous}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	for attempt := 1; ; attempt++ {
 		if _, _, err = s.List(ctx, cfg.From+"/routes/"); err == nil {
@@ -228,7 +229,7 @@ func (s *Store) Delete(ctx context.Context, key string, expect int64) (int64, er
 func (s *Store) Close() error {
 	s.stop()
 	s.watches.Wait()
-	err := s.client.Close()
+	err := s.closeClients()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
