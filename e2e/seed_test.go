@@ -91,7 +91,7 @@ func TestDrain(t *testing.T) {
 	// All of them have been accepted when their activations are on record.
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		if _, body := s.call("GET", s.rest+"/api/v1/namespaces/_/activations?count=true", ""); body == `{"activations":8}` {
+		if _, body := s.call("GET", s.rest+"/api/v1/namespaces/_/activations?count=true&running=true", ""); body == `{"activations":8}` {
 			break
 		}
 		if time.Now().After(deadline) {
