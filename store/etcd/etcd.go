@@ -59,27 +59,38 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 30 * time.Second
 	}
+	for attempt := 1; ; attempt++ {
+		s, err := connect(ctx, cfg)
+		if err == nil {
+			return s, nil
+		}
+		if attempt >= cfg.Attempts || ctx.Err() != nil {
+			return nil, openError(cfg, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// connect is one attempt of Open.
+func connect(ctx context.Context, cfg Config) (*Store, error) {
 	client, anonymous, err := newClient(clientv3.Config{
 		Endpoints: cfg.Endpoints, Username: cfg.User, Password: cfg.Password, TLS: cfg.TLS,
 		DialTimeout: min(cfg.Timeout, 5*time.Second), DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
 		Logger: zap.NewNop(), // errors come back to us
 	})
 	if err != nil { // it has asked for a token, if there is a user
-		return nil, openError(cfg, fmt.Errorf("%w: %w", store.ErrUnavailable, err))
+		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	s := &Store{cfg: cfg, client: client, anonymous: anonymous}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	for attempt := 1; ; attempt++ {
-		if _, _, err = s.List(ctx, cfg.From+"/routes/"); err == nil {
-			return s, nil
-		}
-		if attempt >= cfg.Attempts || ctx.Err() != nil {
-			break
-		}
-		time.Sleep(time.Second)
+	if _, _, err = s.List(ctx, cfg.From+"/routes/"); err != nil {
+		s.Close()
+		return nil, err
 	}
-	s.Close()
-	return nil, openError(cfg, err)
+	return s, nil
 }
 
 func openError(cfg Config, err error) error {
