@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"io"
 	"net"
 	"testing"
 )
@@ -9,15 +8,15 @@ import (
 // newLoop is a client and an upstream that cost as little as may be, so that the
 // gateway between them is what a benchmark measures.
 func newLoop(b *testing.B, plugins string) (roundTrip func()) {
-	const request = "GET /hello?a=b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n"
-	const response = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sun, 22 Nov 2026 00:00:00 GMT\r\nContent-Length: 12\r\n\r\nhello world\n"
+	request := []byte("GET /hello?a=b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n")
+	response := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sun, 22 Nov 2026 00:00:00 GMT\r\nContent-Length: 12\r\n\r\nhello world\n")
 	up := serve(b, func(_ *server, c *upstreamConn) {
 		buf := make([]byte, 4<<10)
 		for {
 			if _, err := c.Conn.Read(buf); err != nil {
 				return
 			}
-			c.Write([]byte(response))
+			c.Write(response)
 		}
 	})
 	r := start(b, nil)
@@ -29,7 +28,7 @@ func newLoop(b *testing.B, plugins string) (roundTrip func()) {
 	b.Cleanup(func() { conn.Close() })
 	buf := make([]byte, 4<<10)
 	return func() {
-		if _, err := io.WriteString(conn, request); err != nil {
+		if _, err := conn.Write(request); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := conn.Read(buf); err != nil {
@@ -38,8 +37,8 @@ func newLoop(b *testing.B, plugins string) (roundTrip func()) {
 	}
 }
 
-// BenchmarkWalk is a plain route, the whole way over real sockets; its allocations
-// are those of client, gateway and upstream together.
+// BenchmarkWalk is a plain route, the whole way over real sockets. Client and upstream
+// allocate nothing, so what it counts is the gateway's.
 func BenchmarkWalk(b *testing.B) {
 	roundTrip := newLoop(b, "{}")
 	roundTrip()
