@@ -44,7 +44,7 @@ func (r *Request) takeHost(host []byte) error {
 // takeFields checks fields and keeps them. Cookies, which come one by one, become
 // one field.
 func (r *Request) takeFields(fields []Field) error {
-	size, cookie := 0, -1
+	size, cookie, joined := 0, -1, false
 	for _, f := range fields {
 		n := len(f.Name) + len(f.Value) + len(": \r\n")
 		if size += n; n > r.MaxLine || size > r.MaxHead {
@@ -68,7 +68,10 @@ func (r *Request) takeFields(fields []Field) error {
 			}
 			if cookie >= 0 {
 				first := &r.Fields[cookie]
-				first.Value = append(append(bytes.Clone(first.Value), "; "...), f.Value...)
+				if !joined { // the value is the caller's
+					first.Value, joined = bytes.Clone(first.Value), true
+				}
+				first.Value = append(append(first.Value, "; "...), f.Value...)
 				continue
 			}
 			cookie = len(r.Fields)

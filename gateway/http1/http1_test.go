@@ -260,3 +260,29 @@ func FuzzResponse(f *testing.F) {
 		}
 	})
 }
+
+// Cookies that come one by one are joined, and the slices of the caller are left alone.
+func TestAssembleCookies(t *testing.T) {
+	mine := append(make([]byte, 0, 64), "a=1"...)
+	fields := []Field{{Name: []byte("cookie"), Value: mine}}
+	want := "a=1"
+	for range 2000 {
+		fields = append(fields, Field{Name: []byte("cookie"), Value: []byte("b")})
+		want += "; b"
+	}
+	cost := testing.AllocsPerRun(1, func() {
+		r := Request{Fields: append([]Field(nil), fields...)}
+		if err := r.Assemble([]byte("GET"), []byte("/"), []byte("h.com"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Fields) != 2 || string(r.Fields[0].Value) != want {
+			t.Fatalf("%d fields, the first %.50q", len(r.Fields), r.Fields[0].Value)
+		}
+	})
+	if cost > 100 {
+		t.Errorf("%v allocations: each cookie copies those before it", cost)
+	}
+	if got := string(mine[:cap(mine)][:5]); got != "a=1\x00\x00" {
+		t.Errorf("the caller's slice was written to: %q", got)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -69,11 +70,7 @@ func canonicalHeaders(r *http.Request) (lines, names string) {
 		}
 		values[strings.ToLower(name)] = strings.Join(trimmed, ",")
 	}
-	sorted := make([]string, 0, len(values))
-	for name := range values {
-		sorted = append(sorted, name)
-	}
-	slices.Sort(sorted)
+	sorted := slices.Sorted(maps.Keys(values))
 	var b strings.Builder
 	for _, name := range sorted {
 		b.WriteString(name + ":" + values[name] + "\n")
@@ -99,13 +96,21 @@ func canonicalPath(u *url.URL, service string) string {
 }
 
 func canonicalQuery(query url.Values) string {
-	pairs := make([]string, 0, len(query))
+	byName := make(map[string][]string, len(query))
 	for name, list := range query {
-		for _, v := range list {
-			pairs = append(pairs, escape(name)+"="+escape(v))
+		values := make([]string, len(list))
+		for i, v := range list {
+			values[i] = escape(v)
+		}
+		slices.Sort(values)
+		byName[escape(name)] = values
+	}
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(byName)) { // not by pairs: "a1=" is before "a="
+		for _, v := range byName[name] {
+			pairs = append(pairs, name+"="+v)
 		}
 	}
-	slices.Sort(pairs)
 	return strings.Join(pairs, "&")
 }
 

@@ -2,6 +2,7 @@ package sigv4
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -69,5 +70,13 @@ func TestTokenAndPath(t *testing.T) {
 	Sign(r, nil, who, Scope{Region: "us-east-1", Service: "service", Time: time.Now()})
 	if r.Header.Get("X-Amz-Security-Token") != "token" || !strings.Contains(r.Header.Get("Authorization"), "SignedHeaders=host;x-amz-date;x-amz-security-token,") {
 		t.Errorf("headers %v", r.Header)
+	}
+}
+
+// Names are in order first, then the values of each.
+func TestQuery(t *testing.T) {
+	query := url.Values{"a": {"2", "1"}, "a1": {"0"}, "a-b": {"x y"}, "": {""}}
+	if got, want := canonicalQuery(query), "=&a=1&a=2&a-b=x%20y&a1=0"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
