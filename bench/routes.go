@@ -39,7 +39,7 @@ func routed(name string, n int) subject {
 		if err != nil {
 			return nil, err
 		}
-		s, err := startRouted(o, n, addr)
+		s, err := startRouted(o, n, addr, sharedRoute)
 		if err != nil {
 			stub.stop()
 			return nil, err
@@ -56,13 +56,19 @@ func manyRoute(i int, addr string) (id, conf string) {
 	return fmt.Sprintf("r%d", i), fmt.Sprintf(`{"name":"service %d","uri":"/service%d/items/*","methods":["GET","POST"],"upstream":{"type":"roundrobin","nodes":{%q:1}}}`, i, i, addr)
 }
 
+// sharedRoute is manyRoute with an upstream that all have in common, so that what a
+// request costs beside the match is the same for few and many.
+func sharedRoute(i int, _ string) (id, conf string) {
+	return fmt.Sprintf("r%d", i), fmt.Sprintf(`{"name":"service %d","uri":"/service%d/items/*","methods":["GET","POST"],"upstream_id":"stub"}`, i, i)
+}
+
 // startRouted starts the binary with n routes to addr in its data folder.
-func startRouted(o options, n int, addr string) (*site, error) {
+func startRouted(o options, n int, addr string, form func(i int, addr string) (id, conf string)) (*site, error) {
 	data, err := os.MkdirTemp(o.out, "data")
 	if err != nil {
 		return nil, err
 	}
-	if err := putRoutes(o, data, n, addr); err != nil {
+	if err := putRoutes(o, data, n, addr, form); err != nil {
 		return nil, fmt.Errorf("creating %d routes: %w", n, err)
 	}
 	s, err := startMillraceOn(o, 0, data)
@@ -73,20 +79,23 @@ func startRouted(o options, n int, addr string) (*site, error) {
 }
 
 // putRoutes fills a data folder through the Admin API. Fifty clients share the syncs.
-func putRoutes(o options, data string, n int, addr string) error {
+func putRoutes(o options, data string, n int, addr string, form func(i int, addr string) (id, conf string)) error {
 	o.pin = false
 	s, err := startMillraceOn(o, 0, data)
 	if err != nil {
 		return err
 	}
 	defer s.p.stop()
+	if err := s.send("PUT", s.admin+"/apisix/admin/upstreams/stub", fmt.Sprintf(`{"nodes":{%q:1}}`, addr)); err != nil {
+		return err
+	}
 	const clients = 50
 	errs := make([]error, clients)
 	var done sync.WaitGroup
 	for c := range clients {
 		done.Go(func() {
 			for i := c; i < n && errs[c] == nil; i += clients {
-				errs[c] = s.route(manyRoute(i, addr))
+				errs[c] = s.route(form(i, addr))
 			}
 		})
 	}
@@ -110,7 +119,7 @@ func runRoutes(o options) error {
 	if err != nil {
 		return err
 	}
-	if err := putRoutes(o, data, manyRoutes, addr); err != nil {
+	if err := putRoutes(o, data, manyRoutes, addr, manyRoute); err != nil {
 		return err
 	}
 	begin := time.Now()
@@ -133,7 +142,7 @@ func runRoutes(o options) error {
 
 // memoryOf is what the server takes with n routes.
 func memoryOf(o options, n int, addr string) (int64, error) {
-	s, err := startRouted(o, n, addr)
+	s, err := startRouted(o, n, addr, manyRoute)
 	if err != nil {
 		return 0, err
 	}
