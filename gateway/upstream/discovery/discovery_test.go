@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -463,4 +464,14 @@ func FuzzAnswers(f *testing.F) {
 			(&cluster{}).ports(&object)
 		}
 	})
+}
+
+// What a registry answers is read up to a length, and more is an error of its own.
+func TestBounded(t *testing.T) {
+	for text, want := range map[string]error{`[12345]`: nil, `[123456]`: errTooLong, `[1` + strings.Repeat(" ", 100): errTooLong, `[1`: io.ErrUnexpectedEOF} {
+		var to []int
+		if err := json.NewDecoder(&bounded{from: strings.NewReader(text), left: 7}).Decode(&to); !errors.Is(err, want) {
+			t.Errorf("%s: got error %v, want %v", text, err, want)
+		}
+	}
 }

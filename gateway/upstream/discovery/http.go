@@ -84,8 +84,25 @@ func (s *server) call(ctx context.Context, method, path string, query url.Values
 	case res.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s at %s: status %d", path, s.base.Host, res.StatusCode)
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(to); err != nil {
+	if err := json.NewDecoder(&bounded{from: res.Body, left: maxAnswer}).Decode(to); err != nil {
 		return fmt.Errorf("reading %s at %s: %w", path, s.base.Host, err)
 	}
 	return nil
+}
+
+var errTooLong = errors.New("the answer is longer than what is read of one")
+
+// bounded reads no more than left bytes, and says so when there are more.
+type bounded struct {
+	from io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := b.from.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }

@@ -237,6 +237,13 @@ func (c *cluster) open(ctx context.Context, query url.Values) (*http.Response, e
 // pageSize is how many objects a listing asks for at once.
 const pageSize = 500
 
+// What is read of a page and of an event. Both are many times what Kubernetes
+// makes of full ones: it cuts an Endpoints object off at a thousand addresses.
+const (
+	maxPage  = 256 << 20
+	maxEvent = 16 << 20
+)
+
 // list reads all objects and answers the version that they are of.
 func (c *cluster) list(ctx context.Context) (version string, err error) {
 	objects := map[string]map[string]ports{}
@@ -278,7 +285,7 @@ func (c *cluster) page(ctx context.Context, query url.Values, to any) error {
 		return fmt.Errorf("listing endpoints: %w", err)
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(to); err != nil {
+	if err := json.NewDecoder(&bounded{from: res.Body, left: maxPage}).Decode(to); err != nil {
 		return fmt.Errorf("listing endpoints: %w", err)
 	}
 	return nil
@@ -317,13 +324,18 @@ func (c *cluster) watchOnce(ctx context.Context, version string) (seen string, e
 		return "", fmt.Errorf("watching endpoints: %w", err)
 	}
 	defer res.Body.Close()
-	events := json.NewDecoder(res.Body)
+	body := &bounded{from: res.Body}
+	events := json.NewDecoder(body)
 	for {
+		body.left = maxEvent
 		var e struct {
 			Type   string     `json:"type"`
 			Object kubeObject `json:"object"`
 		}
-		if events.Decode(&e) != nil {
+		switch err := events.Decode(&e); {
+		case errors.Is(err, errTooLong):
+			return "", fmt.Errorf("watching endpoints: %w", err)
+		case err != nil:
 			return version, nil
 		}
 		switch e.Type {
