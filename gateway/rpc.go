@@ -10,6 +10,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,7 +78,7 @@ func (x *exchange) rpcFailed(call *rpc, err error, idle bool) error {
 func (x *exchange) rpcRequest(ctx context.Context, node *upstream.Node, call *rpc) (*http.Request, error) {
 	out := x.appendRequest(x.conn.out[:0], node)
 	x.conn.out = out[:0]
-	var head http1.Request
+	head := http1.Request{MaxLine: len(out)} // what there may be has been looked at before
 	if err := head.Parse(out); err != nil {
 		return nil, newCallError(err, false)
 	}
@@ -87,8 +88,7 @@ func (x *exchange) rpcRequest(ctx context.Context, node *upstream.Node, call *rp
 		Proto: "HTTP/2.0", ProtoMajor: 2,
 	}
 	for _, f := range head.Fields {
-		switch f.Kind {
-		case http1.Host, http1.ContentLength, http1.TransferEncoding:
+		if framesRequest(f.Kind) {
 			continue
 		}
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name))
@@ -103,6 +103,17 @@ func (x *exchange) rpcRequest(ctx context.Context, node *upstream.Node, call *rp
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { x.noteConnected(i.Conn) }})
 	}
 	return req.WithContext(ctx), nil
+}
+
+// framesRequest says that a header is of HTTP/1.1 alone, or said in other ways over
+// HTTP/2: it is no trailer either.
+func framesRequest(k http1.Kind) bool {
+	switch k {
+	case http1.Connection, http1.ContentLength, http1.Host, http1.HTTP2Settings, http1.KeepAlive,
+		http1.ProxyConnection, http1.TE, http1.TransferEncoding, http1.Upgrade:
+		return true
+	}
+	return false
 }
 
 // rawTarget is how a URL says the target as it is.
@@ -125,22 +136,25 @@ func (x *exchange) addRPCBody(req *http.Request, call *rpc) {
 		}
 		return
 	}
+	x.conn.continue100() // here, or it could come in the middle of an early answer
 	call.body = &rpcBody{x: x, call: call, before: r.body, trailers: promisedTrailers(req.Header)}
 	req.Body, req.Trailer = call.body, call.body.trailers
 }
 
 // promisedTrailers takes the trailers that a request says it will have out of its
-// header.
+// header. The library refuses to call the node for one that is none.
 func promisedTrailers(h http.Header) http.Header {
 	var promised http.Header
 	for _, list := range h["Trailer"] {
 		for name := range strings.SplitSeq(list, ",") {
-			if name = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)); name != "" {
-				if promised == nil {
-					promised = http.Header{}
-				}
-				promised[name] = nil
+			name = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name))
+			if b := []byte(name); name == "Trailer" || !http1.IsToken(b) || framesRequest(http1.KindOf(b)) {
+				continue
 			}
+			if promised == nil {
+				promised = http.Header{}
+			}
+			promised[name] = nil
 		}
 	}
 	h.Del("Trailer")
@@ -177,7 +191,7 @@ func (x *exchange) readRPC(p []byte) (int, error) {
 	n, err := call.res.Body.Read(p)
 	call.note()
 	if err == io.EOF && x.call.trailers == nil {
-		x.call.trailers = fieldsOf(call.res.Trailer)
+		x.call.trailers = slices.DeleteFunc(fieldsOf(call.res.Trailer), func(f http1.Field) bool { return framesRequest(f.Kind) })
 	}
 	if n > 0 {
 		err = nil // it comes again
@@ -229,10 +243,7 @@ func (b *rpcBody) Read(p []byte) (n int, err error) {
 	if b.stopped {
 		return 0, os.ErrDeadlineExceeded
 	}
-	if !b.begun {
-		b.begun = true
-		b.x.conn.continue100()
-	}
+	b.begun = true
 	if len(b.before) > 0 {
 		n = copy(p, b.before)
 		b.before = b.before[n:]

@@ -424,3 +424,36 @@ func TestRPCFromHTTP1(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// What a client sends that cannot be said over HTTP/2 is not the node's fault.
+func TestRPCOddRequests(t *testing.T) {
+	server := serveRPC(t, nil)
+	r := start(t, func(c *Config) {
+		useHTTP2(c)
+		c.MaxHeaderLine, c.MaxHeader = 30<<10, 60<<10
+	})
+	defer r.stop()
+	r.put("routes/1", `{"uri":"/*","enable_websocket":true,"upstream":{"scheme":"grpc","nodes":{"`+server.addr+`":1}}}`)
+	for _, c := range []struct{ name, header string }{
+		{"a length promised as a trailer", "Trailer: Content-Length, X-Tail"},
+		{"a trailer that is no name", "Trailer: a b, ä, X-Tail"},
+		{"trailers of the connection", "Trailer: Transfer-Encoding, Trailer, Connection"},
+		{"a host of any bytes", "Host: \xff\xfe.com"},
+		{"a host in percents", "Host: %zz"},
+		{"an upgrade", "Connection: Upgrade\r\nUpgrade: websocket"},
+		{"a long header", "X-Long: " + strings.Repeat("x", 20<<10)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			host := "Host: h.com\r\n"
+			if strings.HasPrefix(c.header, "Host:") {
+				host = ""
+			}
+			client := r.dial()
+			client.send("POST /grpc.testing.TestService/EmptyCall HTTP/1.1\r\n" + host + c.header +
+				"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\x00\x00\x00\x00\x00\r\n0\r\n\r\n")
+			if got := client.reply("POST"); got.status != 200 && got.status != 400 {
+				t.Errorf("%s %s", got.line, got.body)
+			}
+		})
+	}
+}
