@@ -5,10 +5,7 @@ import (
 	"encoding/base64"
 	"mime"
 	"mime/multipart"
-	"regexp"
 	"strings"
-
-	"github.com/tidwall/gjson"
 
 	"millrace/internal/expr"
 )
@@ -71,39 +68,6 @@ func multipartVar(body []byte, boundary, name string) expr.Value {
 	}
 }
 
-// jsonVar finds a value by a dotted path, or all that match if the path has [, * or
-// two dots.
-func jsonVar(body []byte, path string) expr.Value {
-	if !gjson.ValidBytes(body) {
-		return expr.Value{}
-	}
-	several := strings.ContainsAny(path, "[*") || strings.Contains(path, "..")
-	r := gjson.GetBytes(body, jsonPath(path))
-	if !r.Exists() {
-		return expr.Value{}
-	}
-	if !several {
-		return expr.Text(r.String())
-	}
-	v := expr.Value{List: []string{}, Present: true}
-	for _, item := range r.Array() {
-		v.List = append(v.List, item.String())
-	}
-	return v
-}
-
-var brackets = regexp.MustCompile(`\[(\*|\d+)\]`)
-
-// jsonPath turns a[*].b and a[0] into gjson's a.#.b and a.0.
-func jsonPath(path string) string {
-	return brackets.ReplaceAllStringFunc(path, func(m string) string {
-		if m == "[*]" {
-			return ".#"
-		}
-		return "." + m[1:len(m)-1]
-	})
-}
-
 // remoteUser is the user of Basic credentials.
 func (c *Context) remoteUser() expr.Value {
 	scheme, credentials, _ := strings.Cut(string(c.Request.Header("Authorization")), " ")
@@ -116,86 +80,4 @@ func (c *Context) remoteUser() expr.Value {
 	}
 	user, _, ok := strings.Cut(string(text), ":")
 	return expr.Value{Text: user, Present: ok}
-}
-
-// graphqlOperation finds the operation of a GraphQL document: its sort, its name.
-var graphqlOperation = regexp.MustCompile(`^\s*(?:#[^\n]*\n\s*)*(query|mutation|subscription)?\s*([_A-Za-z]\w*)?`)
-
-// maxGraphql bounds a GraphQL request.
-const maxGraphql = 1 << 20
-
-// graphqlVar is graphql_operation, graphql_name and graphql_root_fields.
-func (c *Context) graphqlVar(what string) expr.Value {
-	doc := c.graphqlDocument()
-	if doc == "" {
-		return expr.Value{}
-	}
-	m := graphqlOperation.FindStringSubmatch(doc)
-	switch what {
-	case "operation":
-		if m == nil || m[1] == "" {
-			return expr.Text("query")
-		}
-		return expr.Text(m[1])
-	case "name":
-		if m == nil {
-			return expr.Text("")
-		}
-		return expr.Text(m[2])
-	case "root_fields":
-		return expr.Value{List: rootFields(doc), Present: true}
-	}
-	return expr.Value{}
-}
-
-func (c *Context) graphqlDocument() string {
-	if c.Request.Method() == "GET" {
-		return c.argVar("query").Text
-	}
-	body, err := c.Request.Body(maxGraphql)
-	if err != nil {
-		return ""
-	}
-	if kind, _, _ := mime.ParseMediaType(string(c.Request.Header("Content-Type"))); kind == "application/graphql" {
-		return string(body)
-	}
-	return gjson.GetBytes(body, "query").String()
-}
-
-// rootFields are the names in the outermost braces, aliases left out.
-func rootFields(doc string) []string {
-	fields, depth, parens := []string{}, 0, 0
-	for i := 0; i < len(doc); i++ {
-		switch ch := doc[i]; {
-		case ch == '#':
-			for i < len(doc) && doc[i] != '\n' {
-				i++
-			}
-		case ch == '"':
-			for i++; i < len(doc) && doc[i] != '"'; i++ {
-				if doc[i] == '\\' {
-					i++
-				}
-			}
-		case ch == '{':
-			depth++
-		case ch == '}':
-			depth--
-		case ch == '(':
-			parens++
-		case ch == ')':
-			parens--
-		case depth == 1 && parens == 0 && nameChar(ch):
-			start := i
-			for i < len(doc) && nameChar(doc[i]) {
-				i++
-			}
-			name := doc[start:i]
-			if rest := strings.TrimLeft(doc[i:], " \t\r\n"); !strings.HasPrefix(rest, ":") {
-				fields = append(fields, name)
-			}
-			i--
-		}
-	}
-	return fields
 }
