@@ -57,6 +57,7 @@ type site struct {
 	config, data         string
 	gateway, admin, rest string
 	apigw                string
+	tls                  int // the port of the gateway's TLS listener
 	log                  *bytes.Buffer
 	exited               chan struct{} // closed when cmd has ended
 	exit                 error         // of cmd, then
@@ -74,7 +75,8 @@ func start(t *testing.T, more ...string) *site {
 func startIn(t *testing.T, dir string, more ...string) *site {
 	t.Helper()
 	s := &site{t: t, config: filepath.Join(dir, "config.yaml"), data: filepath.Join(dir, "data"), log: new(bytes.Buffer)}
-	gateway, admin, control, rest, apigw, operator, console := freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t)
+	gateway, secured, admin, control, rest, apigw, operator, console, metrics := freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t), freeport.Take(t)
+	s.tls = secured
 	s.gateway, s.admin, s.rest, s.apigw = url(gateway), url(admin), url(rest), url(apigw)
 	// Actions find the npm packages of the tests, as those of OpenWhisk's images find some.
 	modules, err := filepath.Abs("npm/node_modules")
@@ -84,13 +86,14 @@ func startIn(t *testing.T, dir string, more ...string) *site {
 	conf := fmt.Sprintf(`apisix:
   node_listen: [{ip: 127.0.0.1, port: %d}]
   control: {port: %d}
-  ssl: {enable: false}
+  ssl: {listen: [{ip: 127.0.0.1, port: %d}]}
 deployment:
   admin: {admin_listen: {ip: 127.0.0.1, port: %d}}
 functions: {listen: "127.0.0.1:%d", api_gateway_listen: "127.0.0.1:%d", node_modules: %q}
 operator: {listen: "127.0.0.1:%d"}
 console: {listen: "127.0.0.1:%d"}
-`, gateway, control, admin, rest, apigw, modules, operator, console)
+plugin_attr: {prometheus: {export_addr: {port: %d}}}
+`, gateway, control, secured, admin, rest, apigw, modules, operator, console, metrics)
 	if err := os.WriteFile(s.config, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,14 @@ need() { # need COMMAND PACKAGE...: the Debian packages that bring a command
   command -v "$1" >/dev/null || missing+=("${@:2}")
 }
 
+oneOf() { # oneOf PACKAGE COMMAND...: a package that brings the first, unless there is one of the commands
+  local c
+  for c in "${@:2}"; do
+    ! command -v "$c" >/dev/null || return 0
+  done
+  need "$2" "$1"
+}
+
 again() { # again COMMAND...: until it succeeds, five times at most
   local try
   for try in 1 2 3 4 5; do
@@ -45,7 +53,8 @@ need node nodejs
 need npm npm
 need python3 python3
 case "${1:-test}" in
-  test) need etcd etcd-server; need etcdctl etcd-client; need redis-server redis-server; need curl curl; need gcc gcc libc6-dev ;;
+  test) need etcd etcd-server; need etcdctl etcd-client; need redis-server redis-server; need curl curl; need gcc gcc libc6-dev
+    oneOf chromium-headless-shell chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable ;;
   bench) need nginx nginx-light; need haproxy haproxy; need wrk wrk; need h2load nghttp2-client; need taskset util-linux ;;
   *) echo "usage: $0 test|bench" >&2; exit 2 ;;
 esac
