@@ -110,12 +110,7 @@ func sharedTable(s *sandbox.State, name string, preset func(s *sandbox.State, na
 		}
 		return v
 	}, func(s *sandbox.State, field string, v lua.LValue) {
-		c := callOf(s).c
-		fields, _ := c.Value(key).(map[string]string)
-		if fields == nil {
-			fields = map[string]string{}
-			c.SetValue(key, fields)
-		}
+		fields := sharedFields(callOf(s).c, key)
 		if v == lua.LNil {
 			delete(fields, field)
 			return
@@ -126,6 +121,22 @@ func sharedTable(s *sandbox.State, name string, preset func(s *sandbox.State, na
 		}
 		fields[field] = text
 	})
+}
+
+// Share keeps JSON for Lua functions, which find it as a field of their ctx in the
+// phases that follow.
+func (c *Context) Share(field, json string) {
+	sharedFields(c, "ctx")[field] = json
+}
+
+// sharedFields answers the fields of a shared table; it makes them if there are none.
+func sharedFields(c *Context, key sharedKey) map[string]string {
+	fields, _ := c.Value(key).(map[string]string)
+	if fields == nil {
+		fields = map[string]string{}
+		c.SetValue(key, fields)
+	}
+	return fields
 }
 
 // makeCore makes apisix.core.

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	basicAuthSchema = `{"type":"object",
+	basicAuthSchema = `{"type":"object","title":"work with route or service object",
 	"properties":{
 		"realm":{"default":"basic",` + realmSchema + `},
 		` + authAttributes + `}}`
-	basicAuthConsumerSchema = `{"type":"object",
+	basicAuthConsumerSchema = `{"type":"object","title":"work with consumer object",
 	"properties":{"username":{"type":"string"},"password":{"type":"string"}},
 	"encrypt_fields":["password"],
 	"required":["username","password"]}`

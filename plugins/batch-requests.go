@@ -249,6 +249,9 @@ func (p *pipeline) request(ctx context.Context, c *plugin.Context, item *pipelin
 		}
 		return true
 	})
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", "") // or the client would name itself
+	}
 	setJSONHeaders(req, p.Headers)
 	setJSONHeaders(req, item.Headers)
 	for _, name := range []string{"Host", "Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length", "Expect", "Te", "Trailer", "Upgrade", "Proxy-Connection"} {

@@ -108,7 +108,7 @@ func (p *faultInjection) Rewrite(c *plugin.Context) error {
 		return nil
 	}
 	for name, value := range p.headers {
-		c.Response.SetHeader(name, value.Expand(c.Lookup()))
+		setHeaderOrNone(c.Response, name, value.Expand(c.Lookup()))
 	}
 	if p.body == nil {
 		return c.Exit(p.Abort.HTTPStatus, nil)

@@ -99,23 +99,38 @@ func valuesOf(name string, value gjson.Result) headerValues {
 	return h
 }
 
-// apply makes the changes.
+// apply makes the changes. A value that comes out empty is none: setting it removes
+// the header.
 func (ch *headerChanges) apply(to headers, lookup expr.Lookup) {
 	for _, h := range ch.add {
 		for _, v := range h.values {
-			to.AddHeader(h.name, v.Expand(lookup))
+			addHeader(to, h.name, v.Expand(lookup))
 		}
 	}
 	for _, h := range ch.set {
 		for i, v := range h.values {
 			if i == 0 {
-				to.SetHeader(h.name, v.Expand(lookup))
+				setHeaderOrNone(to, h.name, v.Expand(lookup))
 			} else {
-				to.AddHeader(h.name, v.Expand(lookup))
+				addHeader(to, h.name, v.Expand(lookup))
 			}
 		}
 	}
 	for _, name := range ch.remove {
 		to.DelHeader(name)
 	}
+}
+
+func addHeader(to headers, name, value string) {
+	if value != "" {
+		to.AddHeader(name, value)
+	}
+}
+
+func setHeaderOrNone(to headers, name, value string) {
+	if value == "" {
+		to.DelHeader(name)
+		return
+	}
+	to.SetHeader(name, value)
 }

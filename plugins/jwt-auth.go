@@ -148,6 +148,7 @@ func (p *jwtAuth) Rewrite(c *plugin.Context) error {
 			return err
 		}
 		c.SetVar(jwtPayload, string(text))
+		c.Share(jwtPayload, string(text))
 	}
 	c.Authenticated(who)
 	return nil

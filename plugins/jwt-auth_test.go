@@ -251,13 +251,17 @@ func TestJWTAuthHidesCredentials(t *testing.T) {
 
 func TestJWTAuthStoresClaims(t *testing.T) {
 	token := signers()["HS256"].sign(t, jwt.MapClaims{"key": "HS256", "role": "admin"})
+	const lua = `return function(conf, ctx) ngx.header.role = ctx.jwt_auth_payload and ctx.jwt_auth_payload.role end`
 	for conf, want := range map[string]string{`{"store_in_ctx":true}`: "admin", `{}`: ""} {
-		chain := plugintest.Compile(t, plugintest.Env(t), `{"jwt-auth":`+conf+`}`)
+		chain := plugintest.Compile(t, plugintest.Env(t), `{"jwt-auth":`+conf+`,"serverless-post-function":{"phase":"rewrite","functions":["`+lua+`"]}}`)
 		c := plugintest.NewContext(request("GET /", "Authorization: "+token))
 		c.Consumers = signing(t)
 		plugintest.RunContext(chain, c)
 		if got := gjson.Get(c.Var("jwt_auth_payload").Text, "role").String(); got != want {
 			t.Errorf("%s: %q", conf, got)
+		}
+		if got := string(c.Response.Header("role")); got != want {
+			t.Errorf("%s: in Lua %q", conf, got)
 		}
 	}
 }

@@ -5,6 +5,7 @@ package plugins
 const (
 	msgOddRegexURI  = "The length of regex_uri should be an even number"
 	msgBadRegexURI  = "invalid regex_uri(%s, %s): %w"
+	msgBadRedirect  = "invalid regex_uri (%s, %s), err:%w"
 	msgMatchingURI  = "failed to match the uri %s (%s) : %w"
 	msgBadVars      = "failed to validate the 'vars' expression: %w"
 	msgBadBase64    = "invalid base64 content"

@@ -42,6 +42,7 @@ type mocking struct {
 	ResponseHeaders map[string]any  `json:"response_headers"`
 
 	example *plugin.Template
+	headers map[string]*plugin.Template
 	schema  *mockSchema
 	xml     bool
 }
@@ -61,6 +62,10 @@ func (p *mocking) Check() error {
 	default:
 		return errMockingType
 	}
+	p.headers = make(map[string]*plugin.Template, len(p.ResponseHeaders))
+	for name, value := range p.ResponseHeaders {
+		p.headers[name] = plugin.CompileTemplate(plainText(value))
+	}
 	if p.ResponseExample != nil {
 		p.example = plugin.CompileTemplate(*p.ResponseExample)
 		return nil
@@ -69,17 +74,20 @@ func (p *mocking) Check() error {
 	if err := json.Unmarshal(p.ResponseSchema, p.schema); err != nil {
 		return errors.New("response_schema is not valid")
 	}
+	if p.schema.Type == "" {
+		p.schema.Type = "object" // which a schema that says nothing is of
+	}
 	return nil
 }
 
 // Access answers.
 func (p *mocking) Access(c *plugin.Context) error {
+	for name, value := range p.headers {
+		setHeaderOrNone(c.Response, name, value.Expand(c.Lookup()))
+	}
 	c.Response.SetHeader("Content-Type", p.ContentType)
 	if p.WithMockHeader {
 		c.Response.SetHeader("x-mock-by", mockBy)
-	}
-	for name, value := range p.ResponseHeaders {
-		c.Response.SetHeader(name, plainText(value))
 	}
 	body := p.body(c)
 	if err := wait(c, seconds(float64(p.Delay))); err != nil {

@@ -31,7 +31,7 @@ func (s *mockSchema) generate(budget *int) any {
 	if len(s.Example) > 0 && string(s.Example) != "null" {
 		return s.Example
 	}
-	switch s.Type {
+	switch strings.ToLower(s.Type) {
 	case "object":
 		object := make(map[string]any, len(s.Properties))
 		for _, name := range slices.Sorted(maps.Keys(s.Properties)) {

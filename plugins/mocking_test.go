@@ -49,8 +49,8 @@ func TestMockingExample(t *testing.T) {
 			t.Errorf("%s: %d %q %q", tc.conf, res.Status, res.Body, res.Header)
 		}
 	}
-	chain := plugintest.Compile(t, plugintest.Env(t), `{"mocking":{"response_example":"x","response_headers":{"X-Apisix":"is, cool","X-N":10}}}`)
-	if h := plugintest.Run(chain, request("GET /")).Header; h.Get("X-Apisix") != "is, cool" || h.Get("X-N") != "10" {
+	chain := plugintest.Compile(t, plugintest.Env(t), `{"mocking":{"response_example":"x","response_headers":{"X-Apisix":"is, cool","X-N":10,"X-U":"$uri","Content-Type":"text/html"}}}`)
+	if h := plugintest.Run(chain, request("GET /")).Header; h.Get("X-Apisix") != "is, cool" || h.Get("X-N") != "10" || h.Get("X-U") != "/" || h.Get("Content-Type") != "application/json;charset=utf8" {
 		t.Errorf("headers %q", h)
 	}
 }
@@ -71,6 +71,19 @@ func TestMockingSchema(t *testing.T) {
 		}
 		if l := body.Get("l").Array(); len(l) < 1 || len(l) > 3 || l[0].Raw != `{"x":5}` {
 			t.Fatalf("list %s", body.Get("l").Raw)
+		}
+	}
+}
+
+// The types of a schema may be written in any case, and the outermost may be missing.
+func TestMockingObjectWithoutType(t *testing.T) {
+	for conf, want := range map[string]string{
+		`{"properties":{"a":{"type":"Integer","example":1},"l":{"type":"ARRAY"},"b":{"example":2}}}`: `{"a":1,"b":2,"l":[]}`,
+		`{}`: `{}`,
+	} {
+		chain := plugintest.Compile(t, plugintest.Env(t), `{"mocking":{"response_schema":`+conf+`}}`)
+		if body := string(plugintest.Run(chain, request("GET /")).Body); body != want {
+			t.Errorf("%s: %s", conf, body)
 		}
 	}
 }

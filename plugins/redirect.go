@@ -63,7 +63,7 @@ func (p *redirect) Check() (err error) {
 	}
 	if p.RegexURI != nil {
 		if p.regex, err = pcre.Compile(p.RegexURI[0]); err != nil {
-			return fmt.Errorf(msgBadRegexURI, p.RegexURI[0], p.RegexURI[1], err)
+			return fmt.Errorf(msgBadRedirect, p.RegexURI[0], p.RegexURI[1], err)
 		}
 	}
 	return nil
@@ -106,7 +106,7 @@ func (p *redirect) location(c *plugin.Context) (string, error) {
 	case p.uri != nil:
 		return p.uri.Expand(c.Lookup()), nil
 	case p.regex != nil:
-		location, n, err := p.regex.Replace(c.Request.Path(), p.RegexURI[1], 1)
+		location, n, err := p.regex.Replace(c.Request.Path(), p.RegexURI[1], -1)
 		if err != nil || n == 0 {
 			return "", err
 		}

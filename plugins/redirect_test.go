@@ -26,7 +26,7 @@ func TestRedirectConfiguration(t *testing.T) {
 		{`{"http_to_https":true,"append_query_string":true}`, "only one of `http_to_https` and `append_query_string` can be configured."},
 	})
 	typ, _ := plugin.Lookup("redirect")
-	if err := typ.Check(json.RawMessage(`{"regex_uri":["^/a/(","/b"]}`)); err == nil || !strings.HasPrefix(err.Error(), "invalid regex_uri(^/a/(, /b): ") {
+	if err := typ.Check(json.RawMessage(`{"regex_uri":["^/a/(","/b"]}`)); err == nil || !strings.HasPrefix(err.Error(), "invalid regex_uri (^/a/(, /b), err:") {
 		t.Errorf("bad pattern: %v", err)
 	}
 }
@@ -47,6 +47,7 @@ func TestRedirect(t *testing.T) {
 		{"not encoded", `{"uri":"/a b"}`, "GET /", 302, "/a b"},
 		{"encoded", `{"uri":"/a b?c d","encode_uri":true}`, "GET /", 302, "/a%20b?c d"},
 		{"pattern", `{"regex_uri":["^/test/(.*)/(.*)","/$2/$1/x"]}`, "GET /test/p/q", 302, "/q/p/x"},
+		{"all matches of a pattern", `{"regex_uri":["l","L"]}`, "GET /hello/l", 302, "/heLLo/L"},
 		{"pattern to another host", `{"regex_uri":["^/test/(.*)","http://h/${1}"],"append_query_string":true}`, "GET /test/p?a=1", 302, "http://h/p?a=1"},
 		{"pattern without a match", `{"regex_uri":["^/test/(.*)","/$1"]}`, "GET /other", 0, ""},
 		{"look-ahead", `{"regex_uri":["^/(?!api)(.*)","/api/$1"]}`, "GET /x", 302, "/api/x"},

@@ -94,7 +94,8 @@ func (p *responseRewrite) Check() (err error) {
 		p.body = []byte(*p.Body)
 	}
 	if p.BodyBase64 {
-		if p.body, err = base64.StdEncoding.DecodeString(string(p.body)); err != nil || len(p.body) == 0 {
+		padded := strings.TrimRight(string(p.body), "=") // which need not be there
+		if p.body, err = base64.RawStdEncoding.DecodeString(padded); err != nil || len(p.body) == 0 {
 			return errors.New(msgBadBase64)
 		}
 	}

@@ -27,6 +27,7 @@ func TestResponseRewriteConfiguration(t *testing.T) {
 		{`{"body_base64":true,"body":""}`, "invalid base64 content"},
 		{`{"body_base64":true,"body":"1"}`, "invalid base64 content"},
 		{`{"body_base64":true,"body":"SGVsbG8K"}`, ""},
+		{`{"body_base64":true,"body":"aGVsbG8"}`, ""},
 		{`{"vars":[["status","=",200]]}`, `failed to validate the 'vars' expression: invalid operator '='`},
 		{`{"headers":{"X-A":{}}}`, none},
 		{`{"headers":{"add":["a"]}}`, none},
@@ -139,6 +140,7 @@ func TestResponseRewriteHeaders(t *testing.T) {
 		{"headers alone", `{"headers":{"set":{"X-Old":"$arg_a-$status"},"add":["X-New: a:b","X-New: c","X-Old: never"],"remove":["X-Gone"]}}`,
 			map[string]string{"X-Old": "1-200", "X-New": "a:b|c", "X-Gone": "", "ETag": "e", "Content-Length": "3"}},
 		{"older form", `{"headers":{"X-Old":2,"X-Gone":"","X-New":"${arg_a}"}}`, map[string]string{"X-Old": "2", "X-Gone": "", "X-New": "1"}},
+		{"empty values", `{"headers":{"set":{"X-Old":"$arg_b"},"add":["X-New: $arg_b"]}}`, map[string]string{"X-Old": "", "X-New": ""}},
 		{"a new body", `{"body":"new"}`, map[string]string{"ETag": "", "Last-Modified": "", "Content-Length": "", "Content-Encoding": "", "X-Old": "1"}},
 		{"filters that cannot work", `{"filters":[{"regex":"l","replace":"L"}]}`, map[string]string{"Content-Encoding": "gzip", "ETag": "e", "Last-Modified": "m"}},
 	}
