@@ -95,6 +95,7 @@ func TestPutBodies(t *testing.T) {
 		{"text/plain", "{}", 415, "The request's Content-Type [text/plain] is not supported. Expected:\napplication/json"},
 		{"", "{}", 415, "The request's Content-Type [application/octet-stream] is not supported. Expected:\napplication/json"},
 		{"application/json", "", 400, whisk.MsgBodyMissing},
+		{"", "", 400, whisk.MsgBodyMissing},
 		{"application/json; charset=utf-8", "{}", 400, "exec undefined"},
 		{"application/json", `{"exec":{"kind":"nodejs:20","code":"` + strings.Repeat("x", 51) + `"}}`, 413, "exec larger than allowed: 51 > 50 bytes."},
 		{"application/json", `{"parameters":[{"key":"a","value":"` + strings.Repeat("x", 50) + `"}]}`, 413, "parameters larger than allowed: 53 > 50 bytes."},

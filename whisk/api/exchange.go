@@ -195,6 +195,9 @@ func (a *API) putBody(x *exchange, r *http.Request) (body []byte, overwrite bool
 	if overwrite, err = queryBool(r.URL.Query(), "overwrite", false); err != nil {
 		return nil, false, err
 	}
+	if r.ContentLength == 0 && r.Header.Get("Content-Type") == "" {
+		return nil, false, &whisk.Error{Status: http.StatusBadRequest, Msg: whisk.MsgBodyMissing}
+	}
 	if err := checkJSONBody(r); err != nil {
 		return nil, false, err
 	}

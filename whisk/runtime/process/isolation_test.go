@@ -263,6 +263,29 @@ func TestMemoryLimit(t *testing.T) {
 	})
 }
 
+// ActionLimitsTests opens 1009 files and expects EMFILE before the 1024th.
+func TestFileLimit(t *testing.T) {
+	l := newLauncher(t, Config{})
+	need(t, l, layerLimits)
+	said := attempt(t, l, "nodejs:20", `
+const fs = require('fs')
+function main() {
+	const open = []
+	try {
+		while (open.length < 2000) open.push(fs.openSync('/dev/zero', 'r'))
+		return {n: open.length}
+	} catch (e) {
+		return {n: open.length, e: e.code}
+	} finally {
+		open.forEach(f => fs.closeSync(f))
+	}
+}
+`, `{}`)
+	if n, ok := said["n"].(float64); !ok || n < 1009 || n >= 1024 || said["e"] != "EMFILE" {
+		t.Errorf("an action opened %v files", said)
+	}
+}
+
 func TestTmpLimit(t *testing.T) {
 	l := newLauncher(t, Config{TmpMB: 8})
 	need(t, l, layerRoot)

@@ -162,11 +162,15 @@ func try(b *blueprint) error {
 	return nil
 }
 
+// maxFiles is how many files a process may have open: the 1024 of OpenWhisk's
+// containers, and what Node.js itself holds beyond what it holds there.
+const maxFiles = 1024 + 16
+
 // setLimits holds every process of the instance down, and makes them the first to
 // go when the machine runs out of memory.
 func setLimits(b *blueprint) error {
 	limits := map[int]uint64{
-		unix.RLIMIT_NOFILE:  1024,
+		unix.RLIMIT_NOFILE:  maxFiles,
 		unix.RLIMIT_CORE:    0,
 		unix.RLIMIT_FSIZE:   1 << 30,
 		unix.RLIMIT_MEMLOCK: 64 << 10,
