@@ -130,7 +130,7 @@ func TestFunctionsThatGoWrong(t *testing.T) {
 
 func TestCompileFunctionErrors(t *testing.T) {
 	for source, want := range map[string]string{
-		"functon x":            `failed to loadstring: [string "functon x"]:1: syntax error near 'x'`,
+		"functon x":            `failed to loadstring: [string "functon x"]:1: '=' expected near 'x'`,
 		"return 5":             "only accept Lua function, the input code type is number",
 		`error("at load")`:     "pcall error: ",
 		`ngx.req.get_method()`: "pcall error: ",

@@ -21,7 +21,7 @@ func TestProxyRewriteConfiguration(t *testing.T) {
 		{`{"regex_uri":["^/a"]}`, `property "regex_uri" validation failed: expect array to have at least 2 items`},
 		{`{"regex_uri":["^/a","/b","^/c"]}`, "The length of regex_uri should be an even number"},
 		{`{"regex_uri":["^/a","/b","^/c","/d"]}`, ""},
-		{`{"regex_uri":["^/(a","/b"]}`, "invalid regex_uri(^/(a, /b): compiling pattern: error parsing regexp: missing closing ) in `^/(a`"},
+		{`{"regex_uri":["^/(a","/b"]}`, `invalid regex_uri(^/(a, /b): pcre2_compile() failed: missing closing parenthesis in "^/(a"`},
 		{`{"headers":{}}`, neither},
 		{`{"headers":{"a:b":"c"}}`, neither},
 		{`{"headers":{"a":{}}}`, neither},

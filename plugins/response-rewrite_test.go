@@ -38,7 +38,7 @@ func TestResponseRewriteConfiguration(t *testing.T) {
 		{`{"filters":[{"regex":"a"}]}`, `property "filters" validation failed: failed to validate item 1: property "replace" is required`},
 		{`{"filters":[{"regex":"","replace":""}]}`, `property "filters" validation failed: failed to validate item 1: property "regex" validation failed: string too short, expected at least 1, got 0`},
 		{`{"filters":[{"regex":"a","replace":"","scope":"two"}]}`, `property "filters" validation failed: failed to validate item 1: property "scope" validation failed: matches none of the enum values`},
-		{`{"filters":[{"regex":"a(","replace":""}]}`, "regex \"a(\" validation failed: compiling pattern: error parsing regexp: missing closing ) in `a(`"},
+		{`{"filters":[{"regex":"a(","replace":""}]}`, "regex \"a(\" validation failed: pcre2_compile() failed: missing closing parenthesis in \"a(\""},
 		{`{"filters":[{"regex":"a","replace":"","options":"h"}]}`, `regex "a" validation failed: unknown option "h"`},
 		{`{"max_resp_body_size":0}`, `property "max_resp_body_size" validation failed: expected 0 to be at least 1`},
 	})

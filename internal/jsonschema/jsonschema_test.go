@@ -137,7 +137,7 @@ func TestCompileErrors(t *testing.T) {
 	for schema, want := range map[string]string{
 		`{"type":"text"}`:                            `unknown type "text"`,
 		`{"$ref":"#/a"}`:                             `$ref`,
-		`{"properties":{"a":{"pattern":"("}}}`:       `property a: compiling pattern`,
+		`{"properties":{"a":{"pattern":"("}}}`:       `property a: pcre2_compile() failed: missing closing parenthesis in "("`,
 		`{"enum":1}`:                                 `enum is not an array`,
 		`{"properties":[]}`:                          `want an object`,
 		`{"anyOf":[{"minimum":"1"}]}`:                `reading schema`,

@@ -10,6 +10,8 @@ package lua
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -90,19 +92,19 @@ func Compile(source, name string, data any, libraries ...Library) (*Function, er
 	return f, nil
 }
 
-// syntaxError words an error of the parser as Lua does.
+// syntaxError words an error of the parser as LuaJIT does.
 func syntaxError(err error, source string) error {
-	line, near := 1, ""
+	line, near, what := 1, "<eof>", "syntax error"
 	var at *parse.Error
-	if errors.As(err, &at) {
-		if near, line = at.Token, at.Pos.Line; line == parse.EOF {
-			near, line = "", 1+strings.Count(source, "\n")
+	switch {
+	case !errors.As(err, &at):
+	case at.Pos.Line == parse.EOF:
+		line = 1 + strings.Count(source, "\n")
+	default:
+		line, near = at.Pos.Line, at.Token
+		if afterStatementName(source, at) {
+			what = "'=' expected"
 		}
-	}
-	if near == "" {
-		near = "<eof>"
-	} else {
-		near = "'" + near + "'"
 	}
 	first, _, more := strings.Cut(source, "\n")
 	if len(first) > 60 {
@@ -111,7 +113,27 @@ func syntaxError(err error, source string) error {
 	if more {
 		first += "..."
 	}
-	return errors.New(`[string "` + first + `"]:` + strconv.Itoa(line) + ": syntax error near " + near)
+	return errors.New(`[string "` + first + `"]:` + strconv.Itoa(line) + ": " + what + " near '" + near + "'")
+}
+
+// statementName is a name at the end of a line's beginning, where a statement begins.
+var statementName = regexp.MustCompile(`(?:^|[;)]|\b(?:then|do|else|repeat|end)\s)\s*([A-Za-z_]\w*)(?:\.\w+)*\s*$`)
+
+// keywords begin statements of their own.
+var keywords = []string{"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local", "nil", "not", "or",
+	"repeat", "return", "then", "true", "until", "while"}
+
+// afterStatementName tells whether the mistake stands behind a name that begins a
+// statement, which must be an assignment then.
+func afterStatementName(source string, at *parse.Error) bool {
+	lines := strings.Split(source, "\n")
+	if at.Pos.Line < 1 || at.Pos.Line > len(lines) {
+		return false
+	}
+	before := lines[at.Pos.Line-1]
+	before, ok := strings.CutSuffix(before[:min(max(at.Pos.Column, 0), len(before))], at.Token)
+	name := statementName.FindStringSubmatch(before)
+	return ok && name != nil && !slices.Contains(keywords, name[1])
 }
 
 // newState makes a state and lets the source run in it.

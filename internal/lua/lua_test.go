@@ -102,10 +102,14 @@ func TestBounds(t *testing.T) {
 
 func TestCompileErrors(t *testing.T) {
 	for source, want := range map[string]string{
-		"functon x":        `[string "functon x"]:1: syntax error near 'x'`,
-		"return 1":         "only accept Lua function, the input code type is number",
-		"error('broken')":  "test:1: broken",
-		"return function(": `[string "return function("]:1: syntax error near <eof>`,
+		"functon x":                   `[string "functon x"]:1: '=' expected near 'x'`,
+		"ngx.log 12":                  `[string "ngx.log 12"]:1: '=' expected near '12'`,
+		"do\n  if a then foo bar end": `[string "do..."]:2: '=' expected near 'bar'`,
+		"x = = 1":                     `[string "x = = 1"]:1: syntax error near '='`,
+		"do then end":                 `[string "do then end"]:1: syntax error near 'then'`,
+		"return 1":                    "only accept Lua function, the input code type is number",
+		"error('broken')":             "test:1: broken",
+		"return function(":            `[string "return function("]:1: syntax error near '<eof>'`,
 	} {
 		if _, err := Compile(source, "test", nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", source, err, want)

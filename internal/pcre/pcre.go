@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dlclark/regexp2"
+	"github.com/dlclark/regexp2/syntax"
 )
 
 // matchTimeout bounds one match of a pattern that needs backtracking, searchTimeout a
@@ -34,10 +35,29 @@ func Compile(text string) (*Pattern, error) {
 	}
 	re, err := regexp2.Compile(text, regexp2.None)
 	if err != nil {
-		return nil, fmt.Errorf("compiling pattern: %w", err)
+		return nil, compileError(text, err)
 	}
 	re.MatchTimeout = matchTimeout
 	return &Pattern{backtracking: re}, nil
+}
+
+// mistakes are in PCRE's words what may be wrong with a pattern.
+var mistakes = map[syntax.ErrorCode]string{
+	syntax.ErrMissingParen:          "missing closing parenthesis",
+	syntax.ErrUnexpectedParen:       "unmatched closing parenthesis",
+	syntax.ErrUnterminatedBracket:   "missing terminating ] for character class",
+	syntax.ErrIllegalEndEscape:      `\ at end of pattern`,
+	syntax.ErrMissingRepeatArgument: "quantifier does not follow a repeatable item",
+	syntax.ErrReversedCharRange:     "range out of order in character class",
+}
+
+// compileError words what is wrong with a pattern as PCRE does, if it has words for it.
+func compileError(text string, err error) error {
+	var at *syntax.Error
+	if errors.As(err, &at) && mistakes[at.Code] != "" {
+		return fmt.Errorf(`pcre2_compile() failed: %s in "%s"`, mistakes[at.Code], text)
+	}
+	return fmt.Errorf("compiling pattern: %w", err)
 }
 
 // MatchString reports whether the pattern is found in s. A search that takes too

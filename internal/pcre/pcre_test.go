@@ -35,3 +35,20 @@ func TestMatchString(t *testing.T) {
 		t.Error("an unclosed group compiled")
 	}
 }
+
+// What is wrong with a pattern is told in PCRE's words.
+func TestCompileErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		`.+(`:      `pcre2_compile() failed: missing closing parenthesis in ".+("`,
+		`a)`:       `pcre2_compile() failed: unmatched closing parenthesis in "a)"`,
+		`[a`:       `pcre2_compile() failed: missing terminating ] for character class in "[a"`,
+		`*a`:       `pcre2_compile() failed: quantifier does not follow a repeatable item in "*a"`,
+		`a\`:       `pcre2_compile() failed: \ at end of pattern in "a\"`,
+		`[b-a]`:    `pcre2_compile() failed: range out of order in character class in "[b-a]"`,
+		`\p{Nope}`: "compiling pattern: ",
+	} {
+		if _, err := Compile(text); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
