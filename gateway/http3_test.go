@@ -265,7 +265,8 @@ func TestHTTP3Refuses(t *testing.T) {
 		{"no client certificate, open path", &tls.Config{RootCAs: mutual, ServerName: "m.com"}, "https://m.com/open/x", "", 200},
 		{"a stranger's certificate", &tls.Config{RootCAs: mutual, ServerName: "m.com", Certificates: shown(strangers)}, "https://m.com/", "", 400},
 		{"client certificate", &tls.Config{RootCAs: mutual, ServerName: "m.com", Certificates: shown(clients)}, "https://m.com/", "", 200},
-		{"client certificate for another host", &tls.Config{RootCAs: mutual, ServerName: "m.com", Certificates: shown(clients)}, "https://h3.com/", "", 400},
+		{"client certificate, a host that demands none", &tls.Config{RootCAs: mutual, ServerName: "m.com", Certificates: shown(clients)}, "https://h3.com/", "", 200},
+		{"a host that demands a client certificate", &tls.Config{RootCAs: plain, ServerName: "h3.com", Certificates: shown(clients)}, "https://m.com/", "", 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			req, _ := http.NewRequest("GET", tt.url, nil)

@@ -27,21 +27,37 @@ type security struct {
 	state tls.ConnectionState
 }
 
-// refuses tells whether a request must not be answered because its client has not
-// shown the certificate that its server name demands, or asks for another host.
+// refuses tells whether a request must not be answered: because its client has not
+// shown the certificate that its server name demands, or because the name it asks for
+// demands one, which only those have shown who shook hands with that name.
 func (s *security) refuses(x *exchange) bool {
-	if s == nil || s.entry == nil || !s.entry.Demands(x.req.Path()) {
+	if s == nil || s.entry == nil {
 		return false
 	}
-	if host := string(x.query.Host); s.state.ServerName != "" && host != s.state.ServerName {
-		x.g.log.Warn("refusing a request: its host is not the server name that the client certificate was shown for", "host", host, "name", s.state.ServerName)
-		return true
+	if s.entry.Demands(x.req.Path()) {
+		if err := s.entry.Verify(&s.state); err != nil {
+			x.g.log.Warn("refusing a request", "err", err, "name", s.state.ServerName)
+			return true
+		}
 	}
-	if err := s.entry.Verify(&s.state); err != nil {
-		x.g.log.Warn("refusing a request", "err", err, "name", s.state.ServerName)
-		return true
+	certificates := x.g.certificates.Load()
+	if string(x.query.Host) == s.state.ServerName || !certificates.AskClients() {
+		return false
 	}
-	return false
+	host := string(x.query.Host)
+	if e := certificates.Find(host); e == nil || !e.Demands(x.req.Path()) || sni.SameName(host, s.name(x.g)) {
+		return false
+	}
+	x.g.log.Warn("refusing a request: its host is not the server name that the client certificate was shown for", "host", host, "name", s.state.ServerName)
+	return true
+}
+
+// name is what the entry was found by.
+func (s *security) name(g *Gateway) string {
+	if s.state.ServerName == "" {
+		return g.conf.TLS.Fallback
+	}
+	return s.state.ServerName
 }
 
 // securityKey is where a handshake finds what it settles.

@@ -190,6 +190,10 @@ func TestClientCertificates(t *testing.T) {
 		"sni": "m.com", "cert": cert, "key": key,
 		"client": map[string]any{"ca": clients.pem, "skip_mtls_uri_regex": []string{"^/open/"}},
 	}))
+	cert, key = servers.pair("n.com")
+	r.put("ssls/2", object(t, map[string]any{"sni": "n.com", "cert": cert, "key": key, "client": map[string]any{"ca": strangers.pem}}))
+	cert, key = servers.pair("free.com")
+	r.put("ssls/3", object(t, map[string]any{"sni": "free.com", "cert": cert, "key": key}))
 	shown := func(a *authority) []tls.Certificate {
 		if a == nil {
 			return nil
@@ -202,26 +206,34 @@ func TestClientCertificates(t *testing.T) {
 		return []tls.Certificate{pair}
 	}
 	for _, tt := range []struct {
-		by         *authority
-		host, path string
-		want       string
+		by               *authority
+		name, host, path string
+		want             string
 	}{
-		{clients, "m.com", "/", "200 ok"},
-		{clients, "m.com:443", "/", "200 ok"},
-		{nil, "m.com", "/", "400 "},
-		{strangers, "m.com", "/", "400 "},
-		{clients, "other.com", "/", "400 "},
-		{nil, "m.com", "/open/x", "200 ok"},
-		{nil, "m.com", "/open/../x", "400 "},
+		{clients, "m.com", "m.com", "/", "200 ok"},
+		{clients, "m.com", "m.com:443", "/", "200 ok"},
+		{clients, "M.com", "m.com", "/", "200 ok"},
+		{nil, "m.com", "m.com", "/", "400 "},
+		{strangers, "m.com", "m.com", "/", "400 "},
+		{clients, "m.com", "other.com", "/", "200 ok"},
+		{clients, "m.com", "free.com", "/", "200 ok"},
+		{nil, "m.com", "free.com", "/", "400 "},
+		{clients, "m.com", "n.com", "/", "400 "},
+		{nil, "free.com", "free.com", "/", "200 ok"},
+		{nil, "free.com", "m.com", "/", "400 "},
+		{clients, "free.com", "M.COM:9443", "/", "400 "},
+		{nil, "free.com", "m.com", "/open/x", "200 ok"},
+		{nil, "m.com", "m.com", "/open/x", "200 ok"},
+		{nil, "m.com", "m.com", "/open/../x", "400 "},
 	} {
-		conf := &tls.Config{ServerName: "m.com", RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		conf := &tls.Config{ServerName: tt.name, RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			if c := shown(tt.by); c != nil {
 				return &c[0], nil
 			}
 			return &tls.Certificate{}, nil
 		}}
 		if got, err := ask(addr, tt.host, tt.path, conf); got != tt.want {
-			t.Errorf("host %s, path %s: %q, %v, want %q", tt.host, tt.path, got, err, tt.want)
+			t.Errorf("name %s, host %s, path %s: %q, %v, want %q", tt.name, tt.host, tt.path, got, err, tt.want)
 		}
 	}
 }

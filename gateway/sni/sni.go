@@ -239,12 +239,14 @@ type Table struct {
 	settings Settings
 	exact    map[string]*Entry
 	wildcard map[string]*Entry // by what follows the *, such as .example.com
+	clients  bool              // whether any entry asks clients for a certificate
 }
 
 // NewTable makes a table. Of entries with the same name the last one counts.
 func NewTable(entries []*Entry, settings Settings) *Table {
 	t := &Table{settings: settings, exact: map[string]*Entry{}, wildcard: map[string]*Entry{}}
 	for _, e := range entries {
+		t.clients = t.clients || e.AsksClients()
 		for _, name := range e.names {
 			if suffix, ok := strings.CutPrefix(name, "*"); ok {
 				t.wildcard[suffix] = e
@@ -256,9 +258,15 @@ func NewTable(entries []*Entry, settings Settings) *Table {
 	return t
 }
 
-// find answers the entry of a name: its own, or that of a wildcard in the place of
-// its first label.
-func (t *Table) find(name string) *Entry {
+// AskClients tells whether any entry asks clients for a certificate.
+func (t *Table) AskClients() bool { return t.clients }
+
+// SameName tells whether two server names are one.
+func SameName(a, b string) bool { return fold(a) == fold(b) }
+
+// Find answers the entry of a name: its own, or that of a wildcard in the place of
+// its first label; nil if there is none.
+func (t *Table) Find(name string) *Entry {
 	name = fold(name)
 	if e := t.exact[name]; e != nil {
 		return e
@@ -277,12 +285,12 @@ var ErrNoCertificate = errors.New("no certificate for this server name")
 // Choose answers the entry for a client.
 func (t *Table) Choose(hello *tls.ClientHelloInfo) (*Entry, error) {
 	if hello.ServerName != "" {
-		if e := t.find(hello.ServerName); e != nil {
+		if e := t.Find(hello.ServerName); e != nil {
 			return e, nil
 		}
 	}
 	if t.settings.Fallback != "" {
-		if e := t.find(t.settings.Fallback); e != nil {
+		if e := t.Find(t.settings.Fallback); e != nil {
 			return e, nil
 		}
 	}
