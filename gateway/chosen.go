@@ -38,6 +38,9 @@ type inlineUpstream struct{ sharedUpstream }
 
 func (u *inlineUpstream) target(s *servedRoute) target { return u.targetOf(s.timeout) }
 
+// Exists implements plugin.UpstreamHandle.
+func (u *inlineUpstream) Exists() bool { return true }
+
 // Close implements plugin.UpstreamHandle.
 func (u *inlineUpstream) Close() { u.close() }
 
@@ -54,6 +57,13 @@ func (u *namedUpstream) target(s *servedRoute) target {
 	return target{refusal: 502}
 }
 
+// Exists implements plugin.UpstreamHandle.
+func (u *namedUpstream) Exists() bool {
+	_, ok := u.g.upstreams.Load(u.id)
+	return ok
+}
+
+// Close implements plugin.UpstreamHandle.
 func (u *namedUpstream) Close() {}
 
 // targetOf adds what a route says, which is its timeout.

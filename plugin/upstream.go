@@ -11,12 +11,15 @@ type UpstreamCompiler interface {
 	CompileUpstream(conf json.RawMessage) (UpstreamHandle, error)
 	// SharedUpstream answers the upstream resource with an id. Which one that is
 	// is found out request by request, with the rest of the configuration: it may
-	// be changed, and one that does not exist makes its requests fail with 502.
+	// be changed, and one that does not exist makes its requests fail with 502, unless
+	// the plugin has asked before.
 	SharedUpstream(id string) UpstreamHandle
 }
 
 // UpstreamHandle is an upstream made ready by an UpstreamCompiler.
 type UpstreamHandle interface {
+	// Exists tells whether it is there now: a shared one may have been deleted.
+	Exists() bool
 	// Close lets go of it; a plugin calls it in its own Close.
 	Close()
 }

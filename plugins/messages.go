@@ -16,6 +16,7 @@ const (
 	msgBatchTooMany = "too many pipeline requests, %d exceeds the maximum of %d"
 	msgBatchTooLong = "request size %d is greater than the maximum size %d allowed"
 
+	msgNoUpstream  = "failed to fetch upstream info by upstream id: "
 	msgBadMatch    = "failed to validate the 'match' expression: %w"
 	msgNoLogFormat = "log_format is not set, in neither the plugin conf nor the metadata"
 	msgNoLogPath   = `property "path" is not set in either the plugin conf or the metadata`

@@ -18,4 +18,9 @@ var (
 )
 
 // Preread chooses the upstream by the first rule that matches.
-func (p *streamTrafficSplit) Preread(c *plugin.Context) error { return p.Access(c) }
+func (p *streamTrafficSplit) Preread(c *plugin.Context) error {
+	if u := p.choose(c); u != nil && u.handle != nil {
+		c.SetUpstream(u.handle)
+	}
+	return nil
+}

@@ -13,19 +13,37 @@ import (
 	"millrace/plugin"
 )
 
+// splitUpstreamSchema is that of an upstream that stands in a rule.
+const splitUpstreamSchema = `{"type":"object","additionalProperties":false,"properties":{
+	"nodes":{"anyOf":[
+		{"type":"object","patternProperties":{".*":{"description":"weight of node","type":"integer","minimum":0}}},
+		{"type":"array","items":{"type":"object","required":["host","weight"],"additionalProperties":false,"properties":{
+			"host":{"type":"string","pattern":"^\\*$|^\\*?[0-9a-zA-Z-._\\[\\]:]+$"},"port":{"type":"integer","minimum":1,"maximum":65535},
+			"weight":{"type":"integer","minimum":0},"priority":{"type":"integer","default":0},"metadata":{"type":"object"}}}}]},
+	"retries":{"type":"integer","minimum":0},
+	"retry_timeout":{"type":"number","minimum":0},
+	"timeout":{"type":"object","required":["connect","send","read"],"additionalProperties":false,"properties":{
+		"connect":{"type":"number","exclusiveMinimum":0},"send":{"type":"number","exclusiveMinimum":0},"read":{"type":"number","exclusiveMinimum":0}}},
+	"tls":{"type":"object"},
+	"keepalive_pool":{"type":"object"},
+	"type":{"description":"algorithms of load balancing","type":"string","default":"roundrobin"},
+	"checks":{"type":"object"},
+	"hash_on":{"type":"string","enum":["vars","header","cookie","consumer","vars_combinations"]},
+	"key":{"description":"the key of chash for dynamic load balancing","type":"string"},
+	"scheme":{"default":"http","enum":["grpc","grpcs","http","https","tcp","tls","udp","kafka"]},
+	"discovery_type":{"type":"string"},"discovery_args":{"type":"object"},
+	"pass_host":{"description":"mod of host passing","type":"string","enum":["pass","node","rewrite"],"default":"pass"},
+	"upstream_host":{"type":"string"},
+	"name":{"type":"string","minLength":1,"maxLength":100},"desc":{"type":"string","maxLength":256},"labels":{"type":"object"},
+	"service_name":{"type":"string","minLength":1,"maxLength":256},
+	"id":{},"create_time":{"type":"integer"},"update_time":{"type":"integer"}},
+	"oneOf":[{"required":["nodes"]},{"required":["service_name","discovery_type"]}]}`
+
 const trafficSplitSchema = `{"type":"object","properties":{"rules":{"type":"array","items":{"type":"object","properties":{
 	"match":{"type":"array","items":{"type":"object","properties":{"vars":{"type":"array"}}}},
 	"weighted_upstreams":{"type":"array","minItems":1,"maxItems":20,"default":[{"weight":1}],"items":{"type":"object","properties":{
 		"upstream_id":{"anyOf":[{"type":"string","minLength":1,"maxLength":64,"pattern":"^[a-zA-Z0-9-_.]+$"},{"type":"integer","minimum":1}]},
-		"upstream":{"type":"object","properties":{
-			"nodes":{"anyOf":[
-				{"type":"object","patternProperties":{".*":{"type":"integer","minimum":0}}},
-				{"type":"array","items":{"type":"object","required":["host","weight"],"properties":{
-					"host":{"type":"string","minLength":1},"port":{"type":"integer","minimum":1,"maximum":65535},
-					"weight":{"type":"integer","minimum":0},"priority":{"type":"integer"}}}}]},
-			"type":{"type":"string","default":"roundrobin"},
-			"pass_host":{"type":"string","enum":["pass","node","rewrite"],"default":"pass"},
-			"scheme":{"type":"string","enum":["grpc","grpcs","http","https","tcp","tls","udp","kafka"],"default":"http"}}},
+		"upstream":` + splitUpstreamSchema + `,
 		"weight":{"type":"integer","minimum":0,"default":1,"description":"used to split traffic between upstreams"}}}}}}}}}`
 
 func init() { plugin.Register[trafficSplit]("traffic-split", 966, trafficSplitSchema) }
@@ -53,6 +71,7 @@ type weightedUpstream struct {
 	Weight     *int            `json:"weight"`
 
 	handle  plugin.UpstreamHandle
+	id      string // of a shared one
 	weight  int
 	current int
 }
@@ -113,7 +132,8 @@ func (u *weightedUpstream) init(compiler plugin.UpstreamCompiler) (err error) {
 	case u.Upstream != nil:
 		u.handle, err = compiler.CompileUpstream(inlineUpstream(u.Upstream))
 	case u.UpstreamID != nil:
-		u.handle = compiler.SharedUpstream(gjson.ParseBytes(u.UpstreamID).String())
+		u.id = gjson.ParseBytes(u.UpstreamID).String()
+		u.handle = compiler.SharedUpstream(u.id)
 	}
 	return err
 }
@@ -149,6 +169,19 @@ func (p *trafficSplit) Close() {
 
 // Access chooses the upstream by the first rule that matches.
 func (p *trafficSplit) Access(c *plugin.Context) error {
+	u := p.choose(c)
+	switch {
+	case u == nil || u.handle == nil:
+	case !u.handle.Exists():
+		return c.Exit(500, msgNoUpstream+u.id)
+	default:
+		c.SetUpstream(u.handle)
+	}
+	return nil
+}
+
+// choose answers whose turn it is, nil if no rule matches.
+func (p *trafficSplit) choose(c *plugin.Context) *weightedUpstream {
 	for i := range p.Rules {
 		r := &p.Rules[i]
 		if !r.matches(c) {
@@ -157,10 +190,7 @@ func (p *trafficSplit) Access(c *plugin.Context) error {
 		r.mu.Lock()
 		u := r.pick()
 		r.mu.Unlock()
-		if u != nil && u.handle != nil {
-			c.SetUpstream(u.handle)
-		}
-		return nil
+		return u
 	}
 	return nil
 }

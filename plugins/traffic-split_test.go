@@ -11,7 +11,10 @@ import (
 )
 
 // upstreams compiles upstreams to their names and counts those that are open.
-type upstreams struct{ open int }
+type upstreams struct {
+	open    int
+	missing bool // of shared ones
+}
 
 type namedUpstream struct {
 	of   *upstreams
@@ -33,10 +36,13 @@ func (u *upstreams) SharedUpstream(id string) plugin.UpstreamHandle {
 
 func (n namedUpstream) Close() { n.of.open-- }
 
+func (n namedUpstream) Exists() bool { return !n.of.missing }
+
 func TestTrafficSplitConfiguration(t *testing.T) {
 	checkPriority(t, "traffic-split", 966)
 	const rule = `property "rules" validation failed: failed to validate item 1: `
 	const upstream = rule + `property "weighted_upstreams" validation failed: `
+	const inline = upstream + `failed to validate item 1: property "upstream" validation failed: `
 	checkConfs(t, "traffic-split", []confCase{
 		{`{}`, ""},
 		{`{"rules":[{}]}`, ""},
@@ -44,6 +50,11 @@ func TestTrafficSplitConfiguration(t *testing.T) {
 		{`{"rules":[{"match":[{"vars":[["arg_name","==","jack"]]}],"weighted_upstreams":[{"upstream":{"nodes":{"127.0.0.1:1981":1}},"weight":2},{"upstream_id":1},{}]}]}`, ""},
 		{`{"rules":[{"weighted_upstreams":[]}]}`, upstream + `expect array to have at least 1 items`},
 		{`{"rules":[{"weighted_upstreams":[{"weight":-1}]}]}`, upstream + `failed to validate item 1: property "weight" validation failed: expected -1 to be at least 0`},
+		{`{"rules":[{"weighted_upstreams":[{"upstream":{}}]}]}`, inline + `value should match only one schema, but matches none`},
+		{`{"rules":[{"weighted_upstreams":[{"upstream":{"service_name":"a"}}]}]}`, inline + `value should match only one schema, but matches none`},
+		{`{"rules":[{"weighted_upstreams":[{"upstream":{"service_name":"a","discovery_type":"dns"}}]}]}`, ""},
+		{`{"rules":[{"weighted_upstreams":[{"upstream":{"nodes":{},"x":1}}]}]}`, inline + `additional properties forbidden, found x`},
+		{`{"rules":[{"weighted_upstreams":[{"upstream":{"nodes":{},"retries":-1}}]}]}`, inline + `property "retries" validation failed: expected -1 to be at least 0`},
 		{`{"rules":[{"match":[{"vars":[["arg_name","=","jack"]]}]}]}`, `failed to validate the 'vars' expression: invalid operator '='`},
 	})
 }
@@ -97,6 +108,13 @@ func TestTrafficSplit(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTrafficSplitToWhatIsMissing(t *testing.T) {
+	chain := plugintest.Compile(t, plugintest.Env(t, &upstreams{missing: true}), `{"traffic-split":{"rules":[{"weighted_upstreams":[{"upstream_id":7}]}]}}`)
+	if res := plugintest.Run(chain, request("GET /")); res.Status != 500 || string(res.Body) != "failed to fetch upstream info by upstream id: 7" {
+		t.Errorf("%d %q", res.Status, res.Body)
 	}
 }
 

@@ -69,6 +69,9 @@ type target struct {
 	err      error         // why there is no upstream
 }
 
+// Exists implements plugin.UpstreamHandle.
+func (t *target) Exists() bool { return true }
+
 // Close implements plugin.UpstreamHandle.
 func (t *target) Close() {
 	if t != nil && t.upstream != nil {
@@ -147,6 +150,13 @@ func (u *namedUpstream) choose() *target {
 	return missingUpstream(u.id)
 }
 
+// Exists implements plugin.UpstreamHandle.
+func (u *namedUpstream) Exists() bool {
+	_, ok := u.s.upstreams.Load(u.id)
+	return ok
+}
+
+// Close implements plugin.UpstreamHandle.
 func (u *namedUpstream) Close() {}
 
 func missingUpstream(id string) *target {
