@@ -11,8 +11,10 @@ const (
 	// budgetSecond is what a second gives back.
 	budgetSecond = 500
 	// budgetAnswer is what a frame of an answer gives back: a client may well follow
-	// each with windows for stream and connection, and a ping.
+	// each with windows for stream and connection, and a ping. A frame that is cut
+	// short by a small window gives nothing: such windows come in floods.
 	budgetAnswer = 4
+	smallWindow  = 1 << 10
 )
 
 func (b *budget) give(n int) { b.left = min(budgetMost, b.left+n) }

@@ -34,10 +34,7 @@ type Conn struct {
 	idle    []*worker
 	workers sync.WaitGroup
 	maxID   uint32 // of the client's streams
-	// resets are the newest streams that were closed while the client may still have
-	// been sending; at is where the next one goes.
-	resets  [32]uint32
-	resetAt int
+	resets  resets
 	budget  budget
 
 	out, spare []byte
@@ -49,6 +46,8 @@ type Conn struct {
 	newWindow  int // what each stream begins with
 	unread     int // bytes of bodies that the client has not been told were read
 	owed       int // bytes that it may still send
+	// tables is what the client wants to be told about compression.
+	tables tables
 
 	closed   bool // nothing is sent or served any more
 	refusing bool // no more streams are taken
@@ -365,13 +364,8 @@ func (c *Conn) finish(w *worker) {
 
 func (c *Conn) queueReset(s *Stream, code errorCode) {
 	s.reset = true
-	c.noteReset(s.id)
+	c.resets.note(s.id, c.conf.MaxStreams)
 	c.out = appendUint32(c.out, frameReset, s.id, uint32(code))
-}
-
-func (c *Conn) noteReset(id uint32) {
-	c.resets[c.resetAt%len(c.resets)] = id
-	c.resetAt++
 }
 
 // resetStream resets a stream for the client's fault.
@@ -381,7 +375,7 @@ func (c *Conn) resetStream(e streamError) error {
 		c.mu.Unlock()
 		return errFlood
 	}
-	c.noteReset(e.id)
+	c.resets.note(e.id, c.conf.MaxStreams)
 	c.out = appendUint32(c.out, frameReset, e.id, uint32(e.code))
 	err := c.flushAside()
 	w := c.giveUp(c.streams[e.id])

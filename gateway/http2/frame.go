@@ -127,6 +127,7 @@ func appendUint32(dst []byte, kind frameType, id, value uint32) []byte {
 type setting uint16
 
 const (
+	settingHeaderTable   setting = 1
 	settingEnablePush    setting = 2
 	settingMaxStreams    setting = 3
 	settingInitialWindow setting = 4

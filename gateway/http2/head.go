@@ -75,7 +75,7 @@ func (h *requestHead) allowed(name, value string) bool {
 		return value == "trailers"
 	case "content-length":
 		n, err := strconv.ParseUint(value, 10, 63)
-		if err != nil || n >= math.MaxInt64/2 || value[0] == '+' || h.length >= 0 && h.length != int64(n) {
+		if err != nil || n >= math.MaxInt64/2 || h.length >= 0 && h.length != int64(n) {
 			return false
 		}
 		h.length = int64(n)
@@ -165,4 +165,24 @@ var staticNames = map[string]uint8{
 	"location": 46, "proxy-authenticate": 48, "refresh": 52, "retry-after": 53, "server": 54,
 	"set-cookie": 55, "strict-transport-security": 56, "transfer-encoding": 57, "vary": 59, "via": 60,
 	"www-authenticate": 61,
+}
+
+// tables is what a client has to be told about the dynamic table of answers, of which
+// no use is made: when it wants a smaller one than it began with, it expects a word
+// about it.
+type tables struct{ owed, told bool }
+
+// defaultTable is the size of a table at the beginning.
+const defaultTable = 4096
+
+// limit notes what the client says of the table's size.
+func (t *tables) limit(size int) { t.owed = t.owed || size < defaultTable && !t.told }
+
+// begin begins a coded head with what the client is owed.
+func (t *tables) begin(block []byte) []byte {
+	if !t.owed {
+		return block
+	}
+	t.owed, t.told = false, true
+	return append([]byte{0x20}, block...) // its size is 0 from now on
 }

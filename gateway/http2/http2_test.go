@@ -24,7 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const deadline = 30 * time.Second
 
 // echo answers each request by its path: /echo with its body, /wait when the client has
-// gone, /large with as much as the client takes, others with the path.
+// gone, /large with as much as the client takes, others with the path; /lingers does
+// so too, and its worker is done when the client has gone.
 type echo struct {
 	mu   sync.Mutex
 	gone map[uint32]chan struct{}
@@ -70,6 +71,9 @@ func (e *echo) Serve(s *Stream) {
 			}
 		}
 	case "/wait":
+		<-gone
+	case "/lingers":
+		_ = s.Send([]byte(path), true)
 		<-gone
 	case "/large":
 		for part := make([]byte, 64<<10); ; {
@@ -499,6 +503,23 @@ func TestFloods(t *testing.T) {
 			for i := uint32(1); p.framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: i, BlockFragment: p.encode(get("")), EndStream: true, EndHeaders: true}) == nil; i += 2 {
 			}
 		},
+		"windows of single bytes": func(p *peer) {
+			_ = p.framer.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 0})
+			id := p.ask(true, get("/large")...)
+			for p.framer.WriteWindowUpdate(id, 1) == nil {
+			}
+		},
+		"ends of a request that is answered": func(p *peer) {
+			id := p.answered()
+			for p.framer.WriteData(id, true, nil) == nil {
+			}
+		},
+		"trailers of a request that is answered": func(p *peer) {
+			id := p.answered()
+			block := bytes.Clone(p.encode([]string{"x-tail", "t"}))
+			for p.framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndStream: true, EndHeaders: true}) == nil {
+			}
+		},
 		"continuations":       func(p *peer) { header(p, []byte{0x82}) },
 		"empty continuations": func(p *peer) { header(p, nil) },
 	} {
@@ -516,6 +537,13 @@ func TestFloods(t *testing.T) {
 			}
 		})
 	}
+}
+
+// answered is a request that is answered before it has come whole.
+func (p *peer) answered() uint32 {
+	id := p.ask(false, get("/")...)
+	p.eventually("the request is answered", func() bool { return p.c.maxID == id && len(p.c.serving) == 0 })
+	return id
 }
 
 // flooded waits for the connection's end. The last frame may be lost to a client that
@@ -570,6 +598,72 @@ func TestTooManyStreams(t *testing.T) {
 	_ = p.framer.WriteRSTStream(ids[0], xhttp2.ErrCodeCancel)
 	p.eventually("a worker has ended", func() bool { return len(p.c.serving) < len(ids) })
 	p.works()
+}
+
+// Workers that have answered, and are not done yet, keep no request waiting: their
+// clients cannot know of them.
+func TestWorkersThatHaveAnswered(t *testing.T) {
+	p := connect(t, nil)
+	for range testConfig().MaxStreams {
+		id := p.ask(true, get("/lingers")...)
+		if a, _, err := p.wait(id); err != nil || a.status != "200" {
+			t.Fatalf("%+v %v", a, err)
+		}
+	}
+	p.works()
+	for range 2 * testConfig().MaxStreams { // but there is an end of it
+		p.ask(true, get("/lingers")...)
+	}
+	p.eventually("all have come", func() bool { return p.c.maxID == p.next-2 })
+	p.c.mu.Lock()
+	if n := len(p.c.serving); n > 2*testConfig().MaxStreams {
+		t.Errorf("%d workers", n)
+	}
+	p.c.mu.Unlock()
+}
+
+// Of all requests that were answered before they had come whole, the rest may still be
+// under way.
+func TestRestOfAnsweredRequests(t *testing.T) {
+	p := connect(t, func(c *Config) { c.MaxStreams = 100 })
+	var ids []uint32
+	for range 100 {
+		ids = append(ids, p.answered())
+	}
+	for _, id := range ids {
+		_ = p.framer.WriteData(id, false, []byte("x"))
+		p.headers(id, true, []string{"x-tail", "t"})
+	}
+	p.works()
+}
+
+// A client that wants a smaller table is told, once, that there is none.
+func TestTableSize(t *testing.T) {
+	p := rawConnect(t, nil)
+	p.framer.ReadMetaHeaders = nil
+	if _, err := io.WriteString(p.conn, Preface); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.framer.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingHeaderTableSize, Val: 1 << 16})
+	for i, c := range []struct {
+		size uint32
+		told bool
+	}{{1 << 16, false}, {100, true}, {100, false}, {0, false}, {4096, false}} {
+		_ = p.framer.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingHeaderTableSize, Val: c.size})
+		id := p.ask(true, get("/")...)
+		for {
+			f, err := p.framer.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h, ok := f.(*xhttp2.HeadersFrame); ok && h.StreamID == id {
+				if told := h.HeaderBlockFragment()[0] == 0x20; told != c.told {
+					t.Errorf("%d: told %v", i, told)
+				}
+				break
+			}
+		}
+	}
 }
 
 // eventually polls until done, which is called with the connection's lock held.

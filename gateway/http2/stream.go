@@ -151,10 +151,11 @@ func (s *Stream) Send(part []byte, last bool) error {
 		}
 		c.out = appendFrameHead(c.out, n, frameData, flags, s.id)
 		c.out = append(c.out, part[:n]...)
-		part = part[n:]
+		if part = part[n:]; len(part) == 0 || n >= smallWindow {
+			c.budget.give(budgetAnswer)
+		}
 		s.window -= n
 		c.window -= n
-		c.budget.give(budgetAnswer)
 	}
 	c.unlock()
 	return nil
@@ -164,18 +165,31 @@ func (s *Stream) Send(part []byte, last bool) error {
 func (s *Stream) mayN(n int) (int, error) {
 	c := s.c
 	for {
-		switch {
-		case s.reset || c.closed:
-			return 0, io.ErrClosedPipe
-		case s.noWrite:
-			return 0, os.ErrDeadlineExceeded
-		case n == 0:
-			return 0, nil
-		case len(c.out) > maxQueue:
-			c.full = true
-		case s.window > 0 && c.window > 0:
+		if err := s.waitRoom(); err != nil || n == 0 {
+			return 0, err
+		}
+		if s.window > 0 && c.window > 0 {
 			return min(n, s.window, c.window, maxFrame), nil
 		}
+		if !c.flush() {
+			s.changed.Wait()
+		}
+	}
+}
+
+// waitRoom waits until the client has taken enough of what is queued.
+func (s *Stream) waitRoom() error {
+	c := s.c
+	for {
+		switch {
+		case s.reset || c.closed:
+			return io.ErrClosedPipe
+		case s.noWrite:
+			return os.ErrDeadlineExceeded
+		case len(c.out) <= maxQueue:
+			return nil
+		}
+		c.full = true
 		if !c.flush() {
 			s.changed.Wait()
 		}
@@ -185,17 +199,14 @@ func (s *Stream) mayN(n int) (int, error) {
 // sendBlock sends the coded fields.
 func (s *Stream) sendBlock(end bool) error {
 	c := s.c
-	switch {
-	case s.reset || c.closed:
-		return io.ErrClosedPipe
-	case s.noWrite:
-		return os.ErrDeadlineExceeded
+	if err := s.waitRoom(); err != nil {
+		return err
 	}
 	kind, flags := frameHeaders, uint8(0)
 	if end {
 		flags, s.sentEnd = flagEndStream, true
 	}
-	block := s.block
+	block := c.tables.begin(s.block)
 	for {
 		n := min(len(block), maxFrame)
 		if n == len(block) {

@@ -106,16 +106,16 @@ func (c *Conn) takeData(f *frame) error {
 	if c.owed -= n; c.owed < 0 {
 		return connError{codeFlowControl, "more data than the window"}
 	}
-	if len(f.payload) == 0 && f.flags&flagEndStream == 0 && !c.budget.take(1) {
+	s := c.streams[f.id]
+	if len(f.payload) == 0 && (f.flags&flagEndStream == 0 || s == nil) && !c.budget.take(1) {
 		return errFlood
 	}
-	s := c.streams[f.id]
 	if s == nil || s.recvEnd {
 		c.consumed(nil, n)
 		if err := c.flushAside(); err != nil {
 			return err
 		}
-		if s == nil && c.wasReset(f.id) {
+		if s == nil && c.resets.has(f.id) {
 			return nil // it was under way
 		}
 		return streamError{f.id, codeStreamClosed}
@@ -135,17 +135,6 @@ func (c *Conn) takeData(f *frame) error {
 	}
 	s.changed.Broadcast()
 	return c.flushAside()
-}
-
-// wasReset says whether a closed stream was reset by us not long ago, or left before
-// its request had come whole.
-func (c *Conn) wasReset(id uint32) bool {
-	for _, r := range c.resets {
-		if r == id {
-			return true
-		}
-	}
-	return false
 }
 
 // take keeps a part of the body.
@@ -193,7 +182,7 @@ func (c *Conn) mayBegin(f *frame) error {
 	}
 	s := c.streams[f.id]
 	switch {
-	case s == nil && c.wasReset(f.id): // it was under way; the compression state needs it
+	case s == nil && c.resets.has(f.id): // it was under way; the compression state needs it
 		c.head.isTrailer = true
 	case s == nil:
 		return connError{codeStreamClosed, "a header of a stream that has ended"}
@@ -232,6 +221,8 @@ func (c *Conn) endRequest(id uint32) error {
 	defer c.mu.Unlock()
 	s := c.streams[id]
 	switch {
+	case s == nil && !c.budget.take(1):
+		return errFlood
 	case s == nil:
 		return nil
 	case !c.headEnd || c.head.malformed || c.head.tooLarge || s.head.length >= 0 && s.received != s.head.length:
@@ -248,7 +239,7 @@ func (c *Conn) beginRequest(id uint32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.refusing, len(c.serving) >= c.conf.MaxStreams:
+	case c.refusing, !c.mayServe():
 		return streamError{id, codeRefusedStream}
 	case !c.head.tooLarge && !c.head.complete(c.headEnd):
 		return streamError{id, codeProtocol}
@@ -261,6 +252,22 @@ func (c *Conn) beginRequest(id uint32) error {
 	c.streams[id] = s
 	c.start(w)
 	return nil
+}
+
+// mayServe says whether another request may begin. A worker that has answered counts
+// no more for the client, who cannot know of it, but does not come in any number;
+// mu is held.
+func (c *Conn) mayServe() bool {
+	n := len(c.serving)
+	if n < c.conf.MaxStreams || n >= 2*c.conf.MaxStreams {
+		return n < c.conf.MaxStreams
+	}
+	for _, w := range c.serving {
+		if w.stream.sentEnd && w.stream.recvEnd {
+			n--
+		}
+	}
+	return n < c.conf.MaxStreams
 }
 
 // takeReset ends a stream that the client has given up.
@@ -359,6 +366,8 @@ func (c *Conn) takeSetting(s setting, value int) error {
 		return connError{codeProtocol, "push is neither on nor off"}
 	case s == settingMaxFrame && (value < maxFrame || value >= 1<<24):
 		return connError{codeProtocol, "an odd size of frames"}
+	case s == settingHeaderTable:
+		c.tables.limit(value)
 	case s == settingInitialWindow && value > maxWindow:
 		return connError{codeFlowControl, "too wide a window"}
 	case s == settingInitialWindow:
