@@ -275,6 +275,9 @@ func (s *site) probe(during func() error) ([]time.Duration, error) {
 	}
 }
 
+// idleFor is how long connections have been idle when their memory is measured.
+const idleFor = 3 * time.Second
+
 // runIdle prints what connections cost that have served a request and wait, in the
 // server and beyond the kernel's sockets.
 func runIdle(o options) error {
@@ -335,6 +338,7 @@ func idleMemory(o options, sub subject, conns int) error {
 			return fmt.Errorf("after %d connections: %w", len(open), err)
 		}
 	}
+	time.Sleep(idleFor)
 	fmt.Printf("  %-15s %d bytes a connection\n", sub.name, (r.settle()-before)/int64(conns-200))
 	return nil
 }

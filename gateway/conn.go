@@ -50,6 +50,10 @@ type clientConn struct {
 	idle     atomic.Bool  // no request has begun
 	begun    atomic.Bool  // but a part of its head has come
 	requests atomic.Int64 // how many have; only the connection's goroutine counts
+	parking  atomic.Bool  // it is asked to be parked
+	parked   bool         // it has been left to the listener's lot
+	resumed  bool         // it was parked before,
+	counted  int64        // after so many requests, which have been added up
 
 	mu      sync.Mutex
 	up      *upstream.Conn
@@ -121,7 +125,7 @@ func (c *clientConn) rescue() {
 
 // serveRequests answers requests of HTTP/1.1, one after the other.
 func (c *clientConn) serveRequests() {
-	for first := true; ; first = false {
+	for first := !c.resumed; ; first = false {
 		c.begun.Store(false)
 		c.idle.Store(true)
 		if c.l.draining.Load() {
@@ -133,8 +137,11 @@ func (c *clientConn) serveRequests() {
 			c.resume()
 		}
 		if err != nil {
-			if c.overslept(err) {
+			if c.overslept(err) || c.goesOn(err) {
 				continue
+			}
+			if c.parked {
+				return
 			}
 			c.refuse(err)
 			c.linger()
@@ -172,6 +179,9 @@ func (c *clientConn) nextHead(first bool) ([]byte, error) {
 			return nil, err
 		}
 		c.begun.Store(true)
+		if c.parking.Load() {
+			c.stay()
+		}
 	}
 	c.expect(c.l.g.conf.HeaderTimeout)
 	return c.reader.Head(false)

@@ -70,6 +70,8 @@ type Gateway struct {
 	http3Ports []int
 	// lastRequest is the constant of that name, unless a test has more patience.
 	lastRequest time.Duration
+	// parkAfter likewise, in ms.
+	parkAfter atomic.Int64
 }
 
 // New makes a gateway, which serves nothing before Run.
@@ -110,6 +112,7 @@ func New(conf Config) (*Gateway, error) {
 	g.certificates.Store(sni.NewTable(nil, conf.TLS))
 	g.tls = &tls.Config{GetConfigForClient: g.configFor}
 	g.applied.init()
+	g.parkAfter.Store(parkAfter.Milliseconds())
 	g.clock.tick()
 	return g, nil
 }

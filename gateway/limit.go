@@ -42,6 +42,9 @@ func (l *listener) admit() bool {
 
 // shed closes some idle connections and answers how many.
 func (l *listener) shed() (n int) {
+	if n = l.lot.shed(l); n > 0 {
+		return n
+	}
 	l.each(func(c *clientConn) {
 		if n < shedAtOnce && c.shed() {
 			n++

@@ -106,7 +106,7 @@ func (g *Gateway) Connections() plugin.Connections {
 	for l := range g.listeners {
 		l.each(func(c *clientConn) {
 			n.Active++
-			n.Requests += c.requests.Load()
+			n.Requests += c.requests.Load() - c.counted
 			h := c.h2.Load()
 			switch {
 			case h != nil && !h.Busy(), h == nil && c.idle.Load():
@@ -117,6 +117,9 @@ func (g *Gateway) Connections() plugin.Connections {
 				n.Writing++
 			}
 		})
+		parked := int64(l.lot.size())
+		n.Active += parked
+		n.Waiting += parked
 	}
 	return n
 }

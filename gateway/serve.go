@@ -59,6 +59,7 @@ type listener struct {
 	draining atomic.Bool
 	mu       sync.Mutex
 	conns    map[*clientConn]struct{}
+	lot      lot
 	done     sync.WaitGroup
 }
 
@@ -106,6 +107,7 @@ func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
 	l.finish(ctx)
 	close(stopTick)
 	<-ticking
+	l.lot.forget()
 	if l.draining.Load() && (ctx.Err() != nil || g.stopping()) {
 		return nil
 	}
@@ -202,10 +204,19 @@ func (l *listener) start(conn net.Conn, s *security) {
 	c := newConn(l, conn)
 	c.security = s
 	l.g.counters.accepted.Add(1)
+	l.run(c)
+}
+
+// run serves a connection until it ends or is parked.
+func (l *listener) run(c *clientConn) {
 	leave := l.join(c)
 	go func() {
-		defer l.g.open.Add(-1)
-		defer leave()
+		defer func() {
+			leave()
+			if !c.parked {
+				l.g.open.Add(-1)
+			}
+		}()
 		c.serve()
 	}()
 }
@@ -218,7 +229,7 @@ func (l *listener) join(c *clientConn) (leave func()) {
 	l.done.Add(1)
 	return func() {
 		l.mu.Lock()
-		l.g.counters.requests.Add(c.requests.Load())
+		l.g.counters.requests.Add(c.requests.Load() - c.counted)
 		delete(l.conns, c)
 		l.mu.Unlock()
 		l.done.Done()
@@ -230,6 +241,7 @@ func (l *listener) join(c *clientConn) (leave func()) {
 func (l *listener) beginDrain() {
 	l.draining.Store(true)
 	l.acceptTheLast()
+	l.lot.close(l)
 	l.each(func(c *clientConn) { c.lastChance() })
 }
 
@@ -306,6 +318,8 @@ func (l *listener) tick(stop <-chan struct{}) {
 		l.g.clock.tick()
 		now := l.g.clock.ms.Load()
 		l.each(func(c *clientConn) { c.check(now) })
+		l.lot.expire(l, now)
+		l.lot.release(time.Now())
 	}
 }
 
@@ -318,6 +332,7 @@ func (c *clientConn) check(now int64) {
 	if dl := c.deadline.Load(); dl != 0 && now > dl {
 		c.expire(now)
 	}
+	c.suggestParking(now)
 	if dl := c.upTime.Load(); dl != 0 && now > dl {
 		c.endUp(now)
 	}
