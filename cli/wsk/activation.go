@@ -207,12 +207,13 @@ func (w *whichActivation) check(args []string, most int) error {
 	return between(least, least+most, "An activation ID is required.")(nil, args)
 }
 
-// id answers the activation id meant and the arguments after it.
+// id answers the activation id meant and the arguments after it. The last one may
+// still run: its logs can be followed.
 func (w *whichActivation) id(ctx context.Context, c *client, args []string) (id string, rest []string, err error) {
 	if !w.last {
 		return args[0], args[1:], nil
 	}
-	all, err := c.activations(ctx, c.namespace, "", url.Values{"limit": {"1"}, "skip": {"0"}})
+	all, err := c.activations(ctx, c.namespace, "", url.Values{"limit": {"1"}, "skip": {"0"}, "running": {"true"}})
 	if err != nil {
 		return "", nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -115,8 +116,8 @@ func (c *client) send(ctx context.Context, method, address string, body []byte) 
 		agent = fmt.Sprintf("OpenWhisk-CLI/1.0 (%s) %s", c.app.Version, c.app.Platform)
 	}
 	req.Header.Set("User-Agent", agent)
-	if user, password, ok := strings.Cut(c.auth, ":"); ok {
-		req.SetBasicAuth(user, password)
+	if c.auth != "" { // as it is: the platform says what is wrong with it
+		req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(c.auth)))
 	}
 	c.traceRequest(req, body)
 	resp, err := c.http.Do(req)

@@ -2,6 +2,7 @@ package wsk
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -27,5 +28,21 @@ func TestHostWithoutSchemeOfAPlainServer(t *testing.T) {
 	var failed *Error
 	if !errors.As(err, &failed) || failed.Code != exitNetwork || !strings.HasSuffix(failed.Msg, "wsk property set --apihost http://"+host) {
 		t.Errorf("got %v, want a failure that names http://%s", err, host)
+	}
+}
+
+// A key that is none is sent all the same, so that the platform says it is invalid
+// and not that there was none.
+func TestKeyWithoutColon(t *testing.T) {
+	var got string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"error":"The supplied authentication is invalid","code":"x"}`)) // which the command prints
+	}))
+	defer server.Close()
+	out := command(t, server.URL, "namespace", "list", "--auth", "bogus")
+	if got != "Basic Ym9ndXM=" || out.code != 145 || !strings.Contains(out.stderr, "The supplied authentication is invalid") {
+		t.Errorf("sent %q, got %+v", got, out)
 	}
 }
