@@ -217,7 +217,7 @@ type Admin struct {
 	// AllowFrom are the networks that may call; empty is every one.
 	AllowFrom []netip.Prefix
 	CORS      bool
-	// APIVersion is v3 or v2.
+	// APIVersion is v3, or v2 or default, which are one.
 	APIVersion string
 	TLS        AdminTLS
 }

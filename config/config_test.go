@@ -389,6 +389,14 @@ func TestNotYet(t *testing.T) {
 	}
 }
 
+func TestAdminAPIVersion(t *testing.T) {
+	for _, version := range []string{"v3", "v2", "default"} {
+		if c := mustParse(t, "deployment: {admin: {admin_api_version: "+version+"}}", nil); c.Admin.APIVersion != version {
+			t.Errorf("%s gives %s", version, c.Admin.APIVersion)
+		}
+	}
+}
+
 func TestNoKeyWarning(t *testing.T) {
 	c := mustParse(t, "deployment: {admin: {admin_key_required: false, admin_listen: {ip: 0.0.0.0}, allow_admin: []}}", nil)
 	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "whoever reaches 0.0.0.0:9180") {

@@ -150,7 +150,7 @@ func (k *keys) apisix() object {
 		"allow_admin":       list(&a.AllowFrom, prefix),
 		"enable_admin_cors": boolean(&a.CORS),
 		"admin_listen":      object{"ip": ipOf(&a.Listen), "port": portOf(&a.Listen)},
-		"admin_api_version": oneOf(&a.APIVersion, "v3", "v2"),
+		"admin_api_version": oneOf(&a.APIVersion, "v3", "v2", "default"),
 		"https_admin":       boolean(&a.TLS.Enabled),
 		"admin_api_mtls":    a.TLS.keys(),
 	}) {
@@ -244,7 +244,7 @@ func (k *keys) deployment() object {
 			"allow_admin":        list(&a.AllowFrom, prefix),
 			"enable_admin_cors":  boolean(&a.CORS),
 			"admin_listen":       object{"ip": ipOf(&a.Listen), "port": portOf(&a.Listen)},
-			"admin_api_version":  oneOf(&a.APIVersion, "v3", "v2"),
+			"admin_api_version":  oneOf(&a.APIVersion, "v3", "v2", "default"),
 			"https_admin":        boolean(&a.TLS.Enabled),
 			"admin_api_mtls":     a.TLS.keys(),
 			"enable_admin_ui":    shipped("true", "the console stands in its place, see console.listen"),
