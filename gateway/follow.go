@@ -61,9 +61,28 @@ type progress struct {
 	mu       sync.Mutex
 	revision int64
 	changed  chan struct{} // closed when revision grows
+
+	following bool             // the store is there
+	folders   map[string]int64 // the newest revision of each
 }
 
-func (p *progress) init() { p.revision, p.changed = -1, make(chan struct{}) }
+func (p *progress) init() {
+	p.revision, p.changed, p.folders = -1, make(chan struct{}), map[string]int64{}
+}
+
+// follows notes whether the store is being followed.
+func (p *progress) follows(now bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.following = now
+}
+
+// note notes a change in a folder.
+func (p *progress) note(folder string, revision int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.folders[folder] = max(p.folders[folder], revision)
+}
 
 func (p *progress) set(revision int64) {
 	p.mu.Lock()
@@ -142,6 +161,8 @@ func (f *follower) follow(ctx context.Context) (followed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	f.g.applied.follows(true)
+	defer f.g.applied.follows(false)
 	f.apply(ctx, f.difference(entries), revision)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -234,6 +255,7 @@ func (f *follower) take(e *store.Event, ch *changes) {
 	if !ok {
 		return
 	}
+	f.g.applied.note(folder, e.ModRevision)
 	if err := guard(func() error { return f.takeInto(folder, id, e, ch) }); err != nil {
 		f.g.conf.Log.Error("reading configuration; what was there before stays", "key", e.Key, "err", err)
 	}

@@ -257,3 +257,19 @@ func TestFailuresDoNotFloodTheLog(t *testing.T) {
 		t.Errorf("%d of %d failures were logged", n, calls)
 	}
 }
+
+func TestEachRevision(t *testing.T) {
+	r := start(t, nil)
+	r.put("services/1", `{"upstream":{"nodes":{}}}`)
+	r.put("routes/1", `{"uri":"/a","service_id":"1"}`)
+	got := map[string]int64{}
+	if !r.g.EachRevision(func(of string, revision int64) { got[of] = revision }) {
+		t.Error("the store is not followed")
+	}
+	if got["services"] == 0 || got["routes"] <= got["services"] || got["max_modify_index"] != got["routes"] || got["x_etcd_index"] < got["routes"] || got["prev_index"] != got["x_etcd_index"] {
+		t.Errorf("%v", got)
+	}
+	if n, ok := got["ssls"]; n != 0 || !ok || len(got) != 11 {
+		t.Errorf("%v", got)
+	}
+}

@@ -18,6 +18,27 @@ func (g *Gateway) EachNode(fn func(name, ip string, port int, healthy bool)) {
 	}
 }
 
+// indexed are the folders whose revisions are told.
+var indexed = []string{"consumers", "global_rules", "protos", "routes", "services", "ssls", "stream_routes", "upstreams"}
+
+// EachRevision calls fn for the newest revision of each folder of the configuration,
+// for the newest of all, max_modify_index, and for the store's, prev_index and
+// x_etcd_index. following tells whether the store is there to be followed.
+func (g *Gateway) EachRevision(fn func(of string, revision int64)) (following bool) {
+	p := &g.applied
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	newest := int64(0)
+	for _, folder := range indexed {
+		fn(folder, p.folders[folder])
+		newest = max(newest, p.folders[folder])
+	}
+	fn("max_modify_index", newest)
+	fn("prev_index", max(p.revision, 0))
+	fn("x_etcd_index", max(p.revision, 0))
+	return p.following
+}
+
 // Dump answers the nodes that a type of discovery knows, as a value for
 // encoding/json; ok is false if that type is not configured.
 func (g *Gateway) Dump(kind string) (dump any, ok bool) {

@@ -50,6 +50,7 @@ type tallyKey struct {
 	consumer, node            string
 	status                    int
 	source                    string
+	called                    bool   // an upstream was
 	extra                     string // values of extra labels, joined
 	metadata                  *prometheusMetadata
 }
@@ -58,7 +59,7 @@ type tallyKey struct {
 type tally struct {
 	key                        tallyKey
 	status                     *metrics.Series
-	request, upstream, gateway *metrics.Series
+	request, upstream, gateway *metrics.Series // upstream is nil if none was called
 	ingress, egress            *metrics.Series
 }
 
@@ -79,7 +80,7 @@ func (p *prometheus) Log(c *plugin.Context) {
 	t.status.Add(1)
 	t.request.Observe(milliseconds(total))
 	var inner time.Duration
-	if c.Upstream.Addr != "" {
+	if t.upstream != nil {
 		inner = c.Upstream.ResponseTime
 		t.upstream.Observe(milliseconds(inner))
 	}
@@ -107,14 +108,14 @@ func (p *prometheus) tallyOf(c *plugin.Context) *tally {
 }
 
 func (t *tally) gone() bool {
-	return t.status.Gone() || t.request.Gone() || t.upstream.Gone() || t.gateway.Gone() || t.ingress.Gone() || t.egress.Gone()
+	return t.status.Gone() || t.request.Gone() || t.upstream != nil && t.upstream.Gone() || t.gateway.Gone() || t.ingress.Gone() || t.egress.Gone()
 }
 
 func (p *prometheus) keyOf(c *plugin.Context) tallyKey {
 	m := &c.Matched
 	key := tallyKey{
 		route: m.RouteID, service: m.ServiceID, uri: m.URI, host: m.Host,
-		consumer: c.Consumer.Username, node: c.Upstream.IP, status: c.Response.Status(), source: sourceOf(c),
+		consumer: c.Consumer.Username, node: c.Upstream.IP, status: c.Response.Status(), source: sourceOf(c), called: c.Upstream.Addr != "",
 		metadata: plugin.MetadataOf[prometheusMetadata](c, "prometheus"),
 	}
 	if p.PreferName {

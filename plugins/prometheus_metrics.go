@@ -71,6 +71,14 @@ type UpstreamHealth interface {
 	EachNode(fn func(name, ip string, port int, healthy bool))
 }
 
+// ConfigRevisions is a service of the gateway: how far it has followed the store.
+type ConfigRevisions interface {
+	// EachRevision calls fn for the newest revision of each folder of the
+	// configuration and of all together, by APISIX's names of the label key. It
+	// answers whether the store can be reached.
+	EachRevision(fn func(of string, revision int64)) (following bool)
+}
+
 func newGatewayMetrics(p *Process) *gatewayMetrics {
 	c := &p.conf.Prometheus
 	m := &gatewayMetrics{process: p, conf: metricsConf{exportServer: c.ExportServer, uri: c.ExportURI, prefix: "apisix_", by: c.Metrics}}
@@ -123,6 +131,8 @@ func (m *gatewayMetrics) addCollected() {
 	}
 	gauge("http_requests_total", "The total number of client requests since APISIX started", m.collectRequests)
 	gauge("nginx_http_current_connections", "Number of HTTP connections", m.collectConnections, "state")
+	gauge("etcd_reachable", "Config server etcd reachable from APISIX, 0 is unreachable", m.collectReachable)
+	gauge("etcd_modify_indexes", "Etcd modify index for APISIX keys", m.collectRevisions, "key")
 	gauge("node_info", "Info of APISIX node", func(emit emit) { emit(1, m.process.host, m.process.conf.Version) }, "hostname", "version")
 	gauge("upstream_status", "Upstream status from health check", m.collectUpstreams, "name", "ip", "port")
 	gauge("batch_process_entries", "batch process remaining entries", m.collectBatches, "name", "route_id", "server_addr")
@@ -148,6 +158,23 @@ func (m *gatewayMetrics) collectConnections(emit emit) {
 	emit(float64(n.Reading), "reading")
 	emit(float64(n.Waiting), "waiting")
 	emit(float64(n.Writing), "writing")
+}
+
+func (m *gatewayMetrics) collectReachable(emit emit) {
+	c, ok := plugin.Service[ConfigRevisions](m.process.env)
+	switch {
+	case !ok:
+	case c.EachRevision(func(string, int64) {}):
+		emit(1)
+	default:
+		emit(0)
+	}
+}
+
+func (m *gatewayMetrics) collectRevisions(emit emit) {
+	if c, ok := plugin.Service[ConfigRevisions](m.process.env); ok {
+		c.EachRevision(func(of string, revision int64) { emit(float64(revision), of) })
+	}
 }
 
 func (m *gatewayMetrics) collectUpstreams(emit emit) {
@@ -185,16 +212,19 @@ func (m *gatewayMetrics) tally(key tallyKey) *tally {
 		return f.With(m.values(name, key, f, []string{kind, key.route, key.service, key.consumer, key.node, traditional, "", ""})...)
 	}
 	code := strconv.Itoa(key.status)
-	return &tally{
+	t := &tally{
 		key: key,
 		status: m.status.With(m.values("http_status", key, m.status, []string{code, key.route, key.uri, key.host,
 			key.service, key.consumer, key.node, traditional, "", "", key.source})...),
-		request:  of(m.latency, "http_latency", "request"),
-		upstream: of(m.latency, "http_latency", "upstream"),
-		gateway:  of(m.latency, "http_latency", "apisix"),
-		ingress:  of(m.bandwidth, "bandwidth", "ingress"),
-		egress:   of(m.bandwidth, "bandwidth", "egress"),
+		request: of(m.latency, "http_latency", "request"),
+		gateway: of(m.latency, "http_latency", "apisix"),
+		ingress: of(m.bandwidth, "bandwidth", "ingress"),
+		egress:  of(m.bandwidth, "bandwidth", "egress"),
 	}
+	if key.called {
+		t.upstream = of(m.latency, "http_latency", "upstream")
+	}
+	return t
 }
 
 // values completes label values with those of extra labels, and empties those that
