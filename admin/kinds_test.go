@@ -345,12 +345,12 @@ func TestLua(t *testing.T) {
 	}
 	for _, tt := range []struct{ field, code, want string }{
 		{"filter_func", "function(vars) return vars.arg_a == '1' end", ""},
-		{"filter_func", "function(vars) return", "failed to load 'filter_func' string: "},
+		{"filter_func", "function(vars) return", `failed to load 'filter_func' string: [string \"return function(vars) return\"]:1: `},
 		{"filter_func", "function(vars) return true end, 1", ""},
 		{"filter_func", "functional()", "'filter_func' should be a function"},
 		{"script", "local _M = {} function _M.access(ctx) end return _M", ""},
 		{"script", "local _M = {} return", "'script' should be a Lua object"},
-		{"script", "local _M = {} ]]", "failed to load 'script' string: "},
+		{"script", "local _M = {} ]]", `failed to load 'script' string: [string \"local _M = {} ]]\"]:1: `},
 	} {
 		got := b.do("PUT", "/routes/1", route(tt.field, tt.code))
 		if ok := got.status < 300; ok != (tt.want == "") || !strings.Contains(got.body, tt.want) {

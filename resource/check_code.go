@@ -1,11 +1,9 @@
 package resource
 
 import (
-	"strings"
-
 	"github.com/yuin/gopher-lua/ast"
-	"github.com/yuin/gopher-lua/parse"
 
+	"millrace/internal/lua"
 	"millrace/internal/protofile"
 )
 
@@ -16,9 +14,9 @@ func checkFilterFunc(doc map[string]any, _ *World) error {
 	if code == "" || isReference(code) {
 		return nil
 	}
-	chunk, err := parse.Parse(strings.NewReader("return "+code), "filter_func")
+	chunk, err := lua.Parse("return "+code, "filter_func")
 	if err != nil {
-		return invalidf("failed to load 'filter_func' string: %s", oneLine(err))
+		return invalidf("failed to load 'filter_func' string: %s", err)
 	}
 	if _, ok := returned(chunk).(*ast.FunctionExpr); !ok {
 		return Invalid("'filter_func' should be a function")
@@ -33,9 +31,9 @@ func checkScript(doc map[string]any, _ *World) error {
 	if code == "" || isReference(code) {
 		return nil
 	}
-	chunk, err := parse.Parse(strings.NewReader(code), "script")
+	chunk, err := lua.Parse(code, "script")
 	if err != nil {
-		return invalidf("failed to load 'script' string: %s", oneLine(err))
+		return invalidf("failed to load 'script' string: %s", err)
 	}
 	switch returned(chunk).(type) {
 	case nil, ast.ConstExpr, *ast.FunctionExpr:
@@ -55,9 +53,6 @@ func returned(chunk []ast.Stmt) ast.Expr {
 	}
 	return last.Exprs[0]
 }
-
-// oneLine is the text of an error without what the parser aligns in columns.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 func checkProto(doc map[string]any, _ *World) error {
 	content := text(doc, "content")

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
 )
 
@@ -74,9 +75,9 @@ type Function struct {
 // error messages. The source runs once here, to see that it does: data is what its
 // calls of libraries work on.
 func Compile(source, name string, data any, libraries ...Library) (*Function, error) {
-	stmts, err := parse.Parse(strings.NewReader(source), name)
+	stmts, err := Parse(source, name)
 	if err != nil {
-		return nil, syntaxError(err, source)
+		return nil, err
 	}
 	bindConcat(stmts)
 	proto, err := lua.Compile(stmts, name)
@@ -90,6 +91,15 @@ func Compile(source, name string, data any, libraries ...Library) (*Function, er
 	}
 	f.idle <- s
 	return f, nil
+}
+
+// Parse reads a source without running it; name stands in error messages.
+func Parse(source, name string) ([]ast.Stmt, error) {
+	stmts, err := parse.Parse(strings.NewReader(source), name)
+	if err != nil {
+		return nil, syntaxError(err, source)
+	}
+	return stmts, nil
 }
 
 // syntaxError words an error of the parser as LuaJIT does.
