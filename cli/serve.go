@@ -149,11 +149,19 @@ func stopSignals(parent context.Context) (context.Context, func()) {
 
 // logger writes text to a terminal and JSON elsewhere, to the error stream.
 func (e *env) logger(c config.Log) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.Level}
+	opts := &slog.HandlerOptions{Level: c.Level, ReplaceAttr: durationsAsText}
 	if c.Format == "text" || c.Format == "auto" && e.terminal {
 		return slog.New(slog.NewTextHandler(e.err, opts))
 	}
 	return slog.New(slog.NewJSONHandler(e.err, opts))
+}
+
+// durationsAsText writes 1m0s where the JSON handler would count nanoseconds.
+func durationsAsText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // greet prints where everything listens, the generated keys, which nobody else
@@ -161,8 +169,12 @@ func (e *env) logger(c config.Log) *slog.Logger {
 func greet(out io.Writer, s *server.Server, cfg *config.Config) {
 	status := s.Status()
 	fmt.Fprintf(out, "Millrace %s is ready\n", status.Version)
+	width := 0
 	for _, a := range status.Addresses {
-		fmt.Fprintf(out, "  %-26s %s\n", a.What, a.URL)
+		width = max(width, len(a.What))
+	}
+	for _, a := range status.Addresses {
+		fmt.Fprintf(out, "  %-*s  %s\n", width, a.What, a.URL)
 	}
 	for _, k := range cfg.Admin.Keys {
 		if k.Generated {

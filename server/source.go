@@ -38,7 +38,7 @@ func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
 	}
 	kept, err := etcd.Open(ctx, etcd.Config{
 		Endpoints: e.Hosts, User: e.User, Password: e.Password, TLS: security,
-		From: "/apisix", To: strings.TrimRight(e.Prefix, "/"), Timeout: e.Timeout, Attempts: e.Retries + 1,
+		From: "/apisix", To: strings.TrimRight(e.Prefix, "/"), Timeout: e.Timeout, Attempts: e.Retries + 1, Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -43,9 +43,21 @@ func (c logCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.
 	return checked
 }
 
+// toldAgain are errors of steps: what they say stands in the error of the whole,
+// which is logged as well.
+var toldAgain = map[string]bool{
+	"challenge failed":                      true,
+	"validating authorization":              true,
+	"could not get certificate from issuer": true,
+}
+
 // Write implements zapcore.Core.
 func (c logCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	c.log.Log(context.Background(), levelOf(e.Level), "ACME: "+e.Message, attributes(fields)...)
+	level := levelOf(e.Level)
+	if toldAgain[e.Message] {
+		level = slog.LevelDebug
+	}
+	c.log.Log(context.Background(), level, "ACME: "+e.Message, attributes(fields)...)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +39,8 @@ type Config struct {
 	Timeout time.Duration
 	// Attempts is how often Open tries to reach it, at least once.
 	Attempts int
+	// Log hears that Open is waiting; nil says nothing.
+	Log *slog.Logger
 }
 
 // Store is a store.Store in an etcd.
@@ -59,6 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 30 * time.Second
 	}
+	defer cfg.sayWaiting()()
 	for attempt := 1; ; attempt++ {
 		s, err := connect(ctx, cfg)
 		if err == nil {
@@ -70,6 +74,27 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
+		}
+	}
+}
+
+// patience is how long Open says nothing.
+const patience = 3 * time.Second
+
+// sayWaiting says that etcd does not answer, unless that ends before.
+func (cfg Config) sayWaiting() (end func()) {
+	if cfg.Log == nil {
+		return func() {}
+	}
+	said := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		defer close(said)
+		cfg.Log.Warn("waiting for etcd, which does not answer", "endpoints", strings.Join(cfg.Endpoints, ", "),
+			"at_most", time.Duration(max(cfg.Attempts, 1))*(cfg.Timeout+time.Second), "err", unreachable(cfg))
+	})
+	return func() {
+		if !timer.Stop() {
+			<-said
 		}
 	}
 }

@@ -1,12 +1,15 @@
 package etcd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -165,6 +168,17 @@ func TestServerAway(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("no event came after etcd was back")
+	}
+}
+
+// A start that waits says so, and for whom.
+func TestOpenSaysThatItWaits(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	address := "http://" + freeport.Address(t)
+	_, err := Open(t.Context(), Config{Endpoints: []string{address}, Timeout: patience + time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err == nil || strings.Count(log.String(), "waiting for etcd") != 1 || !strings.Contains(log.String(), address) || !strings.Contains(log.String(), "connection refused") {
+		t.Errorf("got error %v and the log %s", err, &log)
 	}
 }
 

@@ -101,7 +101,7 @@ type Args struct {
 // Service answers a service of the registry that discovery_type names.
 func (r *Registries) Service(kind, name string, args json.RawMessage) (Service, error) {
 	if r == nil || r.byType[kind] == nil {
-		return nil, fmt.Errorf("%w %q", ErrUnknown, kind)
+		return nil, fmt.Errorf("%w %q: config.yaml has no discovery.%s", ErrUnknown, kind, kind)
 	}
 	var a Args
 	if len(args) > 0 {
