@@ -8,6 +8,7 @@ import (
 
 	"millrace/gateway/route"
 	"millrace/gateway/secret"
+	"millrace/internal/watermark"
 	"millrace/plugin"
 	"millrace/resource"
 	"millrace/store"
@@ -53,21 +54,20 @@ func (f *follower) pause(ctx context.Context, wait time.Duration) {
 // WaitApplied returns when requests are served with the store's revision or a
 // newer one, or with ctx's error.
 func (g *Gateway) WaitApplied(ctx context.Context, revision int64) error {
-	return g.applied.wait(ctx, revision)
+	return g.applied.Wait(ctx, revision)
 }
 
 // progress is how far the store has been followed.
 type progress struct {
-	mu       sync.Mutex
-	revision int64
-	changed  chan struct{} // closed when revision grows
+	*watermark.Mark // the store's revision
 
+	mu        sync.Mutex
 	following bool             // the store is there
 	folders   map[string]int64 // the newest revision of each
 }
 
 func (p *progress) init() {
-	p.revision, p.changed, p.folders = -1, make(chan struct{}), map[string]int64{}
+	p.Mark, p.folders = watermark.New(-1), map[string]int64{}
 }
 
 // follows notes whether the store is being followed.
@@ -82,30 +82,6 @@ func (p *progress) note(folder string, revision int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.folders[folder] = max(p.folders[folder], revision)
-}
-
-func (p *progress) set(revision int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.revision = max(p.revision, revision)
-	close(p.changed)
-	p.changed = make(chan struct{})
-}
-
-func (p *progress) wait(ctx context.Context, revision int64) error {
-	for {
-		p.mu.Lock()
-		reached, changed := p.revision >= revision, p.changed
-		p.mu.Unlock()
-		if reached {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // follower turns changes of the store into new tables. Only Run's goroutine
@@ -224,7 +200,7 @@ func (f *follower) apply(ctx context.Context, events []store.Event, revision int
 		f.setCertificates()
 	}
 	f.closeGone()
-	f.g.applied.set(revision)
+	f.g.applied.Raise(revision)
 }
 
 // letGo closes a chain once requests have a way to find what has come for it.

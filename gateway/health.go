@@ -34,8 +34,8 @@ func (g *Gateway) EachRevision(fn func(of string, revision int64)) (following bo
 		newest = max(newest, p.folders[folder])
 	}
 	fn("max_modify_index", newest)
-	fn("prev_index", max(p.revision, 0))
-	fn("x_etcd_index", max(p.revision, 0))
+	fn("prev_index", max(p.At(), 0))
+	fn("x_etcd_index", max(p.At(), 0))
 	return p.following
 }
 

@@ -46,40 +46,7 @@ func (s *Server) Run(ctx context.Context) error {
 // WaitApplied returns when connections are served with the store's revision or a
 // newer one, or with ctx's error.
 func (s *Server) WaitApplied(ctx context.Context, revision int64) error {
-	return s.applied.wait(ctx, revision)
-}
-
-// progress is how far the store has been followed.
-type progress struct {
-	mu       sync.Mutex
-	revision int64
-	changed  chan struct{} // closed when revision grows
-}
-
-func (p *progress) init() { p.revision, p.changed = -1, make(chan struct{}) }
-
-func (p *progress) set(revision int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.revision = max(p.revision, revision)
-	close(p.changed)
-	p.changed = make(chan struct{})
-}
-
-func (p *progress) wait(ctx context.Context, revision int64) error {
-	for {
-		p.mu.Lock()
-		reached, changed := p.revision >= revision, p.changed
-		p.mu.Unlock()
-		if reached {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return s.applied.Wait(ctx, revision)
 }
 
 // follower turns changes of the store into new tables. Only Run's goroutine uses
@@ -196,7 +163,7 @@ func (f *follower) apply(ctx context.Context, events []store.Event, revision int
 	if len(f.dirty) > 0 {
 		f.rebuild()
 	}
-	f.s.applied.set(revision)
+	f.s.applied.Raise(revision)
 }
 
 // parse reads a stored resource with the secrets that it refers to.

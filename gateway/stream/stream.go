@@ -24,6 +24,7 @@ import (
 	"millrace/gateway/upstream"
 	"millrace/internal/calmlog"
 	"millrace/internal/fieldcrypt"
+	"millrace/internal/watermark"
 	"millrace/plugin"
 	"millrace/store"
 )
@@ -86,7 +87,7 @@ type Server struct {
 	upstreams    sync.Map // *target by id, as the follower knows them
 	clientCerts  map[string]clientCert
 	secrets      *secret.Resolver
-	applied      progress
+	applied      *watermark.Mark // the store's revision
 
 	connections, sessions atomic.Int64
 	// lastQuiet is the constant of that name, unless a test has less patience.
@@ -120,7 +121,7 @@ func New(conf Config) *Server {
 	conf.Secrets.Log = conf.Log
 	s := &Server{
 		conf: conf, secrets: secret.New(conf.Secrets), log: calmlog.New(conf.Log, "route"), clientCerts: map[string]clientCert{},
-		drain: make(chan struct{}), listeners: map[*listener]struct{}{}, lastQuiet: lastQuiet,
+		applied: watermark.New(-1), drain: make(chan struct{}), listeners: map[*listener]struct{}{}, lastQuiet: lastQuiet,
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	env := *conf.Env
@@ -129,7 +130,6 @@ func New(conf Config) *Server {
 	s.table.Store(newTable(nil))
 	s.metadata.Store(&plugin.Metadata{})
 	s.certificates.Store(sni.NewTable(nil, conf.TLS))
-	s.applied.init()
 	return s
 }
 
