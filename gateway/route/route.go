@@ -37,18 +37,27 @@ type Spec[V any] struct {
 
 // Rule is a Spec made ready for a Table.
 type Rule[V any] struct {
-	spec    Spec[V]
-	methods methodSet // 0 means every method
+	// What is read to match a plain route stands together, its path too: among many
+	// routes each step to another place in memory is a wait.
+	path    [1]pathPattern // what paths refers to if the route has one
+	methods methodSet      // 0 means every method
+	value   V
 	addrs   []netip.Prefix
 	hosts   []hostPattern
-	paths   []pathPattern
+	vars    *expr.Expr
+	filter  func(vars expr.Lookup) bool
+
+	paths    []pathPattern
+	id       string
+	priority int
+	created  int64
 }
 
 // Compile checks a Spec.
 func Compile[V any](s Spec[V]) (*Rule[V], error) {
-	r := &Rule[V]{spec: s}
-	if s.Vars != nil && s.Vars.Always() {
-		r.spec.Vars = nil
+	r := &Rule[V]{value: s.Value, filter: s.Filter, id: s.ID, priority: s.Priority, created: s.Created}
+	if s.Vars != nil && !s.Vars.Always() {
+		r.vars = s.Vars
 	}
 	for _, m := range s.Methods {
 		bit := methodBit([]byte(m))
@@ -67,6 +76,7 @@ func Compile[V any](s Spec[V]) (*Rule[V], error) {
 	for _, h := range s.Hosts {
 		r.hosts = append(r.hosts, parseHost(h))
 	}
+	r.paths = r.path[:0]
 	for _, u := range s.URIs {
 		r.paths = append(r.paths, parsePath(u, s.Params))
 	}
@@ -133,14 +143,20 @@ func (p *hostPattern) key() string {
 type pathPattern struct {
 	prefix string
 	exact  bool
-	rest   []string // for an inner *: the texts after each *
-	tokens []token  // from the first parameter on; nil without parameters
+	*inner // nil unless there is more to it than a * at the end
+}
+
+// inner is what few paths have behind their prefix: the texts after each * of which
+// not all are at the end, or what stands from the first parameter on.
+type inner struct {
+	rest   []string
+	tokens []token
 }
 
 func parsePath(uri string, params bool) pathPattern {
 	if params {
 		if begin, tokens := parseParams(uri); tokens != nil {
-			return pathPattern{prefix: uri[:begin], tokens: tokens}
+			return pathPattern{prefix: uri[:begin], inner: &inner{tokens: tokens}}
 		}
 	}
 	i := strings.IndexByte(uri, '*')
@@ -149,7 +165,7 @@ func parsePath(uri string, params bool) pathPattern {
 	}
 	p := pathPattern{prefix: uri[:i]}
 	if i < len(uri)-1 {
-		p.rest = strings.Split(uri[i+1:], "*")
+		p.inner = &inner{rest: strings.Split(uri[i+1:], "*")}
 	}
 	return p
 }
@@ -162,11 +178,11 @@ func (p *pathPattern) match(q *Query) (ext []byte, ok bool) {
 		return nil, true
 	}
 	rest := q.Path[len(p.prefix):]
+	if p.inner == nil {
+		return rest, true
+	}
 	if p.tokens != nil {
 		return matchTokens(p.tokens, rest, q)
-	}
-	if p.rest == nil {
-		return rest, true
 	}
 	last := len(p.rest) - 1
 	for _, text := range p.rest[:last] {
@@ -232,14 +248,14 @@ type candidate[V any] struct {
 
 // before is the order of candidates in a list.
 func (c candidate[V]) before(d candidate[V]) bool {
-	a, b := &c.rule.spec, &d.rule.spec
+	a, b := c.rule, d.rule
 	switch {
-	case a.Priority != b.Priority:
-		return a.Priority > b.Priority
-	case a.Created != b.Created:
-		return a.Created < b.Created
-	case a.ID != b.ID:
-		return a.ID < b.ID
+	case a.priority != b.priority:
+		return a.priority > b.priority
+	case a.created != b.created:
+		return a.created < b.created
+	case a.id != b.id:
+		return a.id < b.id
 	}
 	return false
 }
@@ -248,6 +264,8 @@ func (c candidate[V]) before(d candidate[V]) bool {
 type slot[V any] struct {
 	edit          uint64
 	exact, prefix []candidate[V]
+	// room is for the only candidate that most slots have.
+	room [1]candidate[V]
 }
 
 func (s *slot[V]) own(edit uint64) *slot[V] {
@@ -263,6 +281,9 @@ func (s *slot[V]) own(edit uint64) *slot[V] {
 func (s *slot[V]) add(c candidate[V], edit uint64) *slot[V] {
 	s = s.own(edit)
 	list := s.list(c)
+	if len(s.exact)+len(s.prefix) == 0 {
+		*list = s.room[:0]
+	}
 	i, _ := slices.BinarySearchFunc(*list, c, func(e, c candidate[V]) int {
 		if c.before(e) {
 			return 1

@@ -56,11 +56,11 @@ func (t *Table[V]) Match(q *Query) (value V, ext []byte, ok bool) {
 			reversed[n-1-i] = c
 		}
 		if r, ext := matchHost(t.hosts, reversed[:n], q); r != nil {
-			return r.spec.Value, ext, true
+			return r.value, ext, true
 		}
 	}
 	if r, ext := matchGroup(t.any, q); r != nil {
-		return r.spec.Value, ext, true
+		return r.value, ext, true
 	}
 	return value, nil, false
 }
@@ -127,10 +127,10 @@ func (r *Rule[V]) holds(q *Query) bool {
 	if len(r.hosts) > 0 && !r.isFor(q) {
 		return false
 	}
-	if r.spec.Vars != nil && !r.spec.Vars.Holds(q.Vars) {
+	if r.vars != nil && !r.vars.Holds(q.Vars) {
 		return false
 	}
-	return r.spec.Filter == nil || r.spec.Filter(q.Vars)
+	return r.filter == nil || r.filter(q.Vars)
 }
 
 // isFor tells whether one of the hosts is the request's.
