@@ -115,7 +115,10 @@ type changes struct {
 
 // followedRoute is a route as it was last good.
 type followedRoute struct {
+	// conf is kept for routes that refer to other resources, whose changes make them
+	// anew. Others are compiled once, and it is many times what is made of it.
 	conf    *resource.Route
+	gone    bool // deleted, and about to leave the table
 	created int64
 	served  *servedRoute
 }
@@ -279,7 +282,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 	if e.Deleted {
 		if r := f.routes[id]; r != nil {
 			f.referrers.change(reference{"routes", id}, routeReferences(r.conf), referred{})
-			r.conf = nil
+			r.conf, r.gone = nil, true
 		}
 		return nil
 	}
@@ -293,7 +296,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 		f.routes[id] = r
 	}
 	f.referrers.change(reference{"routes", id}, routeReferences(r.conf), routeReferences(conf))
-	r.conf, r.created = conf, e.CreateRevision
+	r.conf, r.gone, r.created = conf, false, e.CreateRevision
 	return nil
 }
 
@@ -379,7 +382,7 @@ func (f *follower) rebuild(ch *changes) {
 		if s.own != nil {
 			s.own.Close()
 		}
-		s.inline.close()
+		s.closeUpstream()
 		f.letGo(s.chain)
 	}
 }
@@ -391,10 +394,13 @@ func (f *follower) rebuildTable(table *route.Table[*servedRoute], dirty map[stri
 	var replaced []*servedRoute
 	for id := range dirty {
 		r := f.routes[id]
-		if r == nil {
+		if r == nil || r.conf == nil && !r.gone {
 			continue
 		}
 		next, keep := f.recompile(id, r)
+		if routeReferences(r.conf) == (referred{}) {
+			r.conf = nil
+		}
 		if keep {
 			continue
 		}
@@ -407,7 +413,7 @@ func (f *follower) rebuildTable(table *route.Table[*servedRoute], dirty map[stri
 		if next != nil && next.rule != nil {
 			editor.Add(next.rule)
 		}
-		if r.served = next; r.conf == nil {
+		if r.served = next; r.gone {
 			delete(f.routes, id)
 		}
 	}
@@ -417,7 +423,7 @@ func (f *follower) rebuildTable(table *route.Table[*servedRoute], dirty map[stri
 // recompile answers the route's new form, nil if it is not to be served; keep
 // says that the form it has stays.
 func (f *follower) recompile(id string, r *followedRoute) (next *servedRoute, keep bool) {
-	if r.conf == nil {
+	if r.gone {
 		return nil, false
 	}
 	err := guard(func() (err error) {

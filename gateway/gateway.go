@@ -201,7 +201,7 @@ func (x *exchange) routeID() string {
 	if x.route == nil {
 		return ""
 	}
-	return x.route.id
+	return x.route.id()
 }
 
 // notFound is the body for a request without route.

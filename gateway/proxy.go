@@ -81,7 +81,7 @@ func (x *exchange) prepare() error {
 func (x *exchange) dispatch() error {
 	u := x.target.upstream
 	if err := u.Ready(x.g.ctx); err != nil {
-		x.g.log.Warn("finding the nodes of an upstream", "route", x.route.id, "err", err)
+		x.g.log.Warn("finding the nodes of an upstream", "route", x.route.id(), "err", err)
 		return x.ctx.Exit(503, nil)
 	}
 	var started time.Time
@@ -113,7 +113,7 @@ func (x *exchange) dispatch() error {
 		if !isFailure {
 			return err
 		}
-		x.g.log.Warn("calling an upstream", "route", x.route.id, "node", node.Addr, "err", failed.err)
+		x.g.log.Warn("calling an upstream", "route", x.route.id(), "node", node.Addr, "err", failed.err)
 		last = failed.status
 		x.call.statuses = append(x.call.statuses, last)
 		x.noteStatus()
@@ -165,7 +165,7 @@ func (x *exchange) try(node *upstream.Node) error {
 	endpoint, err := node.Endpoint(x.g.ctx, name)
 	if err != nil {
 		if errors.Is(err, upstream.ErrUnresolved) {
-			x.g.log.Warn("resolving an upstream", "route", x.route.id, "node", node.Addr, "err", err)
+			x.g.log.Warn("resolving an upstream", "route", x.route.id(), "node", node.Addr, "err", err)
 			return x.ctx.Exit(503, nil)
 		}
 		return newCallError(err, false)

@@ -12,13 +12,21 @@ type users map[reference]map[reference]struct{}
 // referred are the resources that one refers to; places that are not used are empty.
 type referred [4]reference
 
+// referenceTo is the reference to an id, the zero one if there is none.
+func referenceTo(folder, id string) reference {
+	if id == "" {
+		return reference{}
+	}
+	return reference{folder, id}
+}
+
 func routeReferences(r *resource.Route) (to referred) {
 	if r == nil {
 		return to
 	}
 	return referred{
-		{"services", string(r.ServiceID)}, {"upstreams", string(r.UpstreamID)},
-		{"plugin_configs", string(r.PluginConfigID)}, {"ssls", clientCertID(r.Upstream)},
+		referenceTo("services", string(r.ServiceID)), referenceTo("upstreams", string(r.UpstreamID)),
+		referenceTo("plugin_configs", string(r.PluginConfigID)), referenceTo("ssls", clientCertID(r.Upstream)),
 	}
 }
 
@@ -26,14 +34,14 @@ func serviceReferences(s *serviceConf) (to referred) {
 	if s == nil {
 		return to
 	}
-	return referred{{"upstreams", string(s.UpstreamID)}, {"ssls", clientCertID(s.Upstream)}}
+	return referred{referenceTo("upstreams", string(s.UpstreamID)), referenceTo("ssls", clientCertID(s.Upstream))}
 }
 
 func upstreamReferences(u *sharedUpstream) (to referred) {
 	if u == nil {
 		return to
 	}
-	return referred{{"ssls", clientCertID(u.conf)}}
+	return referred{referenceTo("ssls", clientCertID(u.conf))}
 }
 
 // change notes that a user which referred to before refers to now.

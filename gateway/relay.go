@@ -226,7 +226,7 @@ func (x *exchange) relayFiltered() error {
 	case x.conn.gone():
 		return errClientGone
 	case err != nil || len(body) > filteredBody:
-		x.g.log.Warn("reading an answer for body filters", "route", x.route.id, "err", err, "limit", filteredBody)
+		x.g.log.Warn("reading an answer for body filters", "route", x.route.id(), "err", err, "limit", filteredBody)
 		x.res.fields = x.res.fields[:0]
 		return x.ctx.Exit(502, nil)
 	}

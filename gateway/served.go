@@ -18,19 +18,29 @@ var errUnsupported = errors.New("not supported")
 // servedRoute is a route made ready: what it matches, its plugins with those of
 // its service and plugin config, and its upstream. It never changes.
 type servedRoute struct {
-	id      string
-	matched plugin.Matched
-	rule    *route.Rule[*servedRoute] // nil if the route is switched off
-	chain   *heldChain
-	own     *plugin.Chain // the route's own plugins; nil if it has none
-	timeout *resource.Timeout
-
+	// What every request reads stands together at the top.
+	chain *heldChain
 	target
-	inline    *sharedUpstream // that of target, unless it has an id of its own
 	websocket bool
+	inline    bool // the upstream of target is the route's own or its service's
 	// refusal answers every request before the plugins run, that of target those
 	// that would be proxied; 0 if all is well.
 	refusal int
+
+	matched plugin.Matched
+	rule    *route.Rule[*servedRoute] // nil if the route is switched off
+	own     *plugin.Chain             // the route's own plugins; nil if it has none
+	timeout *resource.Timeout
+}
+
+// id is the route's id.
+func (s *servedRoute) id() string { return s.matched.RouteID }
+
+// closeUpstream lets go of what only this route's upstream needs.
+func (s *servedRoute) closeUpstream() {
+	if s.inline && s.upstream != nil {
+		s.upstream.Close()
+	}
 }
 
 // serviceConf is a service as the store keeps it.
@@ -105,7 +115,7 @@ func (f *follower) compileRoute(id string, followed *followedRoute) (*servedRout
 	if err := supported(r); err != nil {
 		return nil, err
 	}
-	s := &servedRoute{id: id, matched: plugin.Matched{
+	s := &servedRoute{matched: plugin.Matched{
 		RouteID: id, RouteName: r.Name, ServiceID: string(r.ServiceID),
 		URI: onlyPattern(r.URI, r.URIs), Host: onlyPattern(r.Host, r.Hosts),
 	}}
@@ -120,7 +130,7 @@ func (f *follower) compileRoute(id string, followed *followedRoute) (*servedRout
 		return nil, err
 	}
 	if err := f.complete(s, svc, followed); err != nil {
-		s.inline.close()
+		s.closeUpstream()
 		return nil, err
 	}
 	return s, nil
@@ -188,7 +198,7 @@ func (f *follower) addPlugins(s *servedRoute, svc *serviceConf, r *resource.Rout
 
 // addUpstream finds the upstream: the route's own, else its service's.
 func (f *follower) addUpstream(s *servedRoute, svc *serviceConf, r *resource.Route) error {
-	inline, id, key := r.Upstream, string(r.UpstreamID), resource.Prefix+"routes/"+s.id
+	inline, id, key := r.Upstream, string(r.UpstreamID), resource.Prefix+"routes/"+s.id()
 	if inline == nil && id == "" {
 		inline, id, key = svc.Upstream, string(svc.UpstreamID), resource.Prefix+"services/"+string(r.ServiceID)
 	}
@@ -196,7 +206,7 @@ func (f *follower) addUpstream(s *servedRoute, svc *serviceConf, r *resource.Rou
 	switch {
 	case inline != nil:
 		shared, err = f.g.compileUpstream(key, inline)
-		s.inline = &shared
+		s.inline = true
 	case id != "" && f.upstreams[id] != nil:
 		shared = *f.upstreams[id]
 	case id != "":
@@ -240,7 +250,7 @@ func (f *follower) addRule(s *servedRoute, svc *serviceConf, r *resource.Route, 
 		return nil
 	}
 	spec := route.Spec[*servedRoute]{
-		ID: s.id, URIs: r.URIs, Hosts: r.Hosts, Methods: r.Methods, Addrs: r.RemoteAddrs,
+		ID: s.id(), URIs: r.URIs, Hosts: r.Hosts, Methods: r.Methods, Addrs: r.RemoteAddrs,
 		Priority: r.Priority, Created: created, Value: s,
 		Params: f.g.conf.Router == "radixtree_uri_with_parameter",
 	}

@@ -102,7 +102,7 @@ func (n *Node) refresh(ctx context.Context, old *resolved) (*resolved, error) {
 	}
 	r := &resolved{until: answer.Until}
 	for _, a := range answer.Addrs {
-		key := n.upstream.key
+		key := *n.upstream.key
 		key.Addr = netip.AddrPortFrom(a, uint16(n.port)).String()
 		r.endpoints = append(r.endpoints, n.upstream.pool.Endpoint(key))
 	}

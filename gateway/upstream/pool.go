@@ -72,6 +72,7 @@ type Pool struct {
 	resolver   *resolver.Resolver
 	registries *discovery.Registries
 	scheduler  *check.Scheduler
+	usual      [2]Key // of upstreams with nothing of their own, without and with TLS
 
 	mu        sync.Mutex
 	endpoints map[Key]*Endpoint
@@ -87,6 +88,7 @@ func NewPool(s Settings) *Pool {
 		registries: s.Registries,
 		endpoints:  map[Key]*Endpoint{}, shared: map[string]*shared{},
 	}
+	p.usual = [2]Key{{Keep: p.keep}, {TLS: true, Keep: p.keep}}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -157,6 +159,17 @@ func (p *Pool) Endpoint(key Key) *Endpoint {
 		}
 	}
 	return e
+}
+
+// common answers a key that is not changed, one for all upstreams that have nothing
+// of their own: it is large, and they are many.
+func (p *Pool) common(key Key) *Key {
+	for i := range p.usual {
+		if p.usual[i] == key {
+			return &p.usual[i]
+		}
+	}
+	return &key
 }
 
 // tls is how TLS is spoken. The error is that of a client certificate.

@@ -75,7 +75,7 @@ type Upstream struct {
 
 	retries   *int
 	pool      *Pool
-	key       Key
+	key       *Key // of its endpoints, without address
 	algorithm *algorithm
 	hashKey   *hashKey // of chash
 	checks    *resource.Checks
@@ -162,20 +162,21 @@ func (u *Upstream) transport(conf *resource.Upstream) error {
 		return fmt.Errorf("upstream scheme %q is not served", u.Scheme)
 	}
 	u.rpc = u.Scheme == "grpc" || u.Scheme == "grpcs"
-	u.key = Key{TLS: u.TLS, Keep: u.pool.keep}
+	key := Key{TLS: u.TLS, Keep: u.pool.keep}
 	if u.Scheme == "grpcs" {
-		u.key.Protocol = "h2"
+		key.Protocol = "h2"
 	}
 	if k := conf.KeepalivePool; k != nil {
 		own := Keepalive{Size: k.Size, Idle: seconds(k.IdleTimeout), Requests: k.Requests}
-		u.key.Keep = own.over(DefaultKeepalive)
+		key.Keep = own.over(DefaultKeepalive)
 	}
 	if t := conf.TLS; t != nil && u.TLS {
-		u.key.ClientCert, u.key.ClientKey = t.ClientCert, t.ClientKey
+		key.ClientCert, key.ClientKey = t.ClientCert, t.ClientKey
 		if t.ClientCertID != "" && t.ClientCert == "" {
 			return fmt.Errorf("no client certificate %s", t.ClientCertID)
 		}
 	}
+	u.key = u.pool.common(key)
 	return nil
 }
 
