@@ -104,7 +104,8 @@ func (x *exchange) appendLength(dst []byte) []byte {
 // appendFields appends the client's headers, the X-Forwarded-* that are missing
 // among them, and what plugins added.
 func (x *exchange) appendFields(dst []byte) []byte {
-	var seen [3]bool // proto, host, port
+	given := x.forwardedByPlugins()
+	seen := given
 	for i := range x.req.fields {
 		if i == x.req.received {
 			dst = x.appendMissing(dst, &seen)
@@ -117,7 +118,9 @@ func (x *exchange) appendFields(dst []byte) []byte {
 		case http1.Other:
 			dst = appendField(dst, f.Name, f.Value)
 		case http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort:
-			dst = x.appendForwarded(dst, f, i >= x.req.received, &seen)
+			if added := i >= x.req.received; added || !given[forwardedIndex(f.Kind)] {
+				dst = x.appendForwarded(dst, f, added, &seen)
+			}
 		case http1.Forwarded:
 			if x.trusted {
 				dst = appendField(dst, f.Name, f.Value)
@@ -142,16 +145,33 @@ func appendField(dst, name, value []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// forwardedIndex numbers the X-Forwarded-* that say what the client called: proto,
+// host and port.
+func forwardedIndex(k http1.Kind) int {
+	switch k {
+	case http1.XForwardedHost:
+		return 1
+	case http1.XForwardedPort:
+		return 2
+	}
+	return 0
+}
+
+// forwardedByPlugins tells which of them plugins have added.
+func (x *exchange) forwardedByPlugins() (given [3]bool) {
+	for i := x.req.received; i < len(x.req.fields); i++ {
+		switch f := &x.req.fields[i]; f.Kind {
+		case http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort:
+			given[forwardedIndex(f.Kind)] = given[forwardedIndex(f.Kind)] || len(f.Name) > 0
+		}
+	}
+	return given
+}
+
 // appendForwarded puts our value in the client's place, or lets its own pass.
 // A value that a plugin added stands.
 func (x *exchange) appendForwarded(dst []byte, f *http1.Field, added bool, seen *[3]bool) []byte {
-	which := 0
-	switch f.Kind {
-	case http1.XForwardedHost:
-		which = 1
-	case http1.XForwardedPort:
-		which = 2
-	}
+	which := forwardedIndex(f.Kind)
 	if x.trusted || added {
 		seen[which] = true
 		return appendField(dst, f.Name, f.Value)

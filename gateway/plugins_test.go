@@ -203,6 +203,26 @@ func TestPluginChangesRequest(t *testing.T) {
 	}
 }
 
+// What a plugin says of X-Forwarded-* is what the upstream gets, once.
+func TestPluginSetsForwarded(t *testing.T) {
+	r := start(t, nil)
+	up := ok(t, "x")
+	r.put("routes/1", `{"uri":"/c","upstream":{"nodes":{"`+up.addr+`":1}},"plugins":{"test-change":{
+		"headers":{"X-Forwarded-Host":"h.example","X-Forwarded-Proto":"https","X-Forwarded-Port":"9882"}}}}`)
+	for _, headers := range [][]string{nil, {"X-Forwarded-Proto: grpc", "x-forwarded-host: theirs", "X-Forwarded-Port: 1", "X-Forwarded-Host: again"}} {
+		if rep := r.get("/c", headers...); rep.status != 200 {
+			t.Fatal(rep.line)
+		}
+		got := strings.ToLower(up.last(t))
+		for _, want := range []string{"x-forwarded-host: h.example\r\n", "x-forwarded-proto: https\r\n", "x-forwarded-port: 9882\r\n"} {
+			name, _, _ := strings.Cut(want, ":")
+			if !strings.Contains(got, want) || strings.Count(got, name) != 1 {
+				t.Errorf("%q: want %q once in\n%s", headers, want, got)
+			}
+		}
+	}
+}
+
 func TestPluginDropsAndFails(t *testing.T) {
 	r := start(t, nil)
 	r.put("routes/1", `{"uri":"/drop","plugins":{"test-change":{"drop":true}}}`)

@@ -87,9 +87,21 @@ func (r *request) SetQuery(query string) {
 
 func (r *request) Header(name string) []byte                { return r.fields.get(name) }
 func (r *request) Headers(fn func(name, value []byte) bool) { r.fields.each(fn) }
-func (r *request) SetHeader(name, value string)             { r.fields.set(name, value) }
 func (r *request) AddHeader(name, value string)             { r.fields.add(name, value) }
 func (r *request) DelHeader(name string)                    { r.fields.del(name) }
+
+// SetHeader implements plugin.Request. A X-Forwarded-* of the client is replaced by
+// one that counts as added: that is how the upstream gets it, where the client's own
+// value would not pass.
+func (r *request) SetHeader(name, value string) {
+	switch http1.KindOf(cleanText(name)) {
+	case http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort:
+		r.fields.del(name)
+		r.fields.add(name, value)
+	default:
+		r.fields.set(name, value)
+	}
+}
 
 // SetBody replaces the body that the upstream is sent.
 func (r *request) SetBody(body []byte) {
