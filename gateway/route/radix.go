@@ -2,6 +2,7 @@ package route
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -9,12 +10,35 @@ import (
 // to what it changes and shares the rest with the tree before. A node that this
 // edit made itself is changed in place, so that building a large tree copies
 // nothing twice. The zero P means that a node has no value.
+//
+// Among many routes a walk waits for memory and for little else, so a node has at
+// hand what it needs of its label and its index, which are elsewhere.
 type node[P comparable] struct {
-	edit  uint64
 	label string
-	index []byte // first bytes of the kids' labels, in the order of kids
+	text  [24]byte // what label begins with
 	kids  []*node[P]
 	val   P
+	first [16]byte // what index begins with
+	index []byte   // first bytes of the kids' labels, in the order of kids
+	edit  uint64
+}
+
+// newNode makes a node of an edit.
+func newNode[P comparable](label string, edit uint64) *node[P] {
+	n := &node[P]{edit: edit}
+	n.setLabel(label)
+	return n
+}
+
+func (n *node[P]) setLabel(label string) {
+	n.label = label
+	copy(n.text[:], label)
+}
+
+// setKids enters the kids and the first bytes of their labels.
+func (n *node[P]) setKids(kids []*node[P], index []byte) {
+	n.kids, n.index = kids, index
+	copy(n.first[:], index)
 }
 
 // own answers n if this edit may change it, else a copy that it may.
@@ -22,13 +46,9 @@ func (n *node[P]) own(edit uint64) *node[P] {
 	if n.edit == edit {
 		return n
 	}
-	return &node[P]{
-		edit:  edit,
-		label: n.label,
-		index: bytes.Clone(n.index),
-		kids:  append([]*node[P](nil), n.kids...),
-		val:   n.val,
-	}
+	c := *n
+	c.edit, c.index, c.kids = edit, slices.Clone(n.index), slices.Clone(n.kids)
+	return &c
 }
 
 // update answers the tree n with the value at key replaced by what fn makes of
@@ -41,10 +61,10 @@ func (n *node[P]) update(key string, edit uint64, fn func(P) P) *node[P] {
 	}
 	i := bytes.IndexByte(n.index, key[0])
 	if i < 0 {
-		n.index = append(n.index, key[0])
-		n.kids = append(n.kids, &node[P]{edit: edit, label: key})
-		i = len(n.kids) - 1
-		n.kids[i].val = fn(n.kids[i].val)
+		kid := newNode[P](key, edit)
+		kid.val = fn(kid.val)
+		i = len(n.kids)
+		n.setKids(append(n.kids, kid), append(n.index, key[0]))
 	} else {
 		kid := n.kids[i]
 		p := commonPrefix(kid.label, key)
@@ -59,10 +79,10 @@ func (n *node[P]) update(key string, edit uint64, fn func(P) P) *node[P] {
 
 // split puts a node for the first p bytes of n's label above n.
 func (n *node[P]) split(p int, edit uint64) *node[P] {
-	top := &node[P]{edit: edit, label: n.label[:p], index: []byte{n.label[p]}}
+	top := newNode[P](n.label[:p], edit)
 	n = n.own(edit)
-	n.label = n.label[p:]
-	top.kids = []*node[P]{n}
+	n.setLabel(n.label[p:])
+	top.setKids([]*node[P]{n}, []byte{n.label[0]})
 	return top
 }
 
@@ -77,10 +97,10 @@ func (n *node[P]) prune(i int, edit uint64) {
 	case 0:
 		last := len(n.kids) - 1
 		n.kids[i], n.index[i] = n.kids[last], n.index[last]
-		n.kids, n.index = n.kids[:last], n.index[:last]
+		n.setKids(n.kids[:last], n.index[:last])
 	case 1:
 		only := kid.kids[0].own(edit)
-		only.label = kid.label + only.label
+		only.setLabel(kid.label + only.label)
 		n.kids[i] = only
 	}
 }
@@ -90,15 +110,30 @@ func (n *node[P]) next(key []byte) *node[P] {
 	if len(key) == 0 {
 		return nil
 	}
-	i := bytes.IndexByte(n.index, key[0])
+	i := n.find(key[0])
 	if i < 0 {
 		return nil
 	}
 	kid := n.kids[i]
-	if len(key) < len(kid.label) || string(key[:len(kid.label)]) != kid.label {
+	switch size := len(kid.label); {
+	case len(key) < size:
+		return nil
+	case size <= len(kid.text):
+		if string(key[:size]) != string(kid.text[:size]) {
+			return nil
+		}
+	case string(key[:size]) != kid.label:
 		return nil
 	}
 	return kid
+}
+
+// find answers which kid's label begins with b, -1 if none does.
+func (n *node[P]) find(b byte) int {
+	if i := bytes.IndexByte(n.first[:min(len(n.kids), len(n.first))], b); i >= 0 || len(n.kids) <= len(n.first) {
+		return i
+	}
+	return bytes.IndexByte(n.index, b)
 }
 
 // get answers the value at key.
