@@ -11,6 +11,9 @@ import (
 func (x *exchange) identify() {
 	c := x.conn
 	x.ctx.Conn = c.peer
+	if c.security != nil {
+		x.ctx.Conn.TLS = &c.security.state
+	}
 	x.addr, x.trusted = c.addr, c.trusted
 	if c.realIPFrom {
 		x.addr, x.ctx.Conn.RemoteAddr = c.realIP(x.realIPField())

@@ -205,6 +205,12 @@ func TestClientCertificates(t *testing.T) {
 		}
 		return []tls.Certificate{pair}
 	}
+	cert, key = servers.pair("vars.com")
+	r.put("ssls/4", object(t, map[string]any{"sni": "vars.com", "cert": cert, "key": key, "client": map[string]any{"ca": clients.pem}}))
+	r.put("routes/vars", `{"uri":"/vars","vars":[["ssl_client_s_dn","~~","^CN=someone"],["ssl_server_name","==","vars.com"],["ssl_protocol","==","TLSv1.3"],
+		["ssl_cipher","~~","^TLS_"],["ssl_client_fingerprint","~~","^[0-9a-f]{40}$"],["ssl_client_i_dn","~~","CN=clients"],["ssl_session_reused","==","."],
+		["ssl_client_v_end","~~","GMT$"],["ssl_client_serial","~~","^[0-9A-F]+$"],["ssl_client_raw_cert","~~","^-----BEGIN CERTIFICATE-----"],["ssl_nope","==",null]],
+		"upstream":{"nodes":{}}}`) // 503
 	for _, tt := range []struct {
 		by               *authority
 		name, host, path string
@@ -225,6 +231,7 @@ func TestClientCertificates(t *testing.T) {
 		{nil, "free.com", "m.com", "/open/x", "200 ok"},
 		{nil, "m.com", "m.com", "/open/x", "200 ok"},
 		{nil, "m.com", "m.com", "/open/../x", "400 "},
+		{clients, "vars.com", "vars.com", "/vars", "503 "},
 	} {
 		conf := &tls.Config{ServerName: tt.name, RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			if c := shown(tt.by); c != nil {

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -115,6 +116,9 @@ type Conn struct {
 	RemotePort, ServerPort int
 	Scheme                 string // http or https
 	Proto                  string // HTTP/1.1, HTTP/2.0 …
+	// TLS is what the handshake has settled, nil without TLS. What it says of the
+	// client's certificate is checked where an ssl object demands one.
+	TLS *tls.ConnectionState
 }
 
 // ErrBodyTooLarge is returned by Request.Body when the body is over its limit.

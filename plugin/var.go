@@ -70,6 +70,7 @@ var families = []struct {
 		return fieldVar(c.Upstream.Trailers, rest)
 	}},
 	{"graphql_", (*Context).graphqlVar},
+	{"ssl_", (*Context).tlsVar},
 }
 
 var variables = map[string]func(c *Context) expr.Value{
@@ -93,6 +94,9 @@ var variables = map[string]func(c *Context) expr.Value{
 	"server_port":        func(c *Context) expr.Value { return number(int64(c.Conn.ServerPort)) },
 	"server_name":        func(*Context) expr.Value { return expr.Text("_") },
 	"server_protocol":    func(c *Context) expr.Value { return expr.Text(c.Conn.Proto) },
+	"content_type":       func(c *Context) expr.Value { return c.headerVar("content_type") },
+	"content_length":     func(c *Context) expr.Value { return c.headerVar("content_length") },
+	"pid":                func(*Context) expr.Value { return number(int64(os.Getpid())) },
 	"remote_user":        func(c *Context) expr.Value { return c.remoteUser() },
 	"request_length":     func(c *Context) expr.Value { return number(c.Sizes.Request) },
 	"request_time":       func(c *Context) expr.Value { return seconds(time.Since(c.Started)) },

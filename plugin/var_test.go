@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"crypto/tls"
 	"net/http"
 	"reflect"
 	"strings"
@@ -90,6 +91,37 @@ func TestGraphqlVars(t *testing.T) {
 		x := plugintest.NewContext(r)
 		if got := [3]expr.Value{x.Var("graphql_operation"), x.Var("graphql_name"), x.Var("graphql_root_fields")}; !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s %.60s: %+v, want %+v", c.contentType, c.body, got, c.want)
+		}
+	}
+}
+
+// What TLS has settled, in OpenSSL's words; nothing without it.
+func TestTLSVars(t *testing.T) {
+	r, err := http.NewRequest("POST", "http://h/p", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "text/x")
+	c := plugintest.NewContext(r)
+	if got := c.Var("ssl_protocol"); got.Present {
+		t.Errorf("without TLS the protocol is %+v", got)
+	}
+	if got := c.Var("content_type"); got.Text != "text/x" {
+		t.Errorf("the Content-Type is %+v", got)
+	}
+	for suite, want := range map[uint16]string{
+		tls.TLS_AES_128_GCM_SHA256:                        "TLS_AES_128_GCM_SHA256",
+		tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:         "ECDHE-RSA-AES128-GCM-SHA256",
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
+		tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA:            "ECDHE-RSA-AES256-SHA",
+		tls.TLS_RSA_WITH_AES_256_GCM_SHA384:               "AES256-GCM-SHA384",
+	} {
+		c.Conn.TLS = &tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: suite}
+		if got := c.Var("ssl_cipher"); got.Text != want {
+			t.Errorf("%s, want %s", got.Text, want)
+		}
+		if c.Var("ssl_protocol").Text != "TLSv1.2" || c.Var("ssl_client_s_dn").Present || c.Var("ssl_server_name").Present {
+			t.Error("the protocol is not TLSv1.2, or there is a certificate or name that nobody has shown")
 		}
 	}
 }

@@ -1,0 +1,78 @@
+package plugin
+
+import (
+	"crypto/sha1"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"strings"
+	"time"
+
+	"millrace/internal/expr"
+)
+
+// tlsVar is ssl_NAME: what TLS has settled for the client's connection.
+func (c *Context) tlsVar(name string) expr.Value {
+	state := c.Conn.TLS
+	if state == nil {
+		return expr.Value{}
+	}
+	switch name {
+	case "server_name":
+		return present(state.ServerName)
+	case "protocol":
+		return expr.Text(strings.Replace(tls.VersionName(state.Version), " ", "v", 1))
+	case "cipher":
+		return expr.Text(cipherName(state.CipherSuite))
+	case "alpn_protocol":
+		return present(state.NegotiatedProtocol)
+	case "session_reused":
+		if state.DidResume {
+			return expr.Text("r")
+		}
+		return expr.Text(".")
+	}
+	if rest, ok := strings.CutPrefix(name, "client_"); ok && len(state.PeerCertificates) > 0 {
+		return clientCertVar(state.PeerCertificates[0], rest)
+	}
+	return expr.Value{}
+}
+
+// clientCertVar is ssl_client_NAME, of the certificate that the client has shown.
+func clientCertVar(cert *x509.Certificate, name string) expr.Value {
+	switch name {
+	case "s_dn":
+		return expr.Text(cert.Subject.String())
+	case "i_dn":
+		return expr.Text(cert.Issuer.String())
+	case "serial":
+		return expr.Text(strings.ToUpper(hex.EncodeToString(cert.SerialNumber.Bytes())))
+	case "fingerprint":
+		sum := sha1.Sum(cert.Raw)
+		return expr.Text(hex.EncodeToString(sum[:]))
+	case "raw_cert":
+		return expr.Text(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
+	case "v_start":
+		return expr.Text(certTime(cert.NotBefore))
+	case "v_end":
+		return expr.Text(certTime(cert.NotAfter))
+	}
+	return expr.Value{}
+}
+
+// certTime writes a time as OpenSSL does.
+func certTime(t time.Time) string { return t.UTC().Format("Jan _2 15:04:05 2006 GMT") }
+
+// cipherName is OpenSSL's name of a cipher suite, which differs before TLS 1.3.
+func cipherName(id uint16) string {
+	name := tls.CipherSuiteName(id)
+	exchange, cipher, ok := strings.Cut(strings.TrimPrefix(name, "TLS_"), "_WITH_")
+	if !ok {
+		return name
+	}
+	if exchange != "RSA" {
+		cipher = exchange + "_" + cipher
+	}
+	return strings.NewReplacer("AES_128", "AES128", "AES_256", "AES256", "_CBC", "", "POLY1305_SHA256", "POLY1305", "_", "-").Replace(cipher)
+}
