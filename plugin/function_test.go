@@ -53,6 +53,7 @@ func TestFunctionsAnswer(t *testing.T) {
 		`ngx.req.read_body() ngx.say(ngx.req.get_body_data())`:                                         "200 {\"n\":5}\n",
 		`local core = require("apisix.core") ngx.say(core.json.decode(core.request.get_body()).n + 1)`: "200 6\n",
 		`ngx.say(require("cjson").encode({a = {1, 2}, b = "x/y"}))`:                                    "200 {\"a\":[1,2],\"b\":\"x/y\"}\n",
+		`local core = require("apisix.core") ngx.say(core.json.delay_encode({1}))`:                     "200 [1]\n",
 		`local v, err = require("cjson.safe").decode("{") ngx.say(tostring(v), type(err))`:             "200 nilstring\n",
 		`ngx.say(ctx.route_id, ctx.consumer_name, ctx.consumer.labels.team, tostring(ctx.mine))`:       "200 r1jackxnil\n",
 		`ctx.mine = {x = 1} ngx.ctx.other = "y" ngx.say(ctx.mine.x, ngx.ctx.other)`:                    "200 1y\n",

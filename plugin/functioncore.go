@@ -150,6 +150,7 @@ func makeCore(s *sandbox.State, json *lua.LTable) *lua.LTable {
 	}
 	core.RawSetString("log", log)
 	core.RawSetString("json", json)
+	json.RawSetString("delay_encode", json.RawGetString("encode")) // what is logged is written at once
 	for name, functions := range map[string]map[string]luaFunc{
 		"request": coreRequest, "response": coreResponse, "string": coreString, "table": coreTable, "utils": coreUtils,
 	} {

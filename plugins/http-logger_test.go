@@ -193,6 +193,22 @@ func TestEntryBodies(t *testing.T) {
 	}
 }
 
+// A log_format may name the request's body, which is then kept.
+func TestEntryNamesBody(t *testing.T) {
+	const named = `"log_format":{"n":{"b":"$request_body"}}`
+	for conf, want := range map[string]string{
+		named:                              `{"n":{"b":"abcd"},"route_id":"1"}`,
+		named + `,"include_req_body":true`: `{"n":{"b":"abcd"},"route_id":"1","request_body":"abcd"}`,
+		`"log_format":{"n":"x"}`:           `{"n":"x","route_id":"1"}`,
+	} {
+		c := plugintest.NewContext(httptest.NewRequest("POST", "/hello", strings.NewReader("abcdef")))
+		c.Matched.RouteID = "1"
+		if got := entryOf(t, `{`+maxBodies+`,`+conf+`}`, c, &logformat.Metadata{}, "").Raw; got != want {
+			t.Errorf("%s: %s, want %s", conf, got, want)
+		}
+	}
+}
+
 func TestEntryFormats(t *testing.T) {
 	typ, _ := plugin.Lookup("http-logger")
 	loaded, err := typ.LoadMetadata([]byte(`{"log_format":{"from":"metadata","n":5}}`))

@@ -27,7 +27,7 @@ func (m *entryMaker) bodies(c *plugin.Context) *logformat.Bodies {
 
 // Access keeps the beginning of the request's body, if it is logged.
 func (m *entryMaker) Access(c *plugin.Context) error {
-	if m.IncludeReqBody && m.WantsRequestBody(c) {
+	if m.WantsRequestBody(c) {
 		m.bodies(c).Request = m.RequestBody(c)
 	}
 	return nil
@@ -48,7 +48,7 @@ func (m *entryMaker) WatchBody(c *plugin.Context, part []byte) {
 // entry makes the entry of a request.
 func (m *entryMaker) entry(c *plugin.Context, meta *logformat.Metadata) []byte {
 	bodies := logformat.Bodies{}
-	if m.IncludeReqBody || m.IncludeRespBody {
+	if m.LogsBodies() {
 		bodies = *m.bodies(c)
 	}
 	server := logformat.Server{Hostname: m.process.host, Version: m.process.conf.Version}

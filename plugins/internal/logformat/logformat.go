@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"millrace/internal/expr"
@@ -46,6 +47,7 @@ type Conf struct {
 
 	Layout            `json:"-"`
 	reqExpr, respExpr *expr.Expr
+	namesBody         bool // the log_format has $request_body
 }
 
 // Metadata is what MetadataSchema describes.
@@ -70,6 +72,7 @@ func (c *Conf) Check() (err error) {
 	if c.Layout, err = compileLayout(c.Format, c.FormatExtra); err != nil {
 		return err
 	}
+	c.namesBody = c.own.has("request_body")
 	if c.reqExpr, err = expr.Compile(c.IncludeReqBodyExpr); err != nil {
 		return fmt.Errorf("failed to validate the 'include_req_body_expr' expression: %w", err)
 	}
@@ -131,6 +134,11 @@ func compileObject(conf json.RawMessage, depth int) (*object, error) {
 		return nil, nil
 	}
 	return o, nil
+}
+
+// has tells whether a variable is among the members.
+func (o *object) has(variable string) bool {
+	return o != nil && slices.ContainsFunc(o.members, func(m member) bool { return m.variable == variable || m.nested.has(variable) })
 }
 
 func compileMember(name string, value json.RawMessage, depth int) (m member, err error) {
@@ -220,7 +228,7 @@ func (c *Conf) Append(dst []byte, ctx *plugin.Context, meta *Metadata, server Se
 	if id := ctx.Matched.ServiceID; id != "" {
 		dst = appendText(key(dst, []byte(`"service_id":`)), id)
 	}
-	if bodies.Request != nil {
+	if bodies.Request != nil && c.IncludeReqBody {
 		dst = appendText(key(dst, []byte(`"request_body":`)), string(bodies.Request))
 	}
 	if bodies.Response != nil {
@@ -244,10 +252,14 @@ func lookup(ctx *plugin.Context, bodies Bodies) expr.Lookup {
 	}
 }
 
-// WantsRequestBody tells whether this request's body is logged.
+// WantsRequestBody tells whether this request's body is logged: it may be wanted as
+// such, or as a variable of the log_format.
 func (c *Conf) WantsRequestBody(ctx *plugin.Context) bool {
-	return c.IncludeReqBody && c.reqExpr.Holds(ctx.Lookup())
+	return c.namesBody && !c.IncludeReqBody || c.IncludeReqBody && c.reqExpr.Holds(ctx.Lookup())
 }
+
+// LogsBodies tells whether bodies of requests may be logged.
+func (c *Conf) LogsBodies() bool { return c.IncludeReqBody || c.IncludeRespBody || c.namesBody }
 
 // WantsResponseBody tells whether this answer's body is logged.
 func (c *Conf) WantsResponseBody(ctx *plugin.Context) bool {
