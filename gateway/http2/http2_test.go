@@ -695,7 +695,8 @@ func TestWindowsOfBodies(t *testing.T) {
 	if a, _, err := p.wait(id); err != nil || a.reset != xhttp2.ErrCodeFlowControl {
 		t.Errorf("%+v %v", a, err)
 	}
-	p.works() // what was not read has been given back
+	p.works()
+	p.eventually("what was not read has been given back", func() bool { return p.c.owed+p.c.unread == testConfig().ConnWindow })
 }
 
 // An answer stops at the client's windows, and goes on when they open.

@@ -121,6 +121,7 @@ func (c *Conn) takeData(f *frame) error {
 		return streamError{f.id, codeStreamClosed}
 	}
 	if len(s.body)-s.off+s.unread+n > c.conf.StreamWindow {
+		c.consumed(nil, n)
 		return streamError{f.id, codeFlowControl}
 	}
 	s.take(f.payload)
