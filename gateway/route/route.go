@@ -35,7 +35,7 @@ type Spec[V any] struct {
 	Value    V
 }
 
-// Rule is a Spec made ready for a Table.
+// Rule is a Spec made ready for a Table. One goroutine at a time adds it.
 type Rule[V any] struct {
 	// What is read to match a plain route stands together, its path too: among many
 	// routes each step to another place in memory is a wait.
@@ -46,6 +46,10 @@ type Rule[V any] struct {
 	hosts   []hostPattern
 	vars    *expr.Expr
 	filter  func(vars expr.Lookup) bool
+	// home is the first slot that the rule is put into where there is none: mostly its
+	// only one. Once used it is not used again, since older tables may refer to it.
+	home   slot[V]
+	housed bool
 
 	paths    []pathPattern
 	id       string
@@ -268,18 +272,29 @@ type slot[V any] struct {
 	room [1]candidate[V]
 }
 
+// newSlot makes the slot of an edit for the first candidate in it.
+func (c candidate[V]) newSlot(edit uint64) *slot[V] {
+	s := &c.rule.home
+	if c.rule.housed {
+		s = &slot[V]{}
+	}
+	s.edit, c.rule.housed = edit, true
+	return s
+}
+
 func (s *slot[V]) own(edit uint64) *slot[V] {
-	switch {
-	case s == nil:
-		return &slot[V]{edit: edit}
-	case s.edit == edit:
+	if s.edit == edit {
 		return s
 	}
 	return &slot[V]{edit: edit, exact: slices.Clone(s.exact), prefix: slices.Clone(s.prefix)}
 }
 
 func (s *slot[V]) add(c candidate[V], edit uint64) *slot[V] {
-	s = s.own(edit)
+	if s == nil {
+		s = c.newSlot(edit)
+	} else {
+		s = s.own(edit)
+	}
 	list := s.list(c)
 	if len(s.exact)+len(s.prefix) == 0 {
 		*list = s.room[:0]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -247,6 +248,75 @@ func BenchmarkMatch(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				tab.Match(h)
+			}
+		})
+	}
+}
+
+// Nodes with more kids, and labels that are longer, than a node has at hand; a rule that
+// goes and comes again leaves the tables between as they were.
+func TestWideAndLong(t *testing.T) {
+	const n = 60
+	long := strings.Repeat("x", 40)
+	path := func(i int) string { return fmt.Sprintf("/%c%s/%d", 'A'+i, long, i) }
+	var specs []Spec[string]
+	for i := range n {
+		specs = append(specs, spec(fmt.Sprint(i), path(i)+"*"))
+	}
+	whole := table(t, false, specs...)
+	check := func(tab *Table[string], gone bool) {
+		t.Helper()
+		for i := range n {
+			id, _, ok := tab.Match(ask(path(i)))
+			if want := !gone || i%2 == 0; ok != want || ok && id != fmt.Sprint(i) {
+				t.Errorf("%s: %q %t, want %t", path(i), id, ok, want)
+			}
+			if _, _, ok := tab.Match(ask(path(i)[:30] + "y" + path(i)[31:])); ok {
+				t.Errorf("%s with another letter is found", path(i))
+			}
+		}
+	}
+	var rules []*Rule[string]
+	first := whole.Edit()
+	for i := 1; i < n; i += 2 {
+		rules = append(rules, whole.any.get([]byte(path(i))).prefix[0].rule)
+		first.Remove(rules[i/2])
+	}
+	half := first.Table()
+	again := half.Edit()
+	for _, r := range rules {
+		again.Add(r)
+	}
+	full := again.Table()
+	last := full.Edit()
+	for _, r := range rules {
+		last.Remove(r)
+	}
+	check(whole, false)
+	check(half, true)
+	check(full, false)
+	check(last.Table(), true)
+}
+
+// BenchmarkMatchAnyOrder asks for routes in an order that no cache foresees.
+func BenchmarkMatchAnyOrder(b *testing.B) {
+	for _, n := range []int{10, 100_000} {
+		e := New[int](false).Edit()
+		for i := range n {
+			r, err := Compile(Spec[int]{ID: fmt.Sprint(i), URIs: []string{fmt.Sprintf("/service%d/items/*", i)}, Methods: []string{"GET", "POST"}, Value: i})
+			if err != nil {
+				b.Fatal(err)
+			}
+			e.Add(r)
+		}
+		tab := e.Table()
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			q := ask("/")
+			for i := 0; b.Loop(); i = (i + 7919) % n {
+				q.Path = append(strconv.AppendInt(append(q.Path[:0], "/service"...), int64(i), 10), "/items/1"...)
+				if _, _, ok := tab.Match(q); !ok {
+					b.Fatal("no match")
+				}
 			}
 		})
 	}
