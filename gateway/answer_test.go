@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -43,6 +46,21 @@ func TestOrderOfOwnHeaders(t *testing.T) {
 	}
 	if got, want := strings.Join(names, " "), "Date Content-Type Transfer-Encoding Connection Server"; got != want {
 		t.Errorf("headers %q, want %q", got, want)
+	}
+}
+
+func TestUpstreamStatus(t *testing.T) {
+	up := serve(t, func(_ *server, c *upstreamConn) {
+		if req, err := http.ReadRequest(c.r); err == nil {
+			io.WriteString(c, "HTTP/1.1 "+req.URL.Path[1:]+" Any\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		}
+	})
+	r := start(t, nil)
+	r.route("1", "/*", up.addr)
+	for status, want := range map[string]string{"200": "", "499": "", "500": "500", "599": "599", "600": "", "799": ""} {
+		if rep := r.get("/" + status); rep.header.Get("X-APISIX-Upstream-Status") != want || strconv.Itoa(rep.status) != status {
+			t.Errorf("%s: %d, X-APISIX-Upstream-Status %q", status, rep.status, rep.header.Get("X-APISIX-Upstream-Status"))
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ func (x *exchange) relay() error {
 		return x.tunnel()
 	}
 	contentType := x.takeHeaders()
-	if last := x.call.statuses[len(x.call.statuses)-1]; last >= 500 || x.g.conf.ShowUpstreamStatus {
+	if last := x.call.statuses[len(x.call.statuses)-1]; last/100 == 5 || x.g.conf.ShowUpstreamStatus {
 		x.res.fields.set(statusHeader, x.statusList())
 	}
 	if x.plain {
