@@ -38,6 +38,7 @@ func (c *client) again() {
 // clients go on.
 func TestParkedConnectionsGoOn(t *testing.T) {
 	r := start(t, nil)
+	r.g.parkAfter.Store(0)
 	r.route("1", "/", ok(t, "x").addr)
 	clients := make([]*client, 50)
 	for i := range clients {
@@ -57,6 +58,7 @@ func TestParkedConnectionsGoOn(t *testing.T) {
 
 func TestParkedConnectionsEnd(t *testing.T) {
 	r := start(t, func(c *Config) { c.KeepaliveTimeout = 2 * time.Second })
+	r.g.parkAfter.Store(0)
 	r.route("1", "/", ok(t, "x").addr)
 	leaves, stays := r.served(), r.served()
 	eventually(t, "parking", func() bool { return r.parkedConns() == 2 })
@@ -72,6 +74,7 @@ func TestParkedConnectionsEnd(t *testing.T) {
 func TestParkedConnectionsDrain(t *testing.T) {
 	r := start(t, nil)
 	r.g.lastRequest = deadline
+	r.g.parkAfter.Store(0)
 	r.route("1", "/", ok(t, "x").addr)
 	c := r.served()
 	eventually(t, "parking", func() bool { return r.parkedConns() == 1 })
@@ -87,6 +90,7 @@ func TestParkedConnectionsDrain(t *testing.T) {
 
 func TestParkedConnectionsMakeRoom(t *testing.T) {
 	r := start(t, func(c *Config) { c.MaxConns = 2 })
+	r.g.parkAfter.Store(0)
 	r.route("1", "/", ok(t, "x").addr)
 	for range 2 {
 		r.served()
