@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,8 +16,8 @@ import (
 
 // cgroups makes a control group for every instance, below the one that the
 // platform itself is in: v1 or v2, whichever holds the controller. A group of one
-// platform process is named after its pid, so that what a killed one left behind
-// can be told from what is in use.
+// platform process is named after it, so that what a killed one left behind can be
+// told from what is in use.
 type cgroups struct {
 	memory string // folder of the groups with the memory controller, or empty
 	pids   string
@@ -113,7 +115,7 @@ func prepareController(mounts map[string]string, controller string) (dir string,
 		v2 = true
 	}
 	removeStale(own)
-	dir = filepath.Join(own, cgroupPrefix+strconv.Itoa(os.Getpid()))
+	dir = filepath.Join(own, groupName(os.Getpid()))
 	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
 		return "", false, err
 	}
@@ -147,19 +149,42 @@ func delegate(own, controller string) error {
 	return writeFile(own, "cgroup.subtree_control", "+"+controller)
 }
 
+// groupName is the name of the folder for the groups of a process. It has the process
+// id namespace in it, since whoever runs in another one cannot tell whether the process
+// is still there.
+func groupName(pid int) string {
+	var namespace syscall.Stat_t
+	_ = syscall.Stat("/proc/self/ns/pid", &namespace) // 0 without a /proc: nobody else's
+	return fmt.Sprintf("%s%d-%d", cgroupPrefix, namespace.Ino, pid)
+}
+
 // removeStale removes the groups of platform processes that are no more.
 func removeStale(own string) {
 	dirs, _ := filepath.Glob(filepath.Join(own, cgroupPrefix+"*"))
 	for _, dir := range dirs {
-		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), cgroupPrefix))
-		if err != nil || syscall.Kill(pid, 0) != syscall.ESRCH {
-			continue
+		_, number, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), cgroupPrefix), "-")
+		pid, err := strconv.Atoi(number)
+		if err == nil && filepath.Base(dir) == groupName(pid) && syscall.Kill(pid, 0) == syscall.ESRCH {
+			removeEmpty(dir)
 		}
-		inside, _ := filepath.Glob(filepath.Join(dir, "*", "cgroup.procs"))
-		for _, procs := range inside {
-			_ = removeGroup(filepath.Dir(procs))
+	}
+}
+
+// removeEmpty removes a group with those below it: a platform may have run in one, with
+// groups of its own. One that still has a process is another start's business.
+func removeEmpty(dir string) {
+	var groups []string
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			groups = append(groups, path)
 		}
-		_ = removeGroup(dir) // another start's business, if it cannot be done now
+		return nil
+	})
+	for _, group := range slices.Backward(groups) {
+		procs, err := os.ReadFile(filepath.Join(group, "cgroup.procs"))
+		if err != nil || len(procs) > 0 || removeGroup(group) != nil {
+			return
+		}
 	}
 }
 

@@ -408,9 +408,9 @@ func TestWithoutOwnRoot(t *testing.T) {
 		data: () => fs.readFileSync(a.data, 'utf8'),
 		other: () => fs.readFileSync(a.other + '/secret', 'utf8'),
 		code: () => fs.readdirSync(a.code).join(),
-		writeTmp: () => fs.writeFileSync('/tmp/x', ''),
+		writeTmp: () => fs.writeFileSync(a.tmp, ''),
 		writeHome: () => fs.writeFileSync(process.env.HOME + '/x', ''),
-	`), fmt.Sprintf(`{"data":%q,"other":%q,"code":%q}`, data, other.home, l.codes.dir))
+	`), fmt.Sprintf(`{"data":%q,"other":%q,"code":%q,"tmp":%q}`, data, other.home, l.codes.dir, "/tmp/"+filepath.Base(l.dir.path)))
 	expect(t, said, map[string]string{"data": "EACCES", "other": "EACCES", "code": "EACCES", "writeTmp": "EACCES", "writeHome": "<nil>"})
 }
 

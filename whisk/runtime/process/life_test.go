@@ -83,7 +83,7 @@ func TestKilledPlatform(t *testing.T) {
 			if err != nil || len(runs) != 1 {
 				t.Errorf("%v, folders after the next start: %v", err, runs)
 			}
-			groups, err := filepath.Glob("/sys/fs/cgroup/*/" + cgroupPrefix + strconv.Itoa(cmd.Process.Pid))
+			groups, err := filepath.Glob("/sys/fs/cgroup/*/" + groupName(cmd.Process.Pid))
 			if err != nil || len(groups) > 0 {
 				t.Errorf("%v, groups after the next start: %v", err, groups)
 			}
