@@ -29,7 +29,7 @@ func (x *exchange) endAttempt(failed *callError) {
 	x.call.watched = nil
 	u := x.target.upstream
 	r := upstream.Result{}
-	switch n := len(x.call.tried); {
+	switch n := x.call.attempts; {
 	case failed != nil:
 		r.TimedOut, r.Broken = failed.status == 504, failed.status != 504
 	case len(x.call.statuses) == n:

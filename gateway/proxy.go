@@ -15,7 +15,8 @@ import (
 type call struct {
 	conn     *upstream.Conn
 	res      http1.Response
-	tried    upstream.Tried
+	tried    upstream.Tried // and those that were passed over
+	attempts int
 	statuses []int         // of each attempt that failed, then of the answer
 	upload   chan uploaded // not nil while the request body streams
 	rpc      *rpc          // the call is one over HTTP/2, and conn nil
@@ -36,7 +37,7 @@ type call struct {
 }
 
 func (c *call) reset() {
-	c.conn, c.upload, c.rpc, c.trailers = nil, nil, nil, nil
+	c.conn, c.upload, c.rpc, c.trailers, c.attempts = nil, nil, nil, nil, 0
 	c.tried, c.statuses = c.tried[:0], c.statuses[:0]
 }
 
@@ -90,18 +91,18 @@ func (x *exchange) dispatch() error {
 	}
 	last := 502
 	for range u.Retries() + 1 {
-		if len(x.call.tried) > 0 && !started.IsZero() && time.Since(started) > u.RetryTimeout {
+		if x.call.attempts > 0 && !started.IsZero() && time.Since(started) > u.RetryTimeout {
 			last = 502
 			break
 		}
-		node := u.Pick(x.call.tried, &x.ctx)
+		node, endpoint := x.pick()
 		if node == nil {
 			break
 		}
-		x.call.tried = append(x.call.tried, node)
+		x.call.attempts++
 		x.noteAttempt(node)
 		x.watchAttempt(node)
-		err := x.try(node)
+		err := x.try(node, endpoint)
 		if err == nil {
 			x.call.statuses = append(x.call.statuses, x.call.res.Status)
 			x.noteStatus()
@@ -121,8 +122,36 @@ func (x *exchange) dispatch() error {
 			break
 		}
 	}
+	if x.call.attempts == 0 {
+		return x.ctx.Exit(503, nil) // no node has an address
+	}
 	x.res.fields.set(statusHeader, x.statusList())
 	return x.ctx.Exit(last, nil)
+}
+
+// pick answers the next node to be called, and where it is reached; nil if there is
+// none. A node whose name has no address is passed over, as if it were not there.
+func (x *exchange) pick() (*upstream.Node, *upstream.Endpoint) {
+	u := x.target.upstream
+	for {
+		node := u.Pick(x.call.tried, &x.ctx)
+		if node == nil {
+			return nil, nil
+		}
+		x.call.tried = append(x.call.tried, node)
+		name := ""
+		if u.TLS {
+			name = string(withoutPort(x.upstreamHost(node)))
+		}
+		endpoint, err := node.Endpoint(x.g.ctx, name)
+		if err == nil {
+			return node, endpoint
+		}
+		x.g.log.Warn("resolving an upstream", "route", x.route.id(), "node", node.Addr, "err", err)
+		if u.Watched() {
+			u.Done(node, upstream.Result{})
+		}
+	}
 }
 
 // statusHeader tells the client with which statuses the upstream failed.
@@ -157,19 +186,7 @@ func (x *exchange) bodyConsumed() bool { return !x.req.bodyRead && x.req.streame
 
 // try calls one node. A kept-alive connection that the server has closed in the
 // meantime does not count: the node is asked again over a fresh one.
-func (x *exchange) try(node *upstream.Node) error {
-	name := ""
-	if x.target.upstream.TLS {
-		name = string(withoutPort(x.upstreamHost(node)))
-	}
-	endpoint, err := node.Endpoint(x.g.ctx, name)
-	if err != nil {
-		if errors.Is(err, upstream.ErrUnresolved) {
-			x.g.log.Warn("resolving an upstream", "route", x.route.id(), "node", node.Addr, "err", err)
-			return x.ctx.Exit(503, nil)
-		}
-		return newCallError(err, false)
-	}
+func (x *exchange) try(node *upstream.Node, endpoint *upstream.Endpoint) error {
 	if x.target.upstream.RPC() {
 		return x.callRPC(endpoint, node)
 	}

@@ -206,6 +206,36 @@ func TestDiscoveredNodes(t *testing.T) {
 }
 
 // The upstream's certificate changes with the ssl object that it names.
+// TestNodesWithoutAddress: such nodes are passed over, and are no attempts.
+func TestNodesWithoutAddress(t *testing.T) {
+	a, _ := answering(t, "a")
+	_, port, _ := net.SplitHostPort(a)
+	dead := closedAddr(t)
+	dns := resolvertest.Start(t, "name.test. 60 IN A 127.0.0.1")
+	r := start(t, func(c *Config) {
+		c.Upstreams.Resolver = resolver.New(resolver.Config{Servers: []string{dns.Addr}})
+	})
+	tests := []struct {
+		upstream, statuses string
+		status             int
+	}{
+		{`"nodes":{"none.test:80":1,"name.test:` + port + `":1},"retries":0`, "", 200},
+		{`"nodes":{"none.test:80":1,"` + a + `":1},"type":"least_conn"`, "", 200},
+		{`"nodes":{"none.test:80":1,"` + a + `":1},"type":"chash","key":"request_uri"`, "", 200},
+		{`"nodes":{"none.test:80":1,"` + dead + `":1}`, "502", 502},
+		{`"nodes":{"none.test:80":1,"no.test:80":1}`, "", 503},
+	}
+	for _, test := range tests {
+		r.put("routes/1", `{"uri":"/*","upstream":{`+test.upstream+`}}`)
+		for range 4 {
+			rep := r.get("/")
+			if s := rep.header.Get(statusHeader); rep.status != test.status || s != test.statuses {
+				t.Errorf("%s: %s, statuses %q", test.upstream, rep.line, s)
+			}
+		}
+	}
+}
+
 func TestClientCertID(t *testing.T) {
 	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		io.WriteString(w, q.TLS.PeerCertificates[0].Subject.CommonName)

@@ -13,8 +13,7 @@ import (
 	"millrace/gateway/upstream/check"
 )
 
-// ErrUnresolved says that a node's name has no address; its requests are
-// answered with 503.
+// ErrUnresolved says that a node's name has no address, so that it is passed over.
 var ErrUnresolved = errors.New("name not resolved")
 
 // retryAfter is how long name servers are left alone that have failed.
