@@ -143,3 +143,17 @@ func TestOldUpstreamDoesNotCheck(t *testing.T) {
 	old.Close()
 	next.Close()
 }
+
+// Probes ask for what requests ask for, unless the checks say otherwise.
+func TestUpstreamHostOfProbes(t *testing.T) {
+	for active, want := range map[string]string{`{}`: "up.test", `{"host":"probe.test"}`: "probe.test"} {
+		p := NewPool(Settings{})
+		u := p.mustCompile(t, "/apisix/upstreams/1",
+			`{"nodes":{"a:1":1},"pass_host":"rewrite","upstream_host":"up.test","checks":{"active":`+active+`}}`)
+		order(u, nil)
+		if got := p.Health()[0].Nodes[0].Hostname; got != want {
+			t.Errorf("%s: nodes are asked for %q, want %q", active, got, want)
+		}
+		u.Close()
+	}
+}

@@ -106,6 +106,11 @@ func (s *shared) watch(u *Upstream, checks *resource.Checks, nodes []*Node) *che
 	for i, n := range nodes {
 		list[i] = check.Node{Addr: n.Addr, Host: n.host, Port: n.port}
 	}
+	if u.HostMode == PassFixedHost && checks.Active.Host == "" {
+		own := *checks
+		own.Active.Host = u.FixedHost
+		checks = &own
+	}
 	if err := s.checker.Set(checks, list); err != nil {
 		u.pool.log.Error("setting up health checks", "upstream", s.key, "err", err)
 	}

@@ -204,6 +204,29 @@ func TestActiveHTTP(t *testing.T) {
 	server.Close() // waits for probes in flight
 }
 
+// TestHostOfProbes: it is the node's, without port, unless the checks have another.
+func TestHostOfProbes(t *testing.T) {
+	hosts := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) { hosts <- q.Host }))
+	defer server.Close()
+	n := nodeOf(t, server.Listener.Addr().String())
+	for conf, want := range map[string]string{
+		`{"active":{"timeout":30}}`:                    "127.0.0.1",
+		`{"active":{"timeout":30,"host":"foo.com"}}`:   "foo.com",
+		`{"active":{"timeout":30,"host":"foo.com:1"}}`: "foo.com:1",
+		`{"active":{"timeout":30,"host":"[::1]"}}`:     "[::1]",
+	} {
+		conf, err := compile(checks(t, conf))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf.probe.run(t.Context(), local, &n)
+		if got := <-hosts; got != want {
+			t.Errorf("probed as %q, want %q", got, want)
+		}
+	}
+}
+
 func TestActiveKinds(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()

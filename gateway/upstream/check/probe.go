@@ -109,23 +109,19 @@ func (p *probe) ask(ctx context.Context, addr string, n *Node) (Result, error) {
 		}
 		conn = t
 	}
-	if _, err := conn.Write([]byte(p.begin + p.hostField(n) + p.rest)); err != nil {
+	if _, err := conn.Write([]byte(p.begin + hostField(host) + p.rest)); err != nil {
 		return Result{}, err
 	}
 	status, err := readStatus(bufio.NewReaderSize(conn, 512))
 	return Result{Status: status}, err
 }
 
-// hostField is the value of Host: with the port unless it is the scheme's own.
-func (p *probe) hostField(n *Node) string {
-	host, port := cmp.Or(p.host, n.Host), cmp.Or(p.port, n.Port)
-	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
-		host = "[" + host + "]"
+// hostField is the value of Host, in which APISIX has no port.
+func hostField(host string) string {
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
+		return "[" + host + "]"
 	}
-	if p.host != "" || port == 80 && p.kind == "http" || port == 443 && p.kind == "https" {
-		return host
-	}
-	return host + ":" + strconv.Itoa(port)
+	return host
 }
 
 var errNotHTTP = errors.New("the answer is not HTTP")
