@@ -34,9 +34,14 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// What a browser makes of a site behind the gateway, over HTTP/2 on TLS: other
-// origins, events, WebSockets, gRPC-Web and pages of web actions.
+// What a browser makes of a site behind the gateway: other origins, events,
+// WebSockets, gRPC-Web and pages of web actions.
 func TestBrowser(t *testing.T) {
+	t.Run("h2", func(t *testing.T) { testBrowser(t, "h2") })
+	t.Run("h3", func(t *testing.T) { testBrowser(t, "h3") })
+}
+
+func testBrowser(t *testing.T, protocol string) {
 	s := start(t)
 	up := newPages(t)
 	grpcAddr := startGRPC(t)
@@ -55,7 +60,11 @@ func TestBrowser(t *testing.T) {
 		"set-cookie": ["visitor=you; Path=/; HttpOnly; Secure", "seen=1; Path=/"]}} }`)
 	s.action("show", `function main(p) { return {body: "<title>Welcome</title><p>" + p.__ow_headers.cookie.split("; ").sort().join(" ")} }`)
 
-	browse(t, pin, page+"/page?other="+other)
+	transport := "--disable-quic"
+	if protocol == "h3" {
+		transport = fmt.Sprintf("--origin-to-force-quic-on=page.test:%d,api.test:%d", s.tls, s.tls)
+	}
+	browse(t, pin, page+"/page?other="+other, transport)
 	var got map[string]string
 	select {
 	case text := <-up.results:
@@ -67,7 +76,7 @@ func TestBrowser(t *testing.T) {
 	}
 	const refused = "TypeError: Failed to fetch"
 	want := map[string]string{
-		"protocol":                        "h2",
+		"protocol":                        protocol,
 		"a simple request elsewhere":      "200 GET  answer null",
 		"a preflight that is allowed":     "200 PUT t",
 		"a header that is not allowed":    refused,
@@ -100,7 +109,7 @@ var browsers = []string{"chromium-headless-shell", "chromium", "chromium-browser
 
 // browse opens a page in a browser that trusts the key with the given pin, where
 // each name below .test is this machine, until the test ends.
-func browse(t *testing.T, pin, page string) {
+func browse(t *testing.T, pin, page string, more ...string) {
 	t.Helper()
 	var path string
 	for _, name := range browsers {
@@ -116,9 +125,10 @@ func browse(t *testing.T, pin, page string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-breakpad",
+	args := append(more, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-breakpad",
 		"--disable-background-networking", "--disable-component-update", "--no-proxy-server", "--remote-debugging-port=0",
 		"--user-data-dir="+profile, "--ignore-certificate-errors-spki-list="+pin, "--host-resolver-rules=MAP *.test 127.0.0.1", page)
+	cmd := exec.Command(path, args...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with its own children

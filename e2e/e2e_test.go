@@ -86,7 +86,7 @@ func startIn(t *testing.T, dir string, more ...string) *site {
 	conf := fmt.Sprintf(`apisix:
   node_listen: [{ip: 127.0.0.1, port: %d}]
   control: {port: %d}
-  ssl: {listen: [{ip: 127.0.0.1, port: %d}]}
+  ssl: {listen: [{ip: 127.0.0.1, port: %d, enable_http3: true}]}
 deployment:
   admin: {admin_listen: {ip: 127.0.0.1, port: %d}}
 functions: {listen: "127.0.0.1:%d", api_gateway_listen: "127.0.0.1:%d", node_modules: %q}
