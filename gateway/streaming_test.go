@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http/httputil"
 	"runtime/metrics"
 	"strings"
 	"testing"
+	"time"
 )
 
 // allocated is how many bytes of heap the process has ever allocated.
@@ -178,6 +180,39 @@ func TestTunnelIdle(t *testing.T) {
 	c := r.websocket(up.addr, `,"timeout":{"connect":1,"send":1,"read":2}`)
 	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
 		t.Errorf("%q %v", b, err)
+	}
+}
+
+// A gateway that stops waits for no tunnel beyond the time that it is given, neither
+// for one in which nothing is said nor for one that is never silent.
+func TestTunnelAtTheEnd(t *testing.T) {
+	for name, silent := range map[string]bool{"silent": true, "busy": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, nil)
+			up := serve(t, func(s *server, c *upstreamConn) {
+				s.request(c)
+				io.WriteString(c, upgradeHead)
+				io.Copy(c, c.r)
+			})
+			c := r.websocket(up.addr, "")
+			if !silent {
+				go io.Copy(c, c.r) // what comes back goes there again
+				c.send("to and fro")
+			}
+			over, cancel := context.WithCancel(context.Background())
+			cancel()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				r.g.Shutdown(over)
+			}()
+			select {
+			case <-ended:
+			case <-time.After(deadline): // half of what a tunnel may be silent
+				t.Fatal("the tunnel holds up the end")
+			}
+		})
 	}
 }
 

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -50,41 +49,41 @@ func (x *exchange) splice() {
 	c.upTime.Store(0) // from here on pipe keeps the time
 	var active atomic.Int64
 	active.Store(time.Now().UnixNano())
-	idle := x.target.timeouts.Read
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		pipe(up.Conn, up.Conn, c.Conn, c.reader, idle, &active)
+		x.pipe(up.Conn, c.Conn, c.reader, &active)
 		c.Conn.Close()
 		up.Close()
 	}()
-	pipe(c.Conn, c.Conn, up.Conn, up.Reader, idle, &active)
+	x.pipe(c.Conn, up.Conn, up.Reader, &active)
 	c.Conn.Close()
 	up.Close()
 	<-done
 }
 
-// pipe copies from src, which reads from conn, to dst until one of them ends or
-// neither way has seen a byte for idle.
-func pipe(dst io.Writer, dstConn, conn net.Conn, src io.Reader, idle time.Duration, active *atomic.Int64) {
+// pipe copies what src reads from conn to dst until one of them ends, neither way has
+// seen a byte for the upstream's read timeout, or the client's connection is given up.
+func (x *exchange) pipe(dst, conn net.Conn, src io.Reader, active *atomic.Int64) {
+	idle := x.target.timeouts.Read
 	buf := getBuffer()
 	defer putBuffer(buf)
 	for {
 		conn.SetReadDeadline(time.Unix(0, active.Load()).Add(idle))
+		if x.conn.gone() { // whose deadline, past all of them, this one may have replaced
+			return
+		}
 		n, err := src.Read(*buf)
 		now := time.Now()
-		if n > 0 {
+		switch {
+		case n > 0:
 			active.Store(now.UnixNano())
-			dstConn.SetWriteDeadline(now.Add(idle))
+			dst.SetWriteDeadline(now.Add(idle))
 			if _, err := dst.Write((*buf)[:n]); err != nil {
 				return
 			}
-			continue
+		case !isTimeout(err) || now.UnixNano()-active.Load() >= int64(idle):
+			return
 		}
-		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() && now.UnixNano()-active.Load() < int64(idle) {
-			continue
-		}
-		return
 	}
 }
