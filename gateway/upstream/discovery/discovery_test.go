@@ -280,18 +280,23 @@ func TestDNS(t *testing.T) {
 		"six.test. 60 IN AAAA 2001:db8::1",
 		"_http._tcp.srv.test. 60 IN SRV 10 60 1980 a.test.", "_http._tcp.srv.test. 60 IN SRV 10 0 1981 b.test.",
 		"_http._tcp.srv.test. 60 IN SRV 20 1 0 b.test.", "_http._tcp.srv.test. 60 IN SRV 20 1 1 gone.test.",
+		"split.test. 60 IN SRV 0 100 1980 a.test.", "split.test. 60 IN SRV 0 100 1980 b.test.",
 		"a.test. 60 IN A 10.0.1.1", "b.test. 60 IN A 10.0.1.2", "b.test. 60 IN A 10.0.1.3")
 	r := open(t, Config{DNS: &DNS{Servers: []string{server.Addr}}})
 	for name, want := range map[string]string{
 		"sd.test": "10.0.0.1:0=1 10.0.0.2:0=1", "sd.test:1980": "10.0.0.1:1980=1 10.0.0.2:1980=1", "six.test:1": "2001:db8::1:1=1",
-		"_http._tcp.srv.test:80": "10.0.1.1:1980=60@-10 10.0.1.2:80=1@-20 10.0.1.2:1981=1@-10 10.0.1.3:80=1@-20 10.0.1.3:1981=1@-10",
+		"_http._tcp.srv.test": "10.0.1.1:1980=6000@-10 10.0.1.2:0=50@-20 10.0.1.2:1981=50@-10 10.0.1.3:0=50@-20 10.0.1.3:1981=50@-10",
+		"split.test":          "10.0.1.1:1980=100 10.0.1.2:1980=50 10.0.1.3:1980=50",
+		"split.test:80":       "10.0.1.1:80=100 10.0.1.2:80=50 10.0.1.3:80=50",
 	} {
 		if got := nodes(t, service(t, r, "dns", name, "")); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
-	if got := nodes(t, service(t, r, "dns", "none.test", "")); !strings.HasPrefix(got, "error") {
-		t.Errorf("an unknown name: %s", got)
+	for _, unknown := range []string{"none.test", "localhost"} { // the hosts file is not for services
+		if got := nodes(t, service(t, r, "dns", unknown, "")); !strings.HasPrefix(got, "error") {
+			t.Errorf("%s: %s", unknown, got)
+		}
 	}
 	if _, err := r.Service("dns", "a.test:x", nil); err == nil {
 		t.Error("a bad port was accepted")

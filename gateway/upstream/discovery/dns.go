@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +21,8 @@ import (
 )
 
 // DNS finds nodes by DNS: those of SRV records with their port, weight and
-// priority, or the addresses of a name, which may be followed by a port.
+// priority, or the addresses of a name. The name may be followed by a port, at which
+// then all nodes are.
 type DNS struct {
 	Servers    []string // address:port; none means those of ResolvConf
 	ResolvConf string   // "" is /etc/resolv.conf
@@ -40,8 +44,12 @@ func newDNS(c *DNS) registry {
 		order = []string{"last", "SRV", "A", "AAAA", "CNAME"}
 	}
 	return &dnsRegistry{
-		resolver: resolver.New(resolver.Config{Servers: c.Servers, ResolvConf: c.ResolvConf}),
-		order:    order,
+		resolver: resolver.New(resolver.Config{
+			Servers: c.Servers, ResolvConf: c.ResolvConf,
+			// A registry's names are its own, not the machine's.
+			HostsFile: os.DevNull, NoSearch: len(c.Servers) > 0,
+		}),
+		order: order,
 	}
 }
 
@@ -144,13 +152,20 @@ func (s *dnsService) addrs(ctx context.Context, kind uint16) (nodes []resource.N
 	return nodes, valid, err
 }
 
-// srv answers the nodes of SRV records: each address of each target. What DNS
-// prefers has the lower priority, here it has the higher.
+// srvTarget is a SRV record with the addresses of its target.
+type srvTarget struct {
+	*dns.SRV
+	addrs []netip.Addr
+}
+
+// srv answers the nodes of SRV records: each address of each target, at the port of
+// service_name if that has one.
 func (s *dnsService) srv(ctx context.Context) (nodes []resource.Node, valid time.Duration, err error) {
 	records, valid, err := s.registry.resolver.Records(ctx, s.host, dns.TypeSRV)
 	if err != nil {
 		return nil, 0, err
 	}
+	var targets []srvTarget
 	for _, rr := range records {
 		srv, ok := rr.(*dns.SRV)
 		if !ok || srv.Target == "." {
@@ -160,16 +175,30 @@ func (s *dnsService) srv(ctx context.Context) (nodes []resource.Node, valid time
 		if err != nil {
 			continue // the other targets may have addresses
 		}
-		for _, a := range found.Addrs {
-			nodes = append(nodes, resource.Node{
-				Host: a.String(), Port: cmp.Or(int(srv.Port), s.port),
-				Weight: max(1, int(srv.Weight)), Priority: -int(srv.Priority),
-			})
-		}
+		targets = append(targets, srvTarget{srv, found.Addrs})
 		valid = min(valid, max(minRetry, time.Until(found.Until)))
 	}
+	return s.srvNodes(targets), valid, nil
+}
+
+// srvNodes shares the weight of each record among the addresses of its target. What
+// DNS prefers has the lower priority, here it has the higher.
+func (s *dnsService) srvNodes(targets []srvTarget) (nodes []resource.Node) {
+	shares := make([]float64, len(targets))
+	for i, t := range targets {
+		shares[i] = float64(max(1, t.Weight)) / float64(len(t.addrs))
+	}
+	scale := scaleOf(shares)
+	for i, t := range targets {
+		for _, a := range t.addrs {
+			nodes = append(nodes, resource.Node{
+				Host: a.String(), Port: cmp.Or(s.port, int(t.Port)),
+				Weight: max(1, int(math.Round(shares[i]*scale))), Priority: -int(t.Priority),
+			})
+		}
+	}
 	sortNodes(nodes)
-	return nodes, valid, nil
+	return nodes
 }
 
 // sortNodes undoes the shuffling of name servers, which is no change.
