@@ -434,5 +434,5 @@ func (f *follower) recompile(id string, r *followedRoute) (next *servedRoute, ke
 		return next, false
 	}
 	f.g.conf.Log.Error("compiling a route", "route", id, "err", err)
-	return nil, !errors.Is(err, errUnsupported)
+	return nil, !errors.Is(err, errScript)
 }

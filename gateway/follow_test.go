@@ -87,28 +87,6 @@ func TestBrokenRouteStaysAsItWas(t *testing.T) {
 	}
 }
 
-// A condition that cannot be checked must not be left out.
-func TestUnsupportedConditions(t *testing.T) {
-	r := start(t, nil)
-	up := ok(t, "x")
-	nodes := `"upstream":{"nodes":{"` + up.addr + `":1}}`
-	for _, condition := range []string{`"script":"return true; --"`} {
-		r.put("routes/1", `{"uri":"/x",`+nodes+`}`)
-		r.put("routes/1", `{"uri":"/x",`+condition+`,`+nodes+`}`)
-		if rep := r.get("/x"); rep.status != 404 {
-			t.Errorf("%s: %s", condition, rep.line)
-		}
-		name, _, _ := strings.Cut(strings.TrimPrefix(condition, `"`), `"`)
-		if !strings.Contains(r.logs.String(), name) {
-			t.Errorf("%s is not in the log", name)
-		}
-	}
-	r.put("routes/1", `{"uri":"/x","vars":[],`+nodes+`}`)
-	if rep := r.get("/x"); rep.status != 200 {
-		t.Errorf("empty vars: %s", rep.line)
-	}
-}
-
 func TestRouterIsChecked(t *testing.T) {
 	if _, err := New(Config{Log: slog.New(slog.DiscardHandler), Router: "radixtree"}); err == nil {
 		t.Error("a router that is not served was accepted")

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -11,9 +12,9 @@ import (
 	"millrace/resource"
 )
 
-// errUnsupported says that a route asks for what this gateway cannot do. Such a
-// route is not served: without the condition it would match too much.
-var errUnsupported = errors.New("not supported")
+// errScript says that the script of a route cannot run. Such a route is not served,
+// not as it was before either: its script may be what keeps requests out.
+var errScript = errors.New("script")
 
 // servedRoute is a route made ready: what it matches, its plugins with those of
 // its service and plugin config, and its upstream. It never changes.
@@ -30,7 +31,9 @@ type servedRoute struct {
 	matched plugin.Matched
 	rule    *route.Rule[*servedRoute] // nil if the route is switched off
 	own     *plugin.Chain             // the route's own plugins; nil if it has none
-	timeout *resource.Timeout
+	// scripted: the chain is a script, and consumers' plugins do not join it.
+	scripted bool
+	timeout  *resource.Timeout
 }
 
 // id is the route's id.
@@ -51,6 +54,7 @@ type serviceConf struct {
 	Upstream        *resource.Upstream `json:"upstream"`
 	UpstreamID      resource.ID        `json:"upstream_id"`
 	EnableWebsocket *bool              `json:"enable_websocket"`
+	Script          string             `json:"script"`
 
 	sharedPlugins
 }
@@ -112,9 +116,6 @@ func (s *sharedUpstream) close() {
 // compileRoute makes a route ready.
 func (f *follower) compileRoute(id string, followed *followedRoute) (*servedRoute, error) {
 	r := followed.conf
-	if err := supported(r); err != nil {
-		return nil, err
-	}
 	s := &servedRoute{matched: plugin.Matched{
 		RouteID: id, RouteName: r.Name, ServiceID: string(r.ServiceID),
 		URI: onlyPattern(r.URI, r.URIs), Host: onlyPattern(r.Host, r.Hosts),
@@ -163,14 +164,6 @@ func onlyPattern(one string, list []string) string {
 	return one
 }
 
-// supported refuses what a request cannot yet be matched by.
-func supported(r *resource.Route) error {
-	if r.Script != "" {
-		return fmt.Errorf("script: %w", errUnsupported)
-	}
-	return nil
-}
-
 // addPlugins merges by precedence: route, then plugin config, then service. old is
 // the route as it was, nil if it is new.
 func (f *follower) addPlugins(s *servedRoute, svc *serviceConf, r *resource.Route, old *servedRoute) (err error) {
@@ -179,6 +172,9 @@ func (f *follower) addPlugins(s *servedRoute, svc *serviceConf, r *resource.Rout
 		if shared = f.pluginConfigs[id]; shared == nil {
 			shared, s.refusal = &pluginConf{}, 503
 		}
+	}
+	if script := cmp.Or(r.Script, svc.Script); script != "" {
+		return f.addScript(s, script)
 	}
 	if err := errors.Join(svc.err, shared.err); err != nil {
 		return err
@@ -193,6 +189,17 @@ func (f *follower) addPlugins(s *servedRoute, svc *serviceConf, r *resource.Rout
 		}
 	}
 	s.chain = hold(plugin.Merge(svc.chain, shared.chain, s.own))
+	return nil
+}
+
+// addScript gives the route a script, which takes the place of all plugins that
+// are merged for it.
+func (f *follower) addScript(s *servedRoute, source string) error {
+	script, err := plugin.CompileScript(source, s.id(), f.g.conf.Env)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errScript, err)
+	}
+	s.scripted, s.chain = true, hold(plugin.Of("script", 0, script))
 	return nil
 }
 

@@ -19,12 +19,23 @@ import (
 type Function struct {
 	fn   *sandbox.Function
 	conf json.RawMessage
-	log  *slog.Logger
+	host *functionHost
 }
 
-// functionCall is one call of a Function: the Data of its state.
+// functionHost is what the process lends to a source.
+type functionHost struct{ log *slog.Logger }
+
+// newFunctionHost takes it from an environment, which may be nil.
+func newFunctionHost(env *Env) *functionHost {
+	if env == nil || env.Log == nil {
+		return &functionHost{log: slog.New(slog.DiscardHandler)}
+	}
+	return &functionHost{log: env.Log}
+}
+
+// functionCall is one call of a source: the Data of its state.
 type functionCall struct {
-	f     *Function
+	host  *functionHost
 	c     *Context // nil while the source is compiled
 	phase Phase
 	said  strings.Builder // what ngx.say has said
@@ -32,6 +43,8 @@ type functionCall struct {
 	last  bool
 	// quiet: what the function returns means nothing.
 	quiet bool
+	// asked: the source wanted the request while it was compiled.
+	asked bool
 }
 
 // errExited ends a call in which the source has answered the request.
@@ -40,11 +53,12 @@ var errExited = errors.New("request answered")
 // errFinished ends a call in which the source wants to go no further.
 var errFinished = errors.New("function ended")
 
-// CompileFunction reads a source. conf is what it gets as its first argument, log
-// takes what it logs. The error's text is for the client of the Admin API.
-func CompileFunction(source string, conf json.RawMessage, log *slog.Logger) (*Function, error) {
-	f := &Function{conf: conf, log: log}
-	fn, err := sandbox.Compile(source, chunkName(source), &functionCall{f: f}, openNgx, openCore)
+// CompileFunction reads a source. conf is what it gets as its first argument, env
+// what it is lent; nil only checks it. The error's text is for the client of the Admin
+// API.
+func CompileFunction(source string, conf json.RawMessage, env *Env) (*Function, error) {
+	f := &Function{conf: conf, host: newFunctionHost(env)}
+	fn, err := sandbox.Compile(source, chunkName(source), &functionCall{host: f.host}, openNgx, openCore)
 	var broken *sandbox.SourceError
 	switch {
 	case errors.Is(err, sandbox.ErrNoFunction):
@@ -74,17 +88,15 @@ func chunkName(source string) string {
 // function may end the request by ngx.exit and its like, or by returning a status, a
 // body or both.
 func (f *Function) Call(c *Context, phase Phase) error {
-	call := &functionCall{f: f, c: c, phase: phase}
-	return call.run()
+	return f.run(&functionCall{host: f.host, c: c, phase: phase})
 }
 
 // before runs a _meta.pre_function, which may end the request only by calls. What
 // goes wrong in it is logged.
 func (f *Function) before(c *Context, phase Phase) error {
-	call := &functionCall{f: f, c: c, phase: phase, quiet: true}
-	err := call.run()
+	err := f.run(&functionCall{host: f.host, c: c, phase: phase, quiet: true})
 	if err != nil && err != ErrExit && err != ErrDrop {
-		f.log.Error("running a pre_function", "phase", string(phase), "err", err)
+		f.host.log.Error("running a pre_function", "phase", string(phase), "err", err)
 		return nil
 	}
 	return err
@@ -93,38 +105,43 @@ func (f *Function) before(c *Context, phase Phase) error {
 // FilterPart runs the function on a part of the answer's body, which it finds in
 // ngx.arg, and answers what it left there.
 func (f *Function) FilterPart(c *Context, part []byte, last bool) []byte {
-	call := &functionCall{f: f, c: c, phase: PhaseBodyFilter, body: part, last: last}
-	if err := call.run(); err != nil && err != ErrExit {
-		f.log.Error("running a function", "phase", PhaseBodyFilter, "err", err)
+	call := &functionCall{host: f.host, c: c, phase: PhaseBodyFilter, body: part, last: last}
+	if err := f.run(call); err != nil && err != ErrExit {
+		f.host.log.Error("running a function", "phase", PhaseBodyFilter, "err", err)
 	}
 	return call.body
 }
 
-func (call *functionCall) run() error {
+func (f *Function) run(call *functionCall) error {
 	var status, body any
 	var failed error
-	err := call.f.fn.Call(call, func(s *sandbox.State) []lua.LValue {
-		return []lua.LValue{call.f.confValue(s), s.GetGlobal(ctxName)}
-	}, func(s *sandbox.State, values []lua.LValue) {
+	err := f.fn.Call(call, func(s *sandbox.State) []lua.LValue {
+		return []lua.LValue{f.confValue(s), s.GetGlobal(ctxName)}
+	}, func(_ *sandbox.State, values []lua.LValue) {
 		if !call.quiet {
 			status, body, failed = results(values)
 		}
 	})
-	switch {
-	case err == errExited:
-		return ErrExit
-	case err == errFinished:
-		return nil
-	case err != nil:
-		return err
-	case failed != nil:
-		return failed
-	case status != nil || body != nil:
+	if err == nil {
+		err = failed
+	}
+	if err == nil && (status != nil || body != nil) {
 		return call.exit(status, body)
-	case call.said.Len() > 0:
+	}
+	return call.settle(err)
+}
+
+// settle answers what a phase answers when a source has ended with err.
+func (call *functionCall) settle(err error) error {
+	switch {
+	case errors.Is(err, errExited):
+		return ErrExit
+	case errors.Is(err, errFinished):
+		return nil
+	case err == nil && call.said.Len() > 0:
 		return call.c.Exit(call.statusOr(200), call.said.String())
 	}
-	return nil
+	return err
 }
 
 // results reads what a function returned: a status, a body.
@@ -190,6 +207,7 @@ func (f *Function) confValue(s *sandbox.State) lua.LValue {
 func callOf(s *sandbox.State) *functionCall {
 	call := s.Data.(*functionCall)
 	if call.c == nil {
+		call.asked = true
 		s.RaiseError("API disabled in the context of loading")
 	}
 	return call

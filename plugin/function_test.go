@@ -2,7 +2,6 @@ package plugin_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,7 +15,7 @@ import (
 // phase.
 func runFunction(t *testing.T, body string, r *http.Request) (*plugin.Context, error) {
 	t.Helper()
-	f, err := plugin.CompileFunction("return function(conf, ctx) "+body+" end", []byte(`{"a":[1,{"b":"c"}]}`), slog.New(slog.DiscardHandler))
+	f, err := plugin.CompileFunction("return function(conf, ctx) "+body+" end", []byte(`{"a":[1,{"b":"c"}]}`), plugintest.Env(t))
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
@@ -143,7 +142,7 @@ func TestCompileFunctionErrors(t *testing.T) {
 }
 
 func TestFunctionFiltersBody(t *testing.T) {
-	f, err := plugin.CompileFunction(`return function() ngx.arg[1] = string.upper(ngx.arg[1]) .. (ngx.arg[2] and "!" or "") end`, nil, slog.Default())
+	f, err := plugin.CompileFunction(`return function() ngx.arg[1] = string.upper(ngx.arg[1]) .. (ngx.arg[2] and "!" or "") end`, nil, plugintest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}

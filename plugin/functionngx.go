@@ -194,14 +194,11 @@ func ngxLevel(n int) slog.Level {
 // logLine logs the arguments from one on.
 func logLine(s *sandbox.State, level slog.Level, from int) {
 	call := s.Data.(*functionCall)
-	if call.f.log == nil {
-		return
-	}
 	var b strings.Builder
 	for i := from; i <= s.GetTop() && b.Len() < 2048; i++ {
 		appendText(s, &b, s.Get(i))
 	}
-	call.f.log.Log(context.Background(), level, "a function says", "text", b.String())
+	call.host.log.Log(context.Background(), level, "a function says", "text", b.String())
 }
 
 // dropStatus closes the connection without an answer, as in nginx.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync/atomic"
 
@@ -53,7 +52,7 @@ func newInstance(t *Type, conf json.RawMessage, env *Env) (*instance, error) {
 	if in.plugin = p; m.Priority != nil {
 		in.priority = *m.Priority
 	}
-	if err := in.takeMeta(&m, env.Log); err != nil {
+	if err := in.takeMeta(&m, env); err != nil {
 		return nil, fmt.Errorf("configuration of plugin %s: %w", t.Name, err)
 	}
 	if i, ok := p.(Initer); ok {
@@ -66,7 +65,7 @@ func newInstance(t *Type, conf json.RawMessage, env *Env) (*instance, error) {
 }
 
 // takeMeta makes ready what _meta says beside disable and priority.
-func (in *instance) takeMeta(m *meta, log *slog.Logger) (err error) {
+func (in *instance) takeMeta(m *meta, env *Env) (err error) {
 	if in.errorResponse, err = errorBody(m.ErrorResponse); err != nil {
 		return err
 	}
@@ -74,7 +73,7 @@ func (in *instance) takeMeta(m *meta, log *slog.Logger) (err error) {
 		in.filter = m.filter
 	}
 	if in.before = m.before; in.before != nil {
-		in.before.log = log
+		in.before.host = newFunctionHost(env)
 	}
 	in.guarded = in.filter != nil || in.before != nil
 	return nil

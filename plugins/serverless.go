@@ -50,18 +50,18 @@ func (p *serverless) UnmarshalJSON(conf []byte) error {
 }
 
 // Check compiles the functions.
-func (p *serverless) Check() error { return p.compile(slog.New(slog.DiscardHandler)) }
+func (p *serverless) Check() error { return p.compile(nil) }
 
-// Init compiles them again, with the log that they write to.
+// Init compiles them again, with what they are lent.
 func (p *serverless) Init(env *plugin.Env) error {
 	p.log = calmlog.New(env.Log, "")
-	return p.compile(env.Log)
+	return p.compile(env)
 }
 
-func (p *serverless) compile(log *slog.Logger) error {
+func (p *serverless) compile(env *plugin.Env) error {
 	p.functions = p.functions[:0]
 	for _, source := range p.Functions {
-		f, err := plugin.CompileFunction(source, p.conf, log)
+		f, err := plugin.CompileFunction(source, p.conf, env)
 		if err != nil {
 			return err
 		}

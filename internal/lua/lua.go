@@ -1,10 +1,11 @@
-// Package lua runs the Lua of configurations (filter_func, functions of plugins)
-// where it can do no harm: without files, processes, coroutines and loading of code,
-// and bounded in instructions, in the length of strings and in memory.
+// Package lua runs the Lua of configurations (filter_func, functions of plugins,
+// scripts of routes) where it can do no harm: without files, processes, coroutines
+// and loading of code, and bounded in instructions, in the length of strings and in
+// memory.
 //
-// A source is compiled once. It runs in states that are kept and used again, one
-// call at a time each, so what a source keeps in variables of its own lives as long
-// as its state does, as in a worker of nginx.
+// A source is compiled once. It runs in states of its own that are kept and used
+// again, one call at a time each, so what a source keeps in variables lives as long as
+// its state does, as in a worker of nginx, and no other source sees it.
 package lua
 
 import (
@@ -50,31 +51,27 @@ func init() {
 	lua.MaxArrayIndex = 1 << 16
 }
 
-// State is a virtual machine with the function of one source. Data is what the
-// call under way works on; libraries read it.
+// State is a virtual machine for one source. Data is what the call under way works
+// on; libraries read it.
 type State struct {
 	*lua.LState
 	Data any
 
-	fn     *lua.LFunction
+	fn     *lua.LFunction // of a Function
 	budget *budget
 }
 
 // Library enters functions into a new state.
 type Library func(s *State)
 
-// Function is a function that a source evaluates to. Several goroutines may call
-// it at once.
-type Function struct {
+// program is a source that has been read, and the idle states that it has run in.
+type program struct {
 	proto     *lua.FunctionProto
 	libraries []Library
 	idle      chan *State
 }
 
-// Compile reads a source, which is a chunk that returns a function; name stands in
-// error messages. The source runs once here, to see that it does: data is what its
-// calls of libraries work on.
-func Compile(source, name string, data any, libraries ...Library) (*Function, error) {
+func newProgram(source, name string, libraries []Library) (*program, error) {
 	stmts, err := Parse(source, name)
 	if err != nil {
 		return nil, err
@@ -84,12 +81,27 @@ func Compile(source, name string, data any, libraries ...Library) (*Function, er
 	if err != nil {
 		return nil, syntaxError(err, source)
 	}
-	f := &Function{proto: proto, libraries: libraries, idle: make(chan *State, keptStates)}
+	return &program{proto: proto, libraries: libraries, idle: make(chan *State, keptStates)}, nil
+}
+
+// Function is a function that a source evaluates to. Several goroutines may call
+// it at once.
+type Function struct{ *program }
+
+// Compile reads a source, which is a chunk that returns a function; name stands in
+// error messages. The source runs once here, to see that it does: data is what its
+// calls of libraries work on.
+func Compile(source, name string, data any, libraries ...Library) (*Function, error) {
+	p, err := newProgram(source, name, libraries)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{p}
 	s, err := f.newState(data)
 	if err != nil {
 		return nil, err
 	}
-	f.idle <- s
+	f.release(s)
 	return f, nil
 }
 
@@ -146,33 +158,86 @@ func afterStatementName(source string, at *parse.Error) bool {
 	return ok && name != nil && !slices.Contains(keywords, name[1])
 }
 
-// newState makes a state and lets the source run in it.
-func (f *Function) newState(data any) (*State, error) {
+// open makes a state.
+func (p *program) open() *State {
 	s := &State{
 		LState: lua.NewState(lua.Options{
-			SkipOpenLibs: true, CallStackSize: 200, RegistrySize: 1 << 10, RegistryMaxSize: 1 << 16,
+			SkipOpenLibs: true, CallStackSize: 200, RegistrySize: 1 << 8, RegistryMaxSize: 1 << 16,
 			MinimizeStackMemory: true,
 		}),
 		budget: &budget{},
 	}
 	openSafe(s)
-	for _, open := range f.libraries {
+	for _, open := range p.libraries {
 		open(s)
 	}
-	s.Data = data
-	defer func() { s.Data = nil }()
-	s.budget.begin()
 	s.SetContext(s.budget)
-	s.Push(s.NewFunctionFromProto(f.proto))
-	if err := s.PCall(0, 1, nil); err != nil {
-		return nil, &SourceError{plainError(err)}
+	return s
+}
+
+// evaluate lets the source run in a state and answers what it returns.
+func (p *program) evaluate(s *State, data any) (lua.LValue, error) {
+	values, err := s.run(data, s.NewFunctionFromProto(p.proto), nil)
+	if err != nil {
+		return nil, &SourceError{err}
 	}
-	fn, ok := s.Get(-1).(*lua.LFunction)
+	if len(values) == 0 {
+		return lua.LNil, nil
+	}
+	return values[0], nil
+}
+
+// run calls a function in its bounds, on data.
+func (s *State) run(data any, fn *lua.LFunction, args func(s *State) []lua.LValue) ([]lua.LValue, error) {
+	s.Data = data
+	defer func() {
+		s.SetTop(0)
+		s.Data = nil
+	}()
+	s.budget.begin()
+	s.Push(fn)
+	n := 0
+	if args != nil {
+		for _, v := range args(s) {
+			s.Push(v)
+			n++
+		}
+	}
+	if err := s.PCall(n, lua.MultRet, nil); err != nil {
+		return nil, plainError(err)
+	}
+	values := make([]lua.LValue, s.GetTop())
+	for i := range values {
+		values[i] = s.Get(i + 1)
+	}
+	return values, nil
+}
+
+// release keeps a state for another call. One whose bounds were exceeded is not
+// kept: what it holds may be large.
+func (p *program) release(s *State) {
+	if s.budget.err == nil {
+		select {
+		case p.idle <- s:
+			return
+		default:
+		}
+	}
+	s.Close()
+}
+
+// newState makes a state and lets the source run in it.
+func (f *Function) newState(data any) (*State, error) {
+	s := f.open()
+	v, err := f.evaluate(s, data)
+	if err != nil {
+		return nil, err
+	}
+	fn, ok := v.(*lua.LFunction)
 	if !ok {
-		return nil, fmt.Errorf("%w, the input code type is %s", ErrNoFunction, s.Get(-1).Type())
+		return nil, fmt.Errorf("%w, the input code type is %s", ErrNoFunction, v.Type())
 	}
 	s.fn = fn
-	s.SetTop(0)
 	return s, nil
 }
 
@@ -188,33 +253,13 @@ func (f *Function) Call(data any, args func(s *State) []lua.LValue, results func
 			return err
 		}
 	}
-	s.Data = data
-	s.budget.begin()
-	s.Push(s.fn)
-	n := 0
-	if args != nil {
-		for _, v := range args(s) {
-			s.Push(v)
-			n++
-		}
-	}
-	if err := s.PCall(n, lua.MultRet, nil); err != nil {
-		s.Close() // what the source was doing is half done
-		return plainError(err)
+	defer f.release(s)
+	values, err := s.run(data, s.fn, args)
+	if err != nil {
+		return err
 	}
 	if results != nil {
-		values := make([]lua.LValue, s.GetTop())
-		for i := range values {
-			values[i] = s.Get(i + 1)
-		}
 		results(s, values)
-	}
-	s.SetTop(0)
-	s.Data = nil
-	select {
-	case f.idle <- s:
-	default:
-		s.Close()
 	}
 	return nil
 }
