@@ -128,7 +128,7 @@ func (x *exchange) rewrite() error {
 	if err := x.own.Rewrite(&x.ctx); err != nil {
 		return err
 	}
-	if x.ctx.Consumer.Username == "" || x.route == nil {
+	if x.ctx.Consumer.Username == "" || x.route == nil || x.route.scripted {
 		return nil
 	}
 	for {

@@ -89,7 +89,12 @@ func (x *exchange) relayBody(contentType []byte) {
 		x.relayRest(out, frame)
 		return
 	}
-	if body, whole := up.Reader.BufferedBody(); whole && frame != chunked {
+	var body []byte
+	whole := false
+	if frame != chunked { // what a plugin may change is read part by part
+		body, whole = up.Reader.BufferedBody()
+	}
+	if whole {
 		if !x.plan.Empty() {
 			x.plan.Run(&x.ctx, body, true)
 		}
