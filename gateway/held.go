@@ -12,6 +12,9 @@ import (
 type heldChain struct {
 	*plugin.Chain
 	refs atomic.Int64
+	// replaced: the configuration has let go of it, so nothing that is made of it is
+	// worth keeping; mergedChains.mu guards it.
+	replaced bool
 }
 
 // noPlugins is the chain of all that has none. It is never closed.
@@ -80,6 +83,16 @@ func (m *mergedChains) get(key mergedKey) *heldChain {
 	}
 	defer key.consumer.release()
 	h := hold(plugin.Extend(key.route.Chain, key.group.Chain, key.consumer.Chain))
+	if key.route.replaced || key.group.replaced || key.consumer.replaced {
+		return h
+	}
+	m.keep(key, h)
+	h.acquire()
+	return h
+}
+
+// keep enters a chain for the requests to come; mu is held.
+func (m *mergedChains) keep(key mergedKey, h *heldChain) {
 	for other, chain := range m.chains {
 		if len(m.chains) < maxMerged {
 			break
@@ -91,14 +104,15 @@ func (m *mergedChains) get(key mergedKey) *heldChain {
 		m.chains = map[mergedKey]*heldChain{}
 	}
 	m.chains[key] = h
-	h.acquire()
-	return h
 }
 
 // sweep drops what was made of chains that the configuration has let go of.
 func (m *mergedChains) sweep(gone map[*heldChain]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for h := range gone {
+		h.replaced = true
+	}
 	for key, chain := range m.chains {
 		if gone[key.route] || gone[key.group] || gone[key.consumer] {
 			delete(m.chains, key)
