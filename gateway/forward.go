@@ -57,9 +57,9 @@ func (x *exchange) upstreamHost(node *upstream.Node) []byte {
 	u := x.target.upstream
 	switch u.HostMode {
 	case upstream.PassNodeHost:
-		return []byte(node.HostField)
+		return cleanText(node.HostField)
 	case upstream.PassFixedHost:
-		return []byte(u.FixedHost)
+		return cleanText(u.FixedHost)
 	}
 	if x.ctx.UpstreamHost != "" {
 		return cleanText(x.ctx.UpstreamHost)
@@ -67,7 +67,7 @@ func (x *exchange) upstreamHost(node *upstream.Node) []byte {
 	if h := x.req.fields.kind(http1.Host); h != nil {
 		return h
 	}
-	return []byte(node.HostField)
+	return cleanText(node.HostField)
 }
 
 // appendForwardedFor appends the client's own list, unless it is not trusted,
