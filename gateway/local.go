@@ -34,7 +34,7 @@ func (x *exchange) isLocal() bool {
 func (x *exchange) serveLocal() {
 	body, err := x.req.Body(localBody)
 	if err != nil {
-		x.exit(413, nil)
+		x.answerError(err)
 		return
 	}
 	req, err := x.httpRequest(body)

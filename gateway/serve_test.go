@@ -130,6 +130,16 @@ func TestLocalHandler(t *testing.T) {
 	if rep.header.Get("Content-Type") != "application/json" || len(rep.header["X-Multi"]) != 2 || rep.header.Get("Server") != "APISIX/3.18.0" {
 		t.Errorf("head %q", rep.head)
 	}
+	for body, status := range map[string]int{
+		fmt.Sprintf("Content-Length: %d\r\n\r\n", localBody+1): 413,
+		"Transfer-Encoding: chunked\r\n\r\nno size\r\n":       400,
+	} {
+		c := r.dial()
+		c.send("PUT /apisix/admin/routes/1 HTTP/1.1\r\nHost: a\r\n" + body)
+		if rep := c.reply("PUT"); rep.status != status {
+			t.Errorf("%q: %s, want %d", body, rep.line, status)
+		}
+	}
 	if rep := r.get("/apisix/adminx"); rep.status != 404 || rep.body != notFoundBody {
 		t.Errorf("beside the prefix: %s", rep.line)
 	}
