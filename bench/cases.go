@@ -116,7 +116,7 @@ func runCases(o options) error {
 	for _, special := range []struct {
 		name string
 		run  func(options) error
-	}{{changeName, runRoutes}, {idleName, runIdle}, {coldName, runCold}} {
+	}{{changeName, runRoutes}, {idleName, runIdle}, {restName, runRests}, {coldName, runCold}} {
 		if !o.only.MatchString(special.name) {
 			continue
 		}

@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -24,7 +21,6 @@ const (
 const (
 	matchName  = "route match: 100,000 routes (peer: 10 routes)"
 	changeName = "100,000 routes: memory, start, one change"
-	idleName   = "idle keep-alive connections"
 )
 
 // routeCases compare a table of many routes with one of few.
@@ -273,82 +269,4 @@ func (s *site) probe(during func() error) ([]time.Duration, error) {
 		times = append(times, time.Since(begin))
 		time.Sleep(200 * time.Microsecond)
 	}
-}
-
-// idleFor is how long connections have been idle when their memory is measured.
-const idleFor = 3 * time.Second
-
-// runIdle prints what connections cost that have served a request and wait, in the
-// server and beyond the kernel's sockets.
-func runIdle(o options) error {
-	const conns = 10_000
-	files := syscall.Rlimit{Cur: 2*conns + 100, Max: 2*conns + 100}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		var have syscall.Rlimit
-		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); have.Cur < conns+100 {
-			return fmt.Errorf("%s needs %d open files: %w", idleName, conns+100, err)
-		}
-	}
-	fmt.Printf("\n%s: %d that have served one request\n", idleName, conns)
-	nginx := func(o options, port int, stub string) string {
-		return strings.ReplaceAll(nginxConf(o, port, stub), "worker_connections 4096", fmt.Sprint("worker_connections ", conns+1000))
-	}
-	for _, sub := range []subject{millrace("millrace", plainRoute), proxyTo("nginx", nginx, "nginx", "-c", "%s")} {
-		if err := idleMemory(o, sub, conns); err != nil {
-			return fmt.Errorf("%s: %w", sub.name, err)
-		}
-	}
-	return nil
-}
-
-func idleMemory(o options, sub subject, conns int) error {
-	r, err := sub.start(o)
-	if err != nil {
-		return err
-	}
-	defer r.stop()
-	addr := strings.TrimSuffix(strings.TrimPrefix(r.url, "http://"), "/hello")
-	open := make([]net.Conn, 0, conns)
-	defer func() {
-		for _, c := range open {
-			c.Close()
-		}
-	}()
-	room := make([]byte, 4<<10)
-	one := func() error {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return err
-		}
-		open = append(open, c)
-		if _, err := io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-			return err
-		}
-		_, err = c.Read(room)
-		return err
-	}
-	for range 200 { // what every server has once it works
-		if err := one(); err != nil {
-			return err
-		}
-	}
-	before := r.settle()
-	for len(open) < conns {
-		if err := one(); err != nil {
-			return fmt.Errorf("after %d connections: %w", len(open), err)
-		}
-	}
-	time.Sleep(idleFor)
-	fmt.Printf("  %-15s %d bytes a connection\n", sub.name, (r.settle()-before)/int64(conns-200))
-	return nil
-}
-
-// settle is the memory of a running subject, after a collection if it has one.
-func (r *running) settle() int64 {
-	if r.collect != "" {
-		if resp, err := http.Post(r.collect, "", nil); err == nil {
-			resp.Body.Close()
-		}
-	}
-	return r.server.usage().bytes
 }
