@@ -132,7 +132,7 @@ func TestLocalHandler(t *testing.T) {
 	}
 	for body, status := range map[string]int{
 		fmt.Sprintf("Content-Length: %d\r\n\r\n", localBody+1): 413,
-		"Transfer-Encoding: chunked\r\n\r\nno size\r\n":       400,
+		"Transfer-Encoding: chunked\r\n\r\nno size\r\n":        400,
 	} {
 		c := r.dial()
 		c.send("PUT /apisix/admin/routes/1 HTTP/1.1\r\nHost: a\r\n" + body)
