@@ -20,6 +20,9 @@ func (x *exchange) identify() {
 	}
 }
 
+// RealIPHeader is the header by which peers in RealIPFrom name the client.
+func (g *Gateway) RealIPHeader() string { return g.conf.RealIPHeader }
+
 // realIPField answers the header that names the client: the last one of its name,
 // or where several lists may have to be walked all of them as one.
 func (x *exchange) realIPField() []byte {

@@ -71,7 +71,13 @@ type pipeline struct {
 	Headers   map[string]json.RawMessage `json:"headers"`
 	TimeoutMS int                        `json:"timeout"`
 	Items     []pipelineItem             `json:"pipeline"`
+
+	clientHeader string // see ClientHeader
 }
+
+// ClientHeader is a service of the gateway: the name of the header in which it lets
+// trusted peers say for which client they speak.
+type ClientHeader interface{ RealIPHeader() string }
 
 // pipelineItem is one request.
 type pipelineItem struct {
@@ -90,7 +96,7 @@ type pipelineAnswer struct {
 	Body    string         `json:"body,omitempty"`
 }
 
-func serveBatch(_ *plugin.Env, c *plugin.Context) error {
+func serveBatch(env *plugin.Env, c *plugin.Context) error {
 	meta := plugin.MetadataOf[batchRequestsMetadata](c, "batch-requests")
 	body, err := c.Request.Body(meta.MaxBodySize)
 	switch {
@@ -102,6 +108,10 @@ func serveBatch(_ *plugin.Env, c *plugin.Context) error {
 	p, err := parsePipeline(body, meta.MaxPipelineItems)
 	if err != nil {
 		return exitJSON(c, 400, errorMessage{err.Error()})
+	}
+	p.clientHeader = "X-Real-IP"
+	if g, ok := plugin.Service[ClientHeader](env); ok {
+		p.clientHeader = g.RealIPHeader()
 	}
 	answers, err := p.run(c)
 	if err != nil {
@@ -258,7 +268,7 @@ func (p *pipeline) request(ctx context.Context, c *plugin.Context, item *pipelin
 		req.Header.Del(name)
 	}
 	// The client of these requests is that of the batch, not this process.
-	req.Header.Set("X-Real-Ip", c.Conn.RemoteAddr)
+	req.Header.Set(p.clientHeader, c.Conn.RemoteAddr)
 	return req, nil
 }
 

@@ -86,6 +86,37 @@ func TestBatchRequestsOuterHeaders(t *testing.T) {
 	}
 }
 
+// namedBy is a gateway that takes the client's address from a header.
+type namedBy string
+
+func (h namedBy) RealIPHeader() string { return string(h) }
+
+// A client of a batch cannot make itself another by the header in which the gateway
+// looks for its address.
+func TestBatchRequestsClient(t *testing.T) {
+	var named []string
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		named = append(named, strings.Join(r.Header.Values("X-Forwarded-For"), " "))
+	}))
+	defer srv.Close()
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"headers":{"x-forwarded-for":"127.0.0.2"},"pipeline":[{"path":"/"},{"path":"/","headers":{"X-Forwarded-For":["127.0.0.3","127.0.0.4"]}}]}`
+	r := httptest.NewRequest("POST", "http://front.example/apisix/batch-requests", strings.NewReader(body))
+	r.Header.Add("X-Forwarded-For", "127.0.0.1")
+	c := plugintest.NewContext(r)
+	c.Conn.ServerPort, _ = strconv.Atoi(u.Port())
+	c.Conn.RemoteAddr = "192.0.2.7"
+	env := plugintest.Env(t)
+	env.Services = append(env.Services, namedBy("X-Forwarded-For"))
+	plugintest.RunContext(plugintest.Compile(t, env, `{"public-api":{}}`), c)
+	if diff := cmp.Diff([]string{"192.0.2.7", "192.0.2.7"}, named); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestBatchRequestsTimeout(t *testing.T) {
 	block := make(chan struct{})
 	t.Cleanup(func() { close(block) })
