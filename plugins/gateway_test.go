@@ -21,6 +21,8 @@ import (
 	"millrace/store/mem"
 )
 
+var _ plugins.ClientHeader = (*gateway.Gateway)(nil)
+
 // site is a gateway with all plugins on a free port.
 type site struct {
 	testing.TB

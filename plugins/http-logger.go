@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"millrace/internal/calmlog"
@@ -73,7 +75,7 @@ func (p *httpLogger) Check() error { return p.entryMaker.Check() }
 // Init makes the queue and the client.
 func (p *httpLogger) Init(env *plugin.Env) error {
 	p.process = processOf(env)
-	p.log = calmlog.New(env.Log.With("plugin", "http-logger", "uri", p.URI), "")
+	p.log = calmlog.New(env.Log.With("plugin", "http-logger", "server", p.server()), "")
 	transport := &http.Transport{
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: !p.SSLVerify},
 		MaxIdleConnsPerHost: 1,
@@ -89,6 +91,18 @@ func (p *httpLogger) Init(env *plugin.Env) error {
 	p.queue = p.process.logs.New(p.batchConf, "http-logger", p.log, p.post)
 	return nil
 }
+
+// server is the host that entries go to, for the log: the rest of a URI often lets
+// those write who know it.
+func (p *httpLogger) server() string {
+	u, err := url.Parse(p.URI)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+var errBadURI = errors.New("the uri is not a URL") // whose own error would show it
 
 // Close has the waiting entries sent.
 func (p *httpLogger) Close() { p.queue.Close() }
@@ -106,7 +120,7 @@ func (p *httpLogger) post(ctx context.Context, entries [][]byte) error {
 	body, kind := joinEntries(entries, p.ConcatMethod == "new_line", p.BatchMaxSize == 1)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URI, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return errBadURI
 	}
 	req.Header.Set("Content-Type", kind)
 	req.Header.Set("User-Agent", "millrace")
@@ -114,6 +128,10 @@ func (p *httpLogger) post(ctx context.Context, entries [][]byte) error {
 		req.Header.Set("Authorization", p.AuthHeader)
 	}
 	res, err := p.client.Do(req)
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err // without the URI
+	}
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package plugins
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidwall/gjson"
 
+	"millrace/internal/freeport"
 	"millrace/plugin"
 	"millrace/plugin/plugintest"
 	"millrace/plugins/internal/logformat"
@@ -88,6 +91,24 @@ func TestHTTPLoggerTriesAgain(t *testing.T) {
 	for range 2 {
 		if p := <-got; p.target != "/" {
 			t.Errorf("target %s", p.target)
+		}
+	}
+}
+
+// What in a uri lets its holder write is not told to who reads the log.
+func TestHTTPLoggerKeepsItsURI(t *testing.T) {
+	for _, uri := range []string{"http://user:secret1@" + freeport.Address(t) + "/hooks/secret2?token=secret3", "http://127.0.0.1:1/%zzsecret1"} {
+		var logs bytes.Buffer
+		env := plugintest.Env(t)
+		env.Log = slog.New(slog.NewTextHandler(&logs, nil))
+		p := NewProcess(ProcessConfig{}, env)
+		env.Services = append(env.Services, p)
+		plugintest.Compile(t, env, `{"http-logger":{"uri":"`+uri+`"}}`).Log(proxied(200))
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if text := logs.String(); !strings.Contains(text, "they are lost") || strings.Contains(text, "secret") {
+			t.Errorf("%s", text)
 		}
 	}
 }
