@@ -106,8 +106,9 @@ type Gateway struct {
 	NormalizeURILikeServlet bool
 	MatchURIEncodedSlash    bool
 	ShowUpstreamStatus      bool
-	// MaxPostArgs in bytes bounds the body in which post_arg_* are looked for.
-	MaxPostArgs int64
+	// MaxPostArgs and MaxGraphql in bytes bound the bodies in which the variables post_arg…
+	// and graphql_… are looked for.
+	MaxPostArgs, MaxGraphql int64
 	// TrustedAddresses are the peers whose X-Forwarded-* headers are believed.
 	TrustedAddresses []netip.Prefix
 	Control          Control
@@ -350,6 +351,7 @@ func defaultGateway() Gateway {
 		ServerTokens:         true,
 		Router:               "radixtree_host_uri",
 		MaxPostArgs:          64 << 20,
+		MaxGraphql:           1 << 20,
 		Control:              Control{Enabled: true, Listen: loopback(9090)},
 		Prometheus:           Prometheus{Enabled: true, Listen: loopback(9091), URI: "/apisix/prometheus/metrics", Prefix: "apisix_"},
 		Status:               Status{Listen: loopback(7085)},

@@ -378,13 +378,12 @@ func TestCheckExposure(t *testing.T) {
 }
 
 // A key that nothing acts on is warned about when it asks for something.
-func TestNotYet(t *testing.T) {
-	c := mustParse(t, "apisix:\n  tracing: false\n  max_post_args_readable_size: 1\n  enable_dev_mode: true\n  ssl: {enable: false, listen: [{port: 1}]}\n", nil)
+func TestWithoutEffect(t *testing.T) {
+	c := mustParse(t, "apisix:\n  tracing: false\n  max_post_args_readable_size: 1\n  enable_dev_mode: true\n  ssl: {enable: false, listen: [{port: 1}]}\ngraphql: {max_size: 5}\n", nil)
 	want := []string{
-		"config.yaml: without effect, because nothing acts on it yet: apisix.max_post_args_readable_size (line 3)",
 		"config.yaml: without effect, because one process serves all connections: apisix.enable_dev_mode (line 4)",
 	}
-	if diff := cmp.Diff(want, c.Warnings); diff != "" || c.Gateway.MaxPostArgs != 1<<20 {
+	if diff := cmp.Diff(want, c.Warnings); diff != "" || c.Gateway.MaxPostArgs != 1<<20 || c.Gateway.MaxGraphql != 5 {
 		t.Error(diff)
 	}
 }

@@ -189,16 +189,6 @@ func movedTo(now string, f field) field {
 	})
 }
 
-// notYet is a key that is read and checked, but that nothing acts on so far.
-func notYet(f field) field {
-	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
-		f.decode(d, key, n)
-		if !blank(n) {
-			d.warn(n, key, "nothing acts on it yet")
-		}
-	})
-}
-
 // noEffects gives several keys the same reason.
 func (o object) noEffects(reason string, names ...string) object {
 	for _, name := range names {

@@ -58,9 +58,9 @@ func (k *keys) table() object {
 		"xrpc":           k.xrpc(),
 		"discovery":      k.discovery(),
 		"etcd":           movedTo("deployment.etcd", k.etcd()),
+		"graphql":        object{"max_size": size(&c.Gateway.MaxGraphql, 1)},
 	}.
-		noEffects("external plugin runners and WebAssembly plugins are not available", "ext-plugin", "wasm").
-		noEffects("the defaults of APISIX are used", "graphql")
+		noEffects("external plugin runners and WebAssembly plugins are not available", "ext-plugin", "wasm")
 }
 
 func (k *keys) functions() object {
@@ -143,7 +143,7 @@ func (k *keys) apisix() object {
 		"dns_resolver":                            list(&g.Resolver.Servers, text),
 		"dns_resolver_valid":                      duration(&g.Resolver.Valid),
 		"resolver_timeout":                        duration(&g.Resolver.Timeout),
-		"max_post_args_readable_size":             notYet(size(&g.MaxPostArgs, 1<<20)),
+		"max_post_args_readable_size":             size(&g.MaxPostArgs, 1<<20),
 	}
 	for name, f := range (object{
 		"admin_key":         adminKeys(&a.Keys),

@@ -90,6 +90,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// MaxBody is the largest request body in bytes; 0 is no limit.
 	MaxBody int64
+	// VarLimits bound the bodies that variables are read from.
+	VarLimits plugin.Limits
 	// MaxHeaderLine bounds the request line and each header line with its end,
 	// MaxHeader all together, in bytes; 0 stands for 8 KiB and 32 KiB.
 	MaxHeaderLine, MaxHeader int

@@ -34,6 +34,7 @@ type clientConn struct {
 	raw                 net.Conn                   // below TLS
 	front               front                      // nil unless the client's requests come on streams
 	h2                  atomic.Pointer[http2.Conn] // nil unless the client speaks HTTP/2
+	origin              origin
 	security            *security
 	l                   *listener
 	reader              *http1.Reader
@@ -54,6 +55,8 @@ type clientConn struct {
 	parked   bool         // it has been left to the listener's lot
 	resumed  bool         // it was parked before,
 	counted  int64        // after so many requests, which have been added up
+	// pipelined: the request had come before the last was answered.
+	pipelined bool
 
 	mu      sync.Mutex
 	up      *upstream.Conn
@@ -82,6 +85,8 @@ func newConn(l *listener, conn net.Conn) *clientConn {
 	_, c.peer.ServerAddr, c.peer.ServerPort = splitAddr(conn.LocalAddr())
 	c.trusted, c.realIPFrom = l.g.trusted.has(c.addr), l.g.realIP.has(c.addr)
 	c.local = !c.addr.IsValid() || c.addr.IsLoopback()
+	c.origin = origin{opened: l.g.clock.ms.Load(), requests: &c.requests, raw: c.raw}
+	c.peer.Client, c.x.ctx.Limits = c, l.g.conf.VarLimits
 	c.x.g, c.x.conn, c.x.req.x = l.g, c, &c.x
 	c.x.ctx.Request, c.x.ctx.Response = &c.x.req, &c.x.res
 	return c
@@ -175,6 +180,7 @@ func (c *clientConn) upgrade() {
 func (c *clientConn) nextHead(first bool) ([]byte, error) {
 	if !first {
 		c.expect(c.l.g.conf.KeepaliveTimeout)
+		c.pipelined = c.reader.Buffered() > 0
 		if err := c.reader.Peek(); err != nil {
 			return nil, err
 		}

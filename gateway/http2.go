@@ -50,7 +50,7 @@ type streamWorker struct {
 
 func newStreamWorker(of *clientConn) *streamWorker {
 	c := newStreamConn(of.l, of.Conn)
-	c.security, c.peer.Proto, c.peer.Scheme = of.security, "HTTP/2.0", of.peer.Scheme
+	c.origin, c.security, c.peer.Proto, c.peer.Scheme = of.origin, of.security, "HTTP/2.0", of.peer.Scheme
 	return &streamWorker{c, of}
 }
 

@@ -181,6 +181,8 @@ type http3Conn struct {
 	security security
 	settled  func() // called when the handshake is over, however it ended
 	conn     *quic.Conn
+	origin   origin
+	requests atomic.Int64
 
 	mu     sync.Mutex
 	active int         // requests being served
@@ -229,7 +231,7 @@ func (h *http3Front) begin(ctx context.Context, conn *quic.Conn) context.Context
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "idle")
 	})
 	context.AfterFunc(ctx, func() { c.idle.Stop() })
-	h.l.g.counters.accepted.Add(1)
+	c.origin = origin{serial: h.l.g.counters.accepted.Add(1), opened: h.l.g.clock.ms.Load(), requests: &c.requests}
 	return ctx
 }
 
@@ -256,7 +258,8 @@ func (h *http3Front) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	// The addresses are those of now: a client may move.
 	at := &packetConn{local: asTCP(c.conn.LocalAddr()), remote: asTCP(c.conn.RemoteAddr())}
-	h.l.serveStream(&streamConn{Conn: at, security: &c.security}, w, r)
+	c.requests.Add(1)
+	h.l.serveStream(&streamConn{Conn: at, origin: c.origin, security: &c.security}, w, r)
 }
 
 // settleBody finds out whether a request that announces no length has a body, which

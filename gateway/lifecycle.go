@@ -185,7 +185,7 @@ func (x *exchange) filterHeader() bool {
 // logPhase runs when the answer has been sent.
 func (x *exchange) logPhase() {
 	c := &x.ctx
-	c.Sizes.Sent, c.Sizes.SentBody = x.sent, max(0, x.sent-x.head)
+	c.Sizes.Sent, c.Sizes.SentBody, c.Sizes.Whole = x.sent, max(0, x.sent-x.head), !x.dropped
 	if x.req.head.Length < 0 {
 		c.Sizes.Request += int64(len(x.req.body))
 	}

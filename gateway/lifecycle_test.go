@@ -330,7 +330,7 @@ func TestWhatLoggersSee(t *testing.T) {
 	c.reply("GET")
 	eventually(t, "a line of the log", func() bool { return lastLogged.Load() != nil })
 	port := up.addr[strings.LastIndexByte(up.addr, ':')+1:]
-	want := fmt.Sprintf("200 502, 200 %s, %s 5 %d n u h /x?a=1 127.0.0.1:%s http", dead, up.addr, len(request), port)
+	want := fmt.Sprintf("200 502, 200 %s, %s 5 %d n u h  127.0.0.1:%s http", dead, up.addr, len(request), port)
 	if got := *lastLogged.Load(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -17,12 +17,12 @@ func (x *exchange) noteAttempt(node *upstream.Node) {
 		return
 	}
 	u := &x.ctx.Upstream
-	addrs := node.Addr
+	addrs, earlier := node.Addr, u.Earlier
 	if u.Addr != "" {
-		addrs = u.Addr + ", " + node.Addr
+		addrs, earlier = u.Addr+", "+node.Addr, append(earlier, u.Attempt)
 	}
 	host, port, _ := net.SplitHostPort(node.Addr)
-	*u = plugin.Upstream{Addr: addrs, UnresolvedHost: host, Scheme: x.target.upstream.Scheme, Sent: x}
+	*u = plugin.Upstream{Addr: addrs, UnresolvedHost: host, Scheme: x.target.upstream.Scheme, Sent: x, Earlier: earlier}
 	if _, err := netip.ParseAddr(host); err == nil {
 		u.IP = host
 	}
@@ -58,14 +58,32 @@ func (x *exchange) noteConnected(up net.Conn) {
 }
 
 // noteStatus is called when an attempt has failed or its answer begins.
-func (x *exchange) noteStatus() {
+func (x *exchange) noteStatus(answers bool) {
 	if !x.observed {
 		return
 	}
 	u := &x.ctx.Upstream
-	u.HeaderTime = time.Since(x.call.began)
-	u.ResponseTime = u.HeaderTime
+	u.ResponseTime = time.Since(x.call.began)
+	if answers {
+		u.HeaderTime = u.ResponseTime
+	}
 	u.Status = x.statusList()
+}
+
+// noteSent counts what a node was sent.
+func (x *exchange) noteSent(n int64) {
+	if x.observed {
+		x.ctx.Upstream.BytesSent += n
+	}
+}
+
+// noteReceived counts what came from a node: a head, or a part of a body.
+func (x *exchange) noteReceived(head, body int) {
+	if x.observed {
+		u := &x.ctx.Upstream
+		u.BytesReceived += int64(head + body)
+		u.BodyBytes += int64(body)
+	}
 }
 
 // keepHeaders copies the upstream's headers for plugins: other requests use the

@@ -70,7 +70,9 @@ func (c *clientConn) goesOn(err error) bool {
 	if c.reader.Buffered() > 0 {
 		return true
 	}
-	c.parked = c.l.lot.add(c.l, c.raw.(*rawio.Conn).TCPConn, parked{c.requests.Load(), c.deadline.Load()})
+	c.parked = c.l.lot.add(c.l, c.raw.(*rawio.Conn).TCPConn, parked{
+		deadline: c.deadline.Load(), serial: c.origin.serial, requests: uint32(c.requests.Load()), opened: uint32(c.origin.opened / 1000),
+	})
 	return !c.parked && c.l.draining.Load()
 }
 
@@ -91,8 +93,10 @@ type lot struct {
 
 // parked is what is kept of a connection, beside its descriptor.
 type parked struct {
-	requests int64
 	deadline int64 // coarse milliseconds
+	serial   int64
+	requests uint32
+	opened   uint32 // Unix seconds
 }
 
 // add takes a connection in, which the caller closes: the lot has another descriptor
@@ -275,7 +279,8 @@ func (l *listener) resume(fd int32, one parked) {
 		return
 	}
 	c := newConn(l, rawio.NewConn(conn))
-	c.requests.Store(one.requests)
-	c.counted, c.resumed = one.requests, true
+	c.origin.serial, c.origin.opened = one.serial, int64(one.opened)*1000
+	c.requests.Store(int64(one.requests))
+	c.counted, c.resumed = int64(one.requests), true
 	l.run(c)
 }

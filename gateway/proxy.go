@@ -105,7 +105,7 @@ func (x *exchange) dispatch() error {
 		err := x.try(node, endpoint)
 		if err == nil {
 			x.call.statuses = append(x.call.statuses, x.call.res.Status)
-			x.noteStatus()
+			x.noteStatus(true)
 			return nil
 		}
 		failed := (*callError)(nil)
@@ -117,7 +117,7 @@ func (x *exchange) dispatch() error {
 		x.g.log.Warn("calling an upstream", "route", x.route.id(), "node", node.Addr, "err", failed.err)
 		last = failed.status
 		x.call.statuses = append(x.call.statuses, last)
-		x.noteStatus()
+		x.noteStatus(false)
 		if failed.sent && !x.mayRepeat() || x.bodyConsumed() {
 			break
 		}
@@ -290,7 +290,8 @@ func (x *exchange) sendUp(up *upstream.Conn, b []byte) error {
 	if len(b) > smallWrite {
 		up.SetWriteDeadline(time.Now().Add(x.target.timeouts.Send))
 	}
-	_, err := up.Write(b)
+	n, err := up.Write(b)
+	x.noteSent(int64(n))
 	return err
 }
 
@@ -303,6 +304,7 @@ var errInterim = errors.New("too many interim answers")
 func (x *exchange) readAnswer(up *upstream.Conn) error {
 	for range maxInterim {
 		head, err := up.Reader.Head(true)
+		x.noteReceived(len(head), 0)
 		if err == nil {
 			err = x.call.res.Parse(head, x.sends("HEAD"))
 		}
@@ -324,6 +326,7 @@ func (x *exchange) readAnswer(up *upstream.Conn) error {
 // uploaded is how the streaming of a request body ended.
 type uploaded struct {
 	whole  bool  // all of it was sent
+	bytes  int64 // of what was
 	client error // how the client failed
 	server error // how sending failed
 }
@@ -351,16 +354,19 @@ func (x *exchange) startUpload(up *upstream.Conn) {
 }
 
 // copyBody sends what has been read of the body and then the rest.
-func (x *exchange) copyBody(up *upstream.Conn) uploaded {
+func (x *exchange) copyBody(up *upstream.Conn) (result uploaded) {
 	c := x.conn
 	chunked := x.req.head.Length < 0
 	buf := getBuffer()
 	defer putBuffer(buf)
 	part, total := x.req.body, int64(len(x.req.body))
 	var out []byte
+	sent := int64(0)
+	defer func() { result.bytes = sent }()
 	send := func(b []byte) error {
 		up.SetWriteDeadline(time.Now().Add(x.target.timeouts.Send))
-		_, err := up.Write(b)
+		n, err := up.Write(b)
+		sent += int64(n)
 		return err
 	}
 	for {
@@ -438,6 +444,7 @@ func (x *exchange) endUpload(up *upstream.Conn) bool {
 		x.conn.Conn.SetReadDeadline(time.Time{})
 	}
 	x.call.upload = nil
+	x.noteSent(result.bytes)
 	if !result.whole {
 		x.close = true
 	}

@@ -98,6 +98,7 @@ func (x *exchange) relayBody(contentType []byte) {
 		if !x.plan.Empty() {
 			x.plan.Run(&x.ctx, body, true)
 		}
+		x.noteReceived(0, len(body))
 		out = append(out, body...)
 		x.release(true)
 		x.flush(out, true)
@@ -195,15 +196,18 @@ func (x *exchange) finish(out []byte, chunk bool) bool {
 // unless the server may still be waiting for the request.
 type answerReader exchange
 
-func (r *answerReader) Read(p []byte) (int, error) {
+func (r *answerReader) Read(p []byte) (n int, err error) {
 	x := (*exchange)(r)
 	if x.call.rpc != nil {
-		return x.readRPC(p)
+		n, err = x.readRPC(p)
+	} else {
+		if !x.uploading() {
+			x.expectAnswer(x.call.conn)
+		}
+		n, err = x.call.conn.Reader.Read(p)
 	}
-	if !x.uploading() {
-		x.expectAnswer(x.call.conn)
-	}
-	return x.call.conn.Reader.Read(p)
+	x.noteReceived(0, n)
+	return n, err
 }
 
 // release ends the call; whole says that the answer was read to its end.

@@ -125,6 +125,14 @@ func (r *request) Body(limit int64) ([]byte, error) {
 	return r.body, nil
 }
 
+// WholeBody is the body if it has been read, nil if not.
+func (r *request) WholeBody() []byte {
+	if !r.bodyRead {
+		return nil
+	}
+	return r.body
+}
+
 // readBody reads on until the body is whole or over limit.
 func (r *request) readBody(limit int64) error {
 	if r.bodyRead || r.bodyErr != nil {

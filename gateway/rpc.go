@@ -98,6 +98,7 @@ func (x *exchange) rpcRequest(ctx context.Context, node *upstream.Node, call *rp
 	if !strings.HasPrefix(req.Header.Get("Content-Type"), rpcType) {
 		req.Header.Set("Content-Type", rpcType)
 	}
+	x.noteSent(int64(len(out)))
 	x.addRPCBody(req, call)
 	if x.observed {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { x.noteConnected(i.Conn) }})
@@ -130,6 +131,7 @@ const rpcType = "application/grpc"
 func (x *exchange) addRPCBody(req *http.Request, call *rpc) {
 	r := &x.req
 	if r.bodyRead {
+		x.noteSent(int64(len(r.body)))
 		if req.ContentLength = int64(len(r.body)); len(r.body) > 0 {
 			req.Body = io.NopCloser(bytes.NewReader(r.body))
 			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil }

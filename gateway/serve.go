@@ -203,7 +203,7 @@ func scarcity(err error) bool {
 func (l *listener) start(conn net.Conn, s *security) {
 	c := newConn(l, conn)
 	c.security = s
-	l.g.counters.accepted.Add(1)
+	c.origin.serial = l.g.counters.accepted.Add(1)
 	l.run(c)
 }
 

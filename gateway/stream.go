@@ -15,6 +15,7 @@ import (
 // streamConn is the connection of a stream, with what TLS has settled for it.
 type streamConn struct {
 	net.Conn
+	origin   origin
 	security *security
 }
 
@@ -23,7 +24,7 @@ func (l *listener) serveStream(conn *streamConn, w http.ResponseWriter, r *http.
 	st := &stream{Conn: conn.Conn, w: w, r: r, control: http.NewResponseController(w)}
 	c := newStreamConn(l, st)
 	c.front = st
-	c.security, c.peer.Proto = conn.security, r.Proto
+	c.origin, c.security, c.peer.Proto = conn.origin, conn.security, r.Proto
 	if conn.security != nil {
 		c.peer.Scheme = "https"
 	}

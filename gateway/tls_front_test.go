@@ -209,8 +209,11 @@ func TestClientCertificates(t *testing.T) {
 	r.put("ssls/4", object(t, map[string]any{"sni": "vars.com", "cert": cert, "key": key, "client": map[string]any{"ca": clients.pem}}))
 	r.put("routes/vars", `{"uri":"/vars","vars":[["ssl_client_s_dn","~~","^CN=someone"],["ssl_server_name","==","vars.com"],["ssl_protocol","==","TLSv1.3"],
 		["ssl_cipher","~~","^TLS_"],["ssl_client_fingerprint","~~","^[0-9a-f]{40}$"],["ssl_client_i_dn","~~","CN=clients"],["ssl_session_reused","==","."],
-		["ssl_client_v_end","~~","GMT$"],["ssl_client_serial","~~","^[0-9A-F]+$"],["ssl_client_raw_cert","~~","^-----BEGIN CERTIFICATE-----"],["ssl_nope","==",null]],
+		["ssl_client_v_end","~~","GMT$"],["ssl_client_serial","~~","^[0-9A-F]+$"],["ssl_client_raw_cert","~~","^-----BEGIN CERTIFICATE-----"],["ssl_client_verify","==","SUCCESS"],["ssl_client_v_remain",">=",0],["ssl_client_escaped_cert","~~","^-----BEGIN%20CERTIFICATE-----%0A"],
+		["ssl_curve","~~","^(X25519|prime256v1)"],["ssl_nope","==",null]],
 		"upstream":{"nodes":{}}}`) // 503
+	r.put("routes/none", `{"uri":"/open/none","vars":[["ssl_client_verify","==","NONE"]],"upstream":{"nodes":{}}}`)
+	r.put("routes/failed", `{"uri":"/open/failed","vars":[["ssl_client_verify","~~","^FAILED:"]],"upstream":{"nodes":{}}}`)
 	for _, tt := range []struct {
 		by               *authority
 		name, host, path string
@@ -231,6 +234,8 @@ func TestClientCertificates(t *testing.T) {
 		{nil, "free.com", "m.com", "/open/x", "200 ok"},
 		{nil, "m.com", "m.com", "/open/x", "200 ok"},
 		{nil, "m.com", "m.com", "/open/../x", "400 "},
+		{nil, "m.com", "m.com", "/open/none", "503 "},
+		{strangers, "m.com", "m.com", "/open/failed", "503 "},
 		{clients, "vars.com", "vars.com", "/vars", "503 "},
 	} {
 		conf := &tls.Config{ServerName: tt.name, RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {

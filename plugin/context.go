@@ -47,30 +47,47 @@ type Context struct {
 	// Upstream is what is known of the call to the upstream.
 	Upstream Upstream
 
+	// Limits outlast the request.
+	Limits Limits
+
 	requestID string
 	values    map[any]any
-	extra     map[string]string // variables of plugins
+	extra     map[string]string // variables that plugins have set
+	bodyVars  *bodyVars         // what variables have found in the body
 	lookup    expr.Lookup       // Var, made once
 }
 
 // Sizes are bytes on the client's side: of the request, of the answer, of its body.
-type Sizes struct{ Request, Sent, SentBody int64 }
+// Whole tells that the client was sent all of it.
+type Sizes struct {
+	Request, Sent, SentBody int64
+	Whole                   bool
+}
 
 // Upstream is the call to the upstream as loggers see it. Addr is host:port and
 // Status the status of each attempt, separated by ", "; they are empty if no node
-// was called. The rest is of the last attempt.
+// was called. The rest is of the last attempt, Earlier of those before it.
 type Upstream struct {
-	Addr, Status                          string
-	IP                                    string
-	Port                                  int
-	Scheme, UnresolvedHost                string
-	ConnectTime, HeaderTime, ResponseTime time.Duration
+	Addr, Status           string
+	IP                     string
+	Port                   int
+	Scheme, UnresolvedHost string
+	Attempt
+	Earlier []Attempt
 	// Sent answers what the node was sent; nil without a call.
 	Sent UpstreamRequest
 	// Headers calls fn for each header of the upstream's answer; nil without one.
 	// Trailers is the same for its trailers, of which there are none before the body's
 	// last part.
 	Headers, Trailers func(fn func(name, value []byte) bool)
+}
+
+// Attempt is one call to a node: how long it took to be connected, to the head of the
+// answer and to its end, 0 if it did not come so far; the bytes that went to the node
+// and came from it, and those of the answer's body.
+type Attempt struct {
+	ConnectTime, HeaderTime, ResponseTime time.Duration
+	BytesSent, BytesReceived, BodyBytes   int64
 }
 
 // UpstreamRequest is the request as a node was sent it.
@@ -119,6 +136,8 @@ type Conn struct {
 	// TLS is what the handshake has settled, nil without TLS. What it says of the
 	// client's certificate is checked where an ssl object demands one.
 	TLS *tls.ConnectionState
+	// Client tells more; nil where there is nobody to ask.
+	Client Client
 }
 
 // ErrBodyTooLarge is returned by Request.Body when the body is over its limit.
@@ -200,7 +219,7 @@ func (c *Context) Reset() {
 	values, extra := c.values, c.extra
 	clear(values)
 	clear(extra)
-	*c = Context{values: values, extra: extra, lookup: c.lookup}
+	*c = Context{values: values, extra: extra, lookup: c.lookup, Limits: c.Limits}
 }
 
 // Lookup is Var as a function.

@@ -17,6 +17,7 @@ func FuzzVars(f *testing.F) {
 	f.Add("post_arg.a.b", "", "", "application/json", `{"a":{"b":[1,{}]}}`, `\$${`)
 	f.Add("post_arg.a[*].b", "", "", "application/json", `{"a":[{"b":1}]}`, "$")
 	f.Add("post_arg...a[-1:]['x']", "", "", "application/json", `{"a":[{"x":[{}]}]}`, "$")
+	f.Add("post_arg.a[?(@.b > 1 && !($.c == 'x'))]", "", "", "application/json", `{"a":[{"b":2}]}`, "$")
 	f.Add("post_arg.x", "", "", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--b--", "${post_arg.x}")
 	f.Add("graphql_name", "query=query+A+%7B+a+%7D", "", "application/graphql", "query A($x: Int = 1) { a(b: \"c\") { d } ...F }", "$graphql_root_fields")
 	f.Add("cookie_a", "", `a="b; c`, "", "", "$cookie_a")

@@ -150,7 +150,7 @@ func (c *Context) streamVar(name string) expr.Value {
 
 // sharedVariables are those of requests that connections have too.
 var sharedVariables = map[string]bool{
-	"hostname": true, "remote_addr": true, "remote_port": true, "realip_remote_addr": true, "server_addr": true, "server_port": true, "status": true,
+	"hostname": true, "pid": true, "connection": true, "binary_remote_addr": true, "remote_addr": true, "remote_port": true, "realip_remote_addr": true, "server_addr": true, "server_port": true, "status": true,
 	"time_local": true, "time_iso8601": true, "msec": true, "upstream_addr": true, "upstream_connect_time": true,
 	"upstream_unresolved_host": true, "balancer_ip": true, "balancer_port": true,
 	"route_id": true, "route_name": true, "service_id": true, "service_name": true,
@@ -165,7 +165,9 @@ var streamVariables = map[string]func(c *Context) expr.Value{
 	"upstream_bytes_received": func(c *Context) expr.Value { return nodeNumber(c, c.Stream.Bytes.FromNode) },
 	"upstream_bytes_sent":     func(c *Context) expr.Value { return nodeNumber(c, c.Stream.Bytes.ToNode) },
 	"session_time":            func(c *Context) expr.Value { return seconds(time.Since(c.Started)) },
-	"upstream_session_time":   func(c *Context) expr.Value { return upstreamSeconds(c, c.Upstream.ResponseTime) },
+	"upstream_session_time": func(c *Context) expr.Value {
+		return c.attemptTimes(func(a *Attempt) time.Duration { return a.ResponseTime })
+	},
 }
 
 func nodeNumber(c *Context, n int64) expr.Value {
@@ -173,6 +175,12 @@ func nodeNumber(c *Context, n int64) expr.Value {
 		return expr.Value{}
 	}
 	return expr.Text(strconv.FormatInt(n, 10))
+}
+
+// CallMetrics is a service that counts the calls of protocols which are spoken on
+// connections. c has the variables of the call, of which it is made alone.
+type CallMetrics interface {
+	CountCall(c *Context, protocol, command string, took time.Duration)
 }
 
 // StreamStatus is a service of what passes connections on: how many are open.

@@ -1,11 +1,13 @@
 package plugin
 
 import (
+	"fmt"
+	"maps"
 	"net"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"millrace/internal/expr"
@@ -14,6 +16,11 @@ import (
 // Var answers the value of a variable, named without $, as conditions, templates
 // and log formats use it. An unknown one is not present.
 func (c *Context) Var(name string) expr.Value {
+	if len(c.extra) > 0 {
+		if v, set := c.extra[name]; set {
+			return present(v)
+		}
+	}
 	if c.Stream != nil {
 		return c.streamVar(name)
 	}
@@ -25,13 +32,11 @@ func (c *Context) Var(name string) expr.Value {
 			return family.get(c, rest)
 		}
 	}
-	if get := c.extra[name]; get != "" {
-		return expr.Text(get)
-	}
 	return expr.Value{}
 }
 
-// SetVar gives a variable of a plugin's own a value until the request ends.
+// SetVar gives a variable a value until the request ends, be it a plugin's own or one
+// that there is; none, with an empty one.
 func (c *Context) SetVar(name, value string) {
 	if c.extra == nil {
 		c.extra = make(map[string]string)
@@ -57,105 +62,96 @@ var families = []struct {
 		return expr.Value{Text: v, Present: ok}
 	}},
 	{"sent_http_", func(c *Context, rest string) expr.Value { return fieldVar(c.Response.Headers, rest) }},
-	{"upstream_http_", func(c *Context, rest string) expr.Value {
-		if c.Upstream.Headers == nil {
-			return expr.Value{}
-		}
-		return fieldVar(c.Upstream.Headers, rest)
-	}},
-	{"upstream_trailer_", func(c *Context, rest string) expr.Value {
-		if c.Upstream.Trailers == nil {
-			return expr.Value{}
-		}
-		return fieldVar(c.Upstream.Trailers, rest)
-	}},
+	{"sent_trailer_", func(c *Context, rest string) expr.Value { return fieldVar(c.Upstream.Trailers, rest) }},
+	{"upstream_http_", func(c *Context, rest string) expr.Value { return fieldVar(c.Upstream.Headers, rest) }},
+	{"upstream_trailer_", func(c *Context, rest string) expr.Value { return fieldVar(c.Upstream.Trailers, rest) }},
+	{"upstream_cookie_", (*Context).upstreamCookieVar},
 	{"graphql_", (*Context).graphqlVar},
 	{"ssl_", (*Context).tlsVar},
+	{"tcpinfo_", (*Context).tcpVar},
 }
 
-var variables = map[string]func(c *Context) expr.Value{
-	"uri":                func(c *Context) expr.Value { return expr.Text(c.Request.Path()) },
-	"document_uri":       func(c *Context) expr.Value { return expr.Text(c.Request.Path()) },
-	"request_uri":        func(c *Context) expr.Value { return expr.Text(withQuery(c.Request.Path(), c.Request.Query())) },
-	"real_request_uri":   func(c *Context) expr.Value { return expr.Text(c.Request.Target()) },
-	"args":               func(c *Context) expr.Value { return present(c.Request.Query()) },
-	"query_string":       func(c *Context) expr.Value { return present(c.Request.Query()) },
-	"is_args":            func(c *Context) expr.Value { return isArgs(c) },
-	"host":               func(c *Context) expr.Value { return expr.Text(hostOnly(c.Request.Host())) },
-	"hostname":           func(*Context) expr.Value { name, _ := os.Hostname(); return present(name) },
-	"scheme":             func(c *Context) expr.Value { return expr.Text(c.Conn.Scheme) },
-	"method":             func(c *Context) expr.Value { return expr.Text(c.Request.Method()) },
-	"request_method":     func(c *Context) expr.Value { return expr.Text(c.Request.Method()) },
-	"request":            func(c *Context) expr.Value { return expr.Text(c.requestLine()) },
-	"remote_addr":        func(c *Context) expr.Value { return expr.Text(c.Conn.RemoteAddr) },
-	"realip_remote_addr": func(c *Context) expr.Value { return expr.Text(c.Conn.RemoteAddr) },
-	"remote_port":        func(c *Context) expr.Value { return number(int64(c.Conn.RemotePort)) },
-	"server_addr":        func(c *Context) expr.Value { return expr.Text(c.Conn.ServerAddr) },
-	"server_port":        func(c *Context) expr.Value { return number(int64(c.Conn.ServerPort)) },
-	"server_name":        func(*Context) expr.Value { return expr.Text("_") },
-	"server_protocol":    func(c *Context) expr.Value { return expr.Text(c.Conn.Proto) },
-	"content_type":       func(c *Context) expr.Value { return c.headerVar("content_type") },
-	"content_length":     func(c *Context) expr.Value { return c.headerVar("content_length") },
-	"pid":                func(*Context) expr.Value { return number(int64(os.Getpid())) },
-	"remote_user":        func(c *Context) expr.Value { return c.remoteUser() },
-	"request_length":     func(c *Context) expr.Value { return number(c.Sizes.Request) },
-	"request_time":       func(c *Context) expr.Value { return seconds(time.Since(c.Started)) },
-	"request_id":         func(c *Context) expr.Value { return expr.Text(c.RequestID()) },
-	"apisix_request_id":  func(c *Context) expr.Value { return expr.Text(c.RequestID()) },
-	"status":             func(c *Context) expr.Value { return number(int64(c.Response.Status())) },
+// variables are those of one name each.
+var variables = tables(requestVariables, clientVariables, upstreamVariables)
+
+func tables(all ...map[string]func(*Context) expr.Value) map[string]func(*Context) expr.Value {
+	one := map[string]func(*Context) expr.Value{}
+	for _, table := range all {
+		maps.Copy(one, table)
+	}
+	return one
+}
+
+var requestVariables = map[string]func(c *Context) expr.Value{
+	"uri":               func(c *Context) expr.Value { return expr.Text(c.Request.Path()) },
+	"document_uri":      func(c *Context) expr.Value { return expr.Text(c.Request.Path()) },
+	"request_uri":       func(c *Context) expr.Value { return expr.Text(withQuery(c.Request.Path(), c.Request.Query())) },
+	"real_request_uri":  func(c *Context) expr.Value { return expr.Text(c.Request.Target()) },
+	"args":              func(c *Context) expr.Value { return present(c.Request.Query()) },
+	"query_string":      func(c *Context) expr.Value { return present(c.Request.Query()) },
+	"is_args":           func(c *Context) expr.Value { return isArgs(c) },
+	"host":              func(c *Context) expr.Value { return expr.Text(hostOnly(c.Request.Host())) },
+	"method":            func(c *Context) expr.Value { return expr.Text(c.Request.Method()) },
+	"request_method":    func(c *Context) expr.Value { return expr.Text(c.Request.Method()) },
+	"request":           func(c *Context) expr.Value { return expr.Text(c.requestLine()) },
+	"request_body":      (*Context).bodyVar,
+	"content_type":      func(c *Context) expr.Value { return c.headerVar("content_type") },
+	"content_length":    func(c *Context) expr.Value { return c.headerVar("content_length") },
+	"remote_user":       func(c *Context) expr.Value { return c.remoteUser() },
+	"request_length":    func(c *Context) expr.Value { return number(c.Sizes.Request) },
+	"request_time":      func(c *Context) expr.Value { return seconds(time.Since(c.Started)) },
+	"request_id":        func(c *Context) expr.Value { return expr.Text(c.RequestID()) },
+	"apisix_request_id": func(c *Context) expr.Value { return expr.Text(c.RequestID()) },
+
+	"proxy_add_x_forwarded_for": (*Context).forwardedFor,
+
+	"status":             func(c *Context) expr.Value { return expr.Text(fmt.Sprintf("%03d", c.Response.Status())) },
 	"bytes_sent":         func(c *Context) expr.Value { return number(c.Sizes.Sent) },
 	"body_bytes_sent":    func(c *Context) expr.Value { return number(c.Sizes.SentBody) },
-	"time_local":         func(*Context) expr.Value { return expr.Text(time.Now().Format("02/Jan/2006:15:04:05 -0700")) },
-	"time_iso8601":       func(*Context) expr.Value { return expr.Text(time.Now().Format("2006-01-02T15:04:05-07:00")) },
-	"msec":               func(*Context) expr.Value { return milli(time.Now()) },
-	"request_type":       func(*Context) expr.Value { return expr.Text("traditional_http") },
+	"request_completion": func(c *Context) expr.Value { return when(c.Sizes.Whole, "OK") },
+	"resp_body":          func(*Context) expr.Value { return expr.Text("") }, // of loggers alone
 
-	"upstream_addr":            func(c *Context) expr.Value { return present(c.Upstream.Addr) },
-	"upstream_status":          func(c *Context) expr.Value { return present(c.Upstream.Status) },
-	"upstream_response_time":   func(c *Context) expr.Value { return upstreamSeconds(c, c.Upstream.ResponseTime) },
-	"upstream_connect_time":    func(c *Context) expr.Value { return upstreamSeconds(c, c.Upstream.ConnectTime) },
-	"upstream_header_time":     func(c *Context) expr.Value { return upstreamSeconds(c, c.Upstream.HeaderTime) },
-	"upstream_scheme":          func(c *Context) expr.Value { return present(c.Upstream.Scheme) },
-	"upstream_host":            func(c *Context) expr.Value { return c.sentVar(UpstreamRequest.UpstreamHost) },
-	"upstream_uri":             func(c *Context) expr.Value { return c.sentVar(UpstreamRequest.UpstreamTarget) },
-	"upstream_unresolved_host": func(c *Context) expr.Value { return present(c.Upstream.UnresolvedHost) },
-	"balancer_ip":              func(c *Context) expr.Value { return present(c.Upstream.IP) },
-	"balancer_port":            func(c *Context) expr.Value { return portVar(c.Upstream.Port) },
+	"hostname":     func(*Context) expr.Value { return present(hostname()) },
+	"pid":          func(*Context) expr.Value { return number(int64(os.Getpid())) },
+	"server_name":  func(*Context) expr.Value { return expr.Text("_") },
+	"time_local":   func(*Context) expr.Value { return expr.Text(time.Now().Format("02/Jan/2006:15:04:05 -0700")) },
+	"time_iso8601": func(*Context) expr.Value { return expr.Text(time.Now().Format("2006-01-02T15:04:05-07:00")) },
+	"msec":         func(*Context) expr.Value { return milli(time.Now()) },
 
 	"route_id":          func(c *Context) expr.Value { return present(c.Matched.RouteID) },
 	"route_name":        func(c *Context) expr.Value { return present(c.Matched.RouteName) },
 	"service_id":        func(c *Context) expr.Value { return present(c.Matched.ServiceID) },
 	"service_name":      func(c *Context) expr.Value { return present(c.Matched.ServiceName) },
+	"matched_uri":       func(c *Context) expr.Value { return present(c.Matched.URI) },
+	"matched_host":      func(c *Context) expr.Value { return present(c.Matched.Host) },
 	"consumer_name":     func(c *Context) expr.Value { return present(c.Consumer.Username) },
 	"consumer_group_id": func(c *Context) expr.Value { return present(c.Consumer.GroupID) },
+
+	// What they are while no plugin that speaks to language models has run.
+	"request_type":            func(*Context) expr.Value { return expr.Text("traditional_http") },
+	"request_llm_model":       func(*Context) expr.Value { return expr.Text("") },
+	"llm_model":               func(*Context) expr.Value { return expr.Text("") },
+	"llm_prompt_tokens":       func(*Context) expr.Value { return expr.Text("0") },
+	"llm_completion_tokens":   func(*Context) expr.Value { return expr.Text("0") },
+	"llm_time_to_first_token": func(*Context) expr.Value { return expr.Text("0") },
 }
 
-func (c *Context) sentVar(get func(UpstreamRequest) string) expr.Value {
-	if c.Upstream.Sent == nil {
-		return expr.Value{}
+// hostname is this machine's.
+var hostname = sync.OnceValue(func() string { name, _ := os.Hostname(); return name })
+
+// when is a text, or the empty one.
+func when(is bool, text string) expr.Value {
+	if !is {
+		text = ""
 	}
-	return present(get(c.Upstream.Sent))
+	return expr.Text(text)
 }
 
 func number(n int64) expr.Value { return expr.Text(strconv.FormatInt(n, 10)) }
 
-func seconds(d time.Duration) expr.Value {
-	return expr.Text(strconv.FormatFloat(d.Seconds(), 'f', 3, 64))
-}
+func seconds(d time.Duration) expr.Value { return expr.Text(secondsText(d)) }
 
-func upstreamSeconds(c *Context, d time.Duration) expr.Value {
-	if c.Upstream.Addr == "" {
-		return expr.Value{}
-	}
-	return seconds(d)
-}
-
-func portVar(port int) expr.Value {
-	if port == 0 {
-		return expr.Value{}
-	}
-	return number(int64(port))
-}
+func secondsText(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 
 func milli(t time.Time) expr.Value {
 	return expr.Text(strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64))
@@ -175,98 +171,18 @@ func withQuery(path, query string) string {
 	return path + "?" + query
 }
 
-// hostOnly is the Host header in lower case and without its port.
+// hostOnly is the Host header in lower case and without its port and a final dot; the
+// name of the server if there is none.
 func hostOnly(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
+	}
+	if host = strings.TrimSuffix(host, "."); host == "" {
+		return "_"
 	}
 	return strings.ToLower(host)
 }
 
 func (c *Context) requestLine() string {
 	return c.Request.Method() + " " + c.Request.Target() + " " + c.Conn.Proto
-}
-
-// headerVar is http_NAME: all values of a header.
-func (c *Context) headerVar(name string) expr.Value { return fieldVar(c.Request.Headers, name) }
-
-// fieldVar joins the values of the header that a variable's name stands for: in
-// lower case, with _ for -.
-func fieldVar(each func(fn func(name, value []byte) bool), name string) expr.Value {
-	v := expr.Value{}
-	each(func(field, value []byte) bool {
-		if !namesField(name, field) {
-			return true
-		}
-		if v.Present {
-			v.Text += ", "
-		}
-		v.Text, v.Present = v.Text+string(value), true
-		return true
-	})
-	return v
-}
-
-func namesField(name string, field []byte) bool {
-	if len(name) != len(field) {
-		return false
-	}
-	for i, c := range field {
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c |= 0x20
-		case c == '-':
-			c = '_'
-		}
-		if n := name[i]; n != c && !(n >= 'A' && n <= 'Z' && n|0x20 == c) {
-			return false
-		}
-	}
-	return true
-}
-
-// argVar is arg_NAME: the first value of a query parameter, decoded.
-func (c *Context) argVar(name string) expr.Value { return formVar(c.Request.Query(), name) }
-
-// formVar finds the first value of a name in a form.
-func formVar(form, name string) expr.Value {
-	for form != "" {
-		var pair string
-		pair, form, _ = strings.Cut(form, "&")
-		key, value, _ := strings.Cut(pair, "=")
-		if key != name && unescape(key) != name {
-			continue
-		}
-		return expr.Text(unescape(value))
-	}
-	return expr.Value{}
-}
-
-func unescape(s string) string {
-	if !strings.ContainsAny(s, "%+") {
-		return s
-	}
-	if out, err := url.QueryUnescape(s); err == nil {
-		return out
-	}
-	return s
-}
-
-// cookieVar is cookie_NAME.
-func (c *Context) cookieVar(name string) expr.Value {
-	v := expr.Value{}
-	c.Request.Headers(func(field, value []byte) bool {
-		if !namesField("cookie", field) {
-			return true
-		}
-		for part := range strings.SplitSeq(string(value), ";") {
-			key, val, ok := strings.Cut(strings.TrimSpace(part), "=")
-			if ok && key == name {
-				v = expr.Text(val)
-				return false
-			}
-		}
-		return true
-	})
-	return v
 }

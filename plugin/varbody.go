@@ -2,48 +2,86 @@ package plugin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"mime"
 	"mime/multipart"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"millrace/internal/expr"
 )
 
-// maxPostArgs bounds the bodies that variables are read from.
-const maxPostArgs = 64 << 20
+// Limits bound the bodies that variables are read from, in bytes; where they are 0, what
+// APISIX has by default does.
+type Limits struct{ PostArgs, Graphql int64 }
 
-// bodyOf reads the body if it is of a type that variables can be read from.
-func (c *Context) bodyOf() (kind string, params map[string]string, body []byte) {
-	kind, params, err := mime.ParseMediaType(string(c.Request.Header("Content-Type")))
-	if err != nil {
-		return "", nil, nil
+func (l *Limits) postArgs() int64 { return cmp.Or(l.PostArgs, 64<<20) }
+func (l *Limits) graphql() int64  { return cmp.Or(l.Graphql, 1<<20) }
+
+// bodyVars is what variables have found in a body, kept until it is another: a request
+// may be held against many routes.
+type bodyVars struct {
+	of     []byte
+	kind   string
+	params map[string]string
+	json   gjson.Result // of a body of JSON
+
+	graphql    graphqlDefinition
+	graphqlErr error
+	read       bool // the two of graphql are known
+}
+
+// bodyOf reads the body, nil if there is none that is short enough.
+func (c *Context) bodyOf(limit int64) *bodyVars {
+	body, err := c.Request.Body(limit)
+	if err != nil || len(body) == 0 {
+		return nil
 	}
-	if body, err = c.Request.Body(maxPostArgs); err != nil {
-		return "", nil, nil
+	if v := c.bodyVars; v != nil && len(v.of) == len(body) && &v.of[0] == &body[0] {
+		return v
 	}
-	return kind, params, body
+	v := &bodyVars{of: body}
+	if v.kind, v.params, err = mime.ParseMediaType(string(c.Request.Header("Content-Type"))); err != nil {
+		v.kind = ""
+	}
+	if v.kind == "application/json" && gjson.ValidBytes(body) {
+		v.json = gjson.ParseBytes(body)
+	}
+	c.bodyVars = v
+	return v
 }
 
 // postArgVar is post_arg_NAME: the first value in a form.
 func (c *Context) postArgVar(name string) expr.Value {
-	kind, _, body := c.bodyOf()
-	if kind != "application/x-www-form-urlencoded" {
-		return expr.Value{}
+	if v := c.bodyOf(c.Limits.postArgs()); v != nil && v.kind == "application/x-www-form-urlencoded" {
+		return formVar(string(v.of), name)
 	}
-	return formVar(string(body), name)
+	return expr.Value{}
 }
 
 // postPathVar is post_arg.PATH: a value in a form or in JSON.
 func (c *Context) postPathVar(path string) expr.Value {
-	kind, params, body := c.bodyOf()
-	switch kind {
+	v := c.bodyOf(c.Limits.postArgs())
+	if v == nil {
+		return expr.Value{}
+	}
+	switch v.kind {
 	case "application/x-www-form-urlencoded":
-		return formVar(string(body), path)
+		return formVar(string(v.of), path)
 	case "multipart/form-data":
-		return multipartVar(body, params["boundary"], path)
+		return multipartVar(v.of, v.params["boundary"], path)
 	case "application/json":
-		return jsonVar(body, path)
+		return jsonVar(v.json, path)
+	}
+	return expr.Value{}
+}
+
+// bodyVar is request_body, if the body has been read.
+func (c *Context) bodyVar() expr.Value {
+	if r, ok := c.Request.(interface{ WholeBody() []byte }); ok {
+		return present(string(r.WholeBody()))
 	}
 	return expr.Value{}
 }

@@ -2,27 +2,20 @@ package plugin
 
 import (
 	"errors"
-	"mime"
 	"strings"
-
-	"github.com/tidwall/gjson"
 
 	"millrace/internal/expr"
 )
 
-// maxGraphql bounds a GraphQL request, in bytes; maxGraphqlDepth how deep its
-// selections nest.
-const (
-	maxGraphql      = 1 << 20
-	maxGraphqlDepth = 1000
-)
+// maxGraphqlDepth is how deep the selections of a request may nest.
+const maxGraphqlDepth = 1000
 
 var errGraphql = errors.New("not a GraphQL document")
 
 // graphqlVar is graphql_operation, graphql_name and graphql_root_fields, of the first
 // definition of the document. They are absent if the request holds no document.
 func (c *Context) graphqlVar(what string) expr.Value {
-	first, err := parseGraphql(c.graphqlDocument())
+	first, err := c.graphql()
 	if err != nil {
 		return expr.Value{}
 	}
@@ -37,23 +30,34 @@ func (c *Context) graphqlVar(what string) expr.Value {
 	return expr.Value{}
 }
 
-// graphqlDocument is the argument query of a GET and the body of a POST: its member
-// query if it is JSON, else the whole of it.
-func (c *Context) graphqlDocument() string {
+// graphql reads the argument query of a GET or the body of a POST: its member query if
+// it is JSON, else the whole of it.
+func (c *Context) graphql() (graphqlDefinition, error) {
 	switch c.Request.Method() {
 	case "GET":
-		return c.argVar("query").Text
+		doc := c.argVar("query").Text
+		if int64(len(doc)) > c.Limits.graphql() {
+			doc = ""
+		}
+		return parseGraphql(doc)
 	case "POST":
-		body, err := c.Request.Body(maxGraphql)
-		if err != nil {
-			return ""
+		if v := c.bodyOf(c.Limits.graphql()); v != nil {
+			return v.graphqlOf()
 		}
-		if kind, _, _ := mime.ParseMediaType(string(c.Request.Header("Content-Type"))); kind == "application/json" {
-			return gjson.GetBytes(body, "query").String()
-		}
-		return string(body)
 	}
-	return ""
+	return graphqlDefinition{}, errGraphql
+}
+
+func (v *bodyVars) graphqlOf() (graphqlDefinition, error) {
+	if !v.read {
+		doc := string(v.of)
+		if v.kind == "application/json" {
+			doc = v.json.Get("query").String()
+		}
+		v.read = true
+		v.graphql, v.graphqlErr = parseGraphql(doc)
+	}
+	return v.graphql, v.graphqlErr
 }
 
 // graphqlDefinition is an operation, or a fragment, which has no operation.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"net/url"
 	"strings"
 	"time"
 
@@ -27,6 +28,12 @@ func (c *Context) tlsVar(name string) expr.Value {
 		return expr.Text(cipherName(state.CipherSuite))
 	case "alpn_protocol":
 		return present(state.NegotiatedProtocol)
+	case "curve":
+		return present(curveName(state.CurveID))
+	case "early_data":
+		return expr.Text("") // none is taken
+	case "client_verify":
+		return c.verified()
 	case "session_reused":
 		if state.DidResume {
 			return expr.Text("r")
@@ -37,6 +44,32 @@ func (c *Context) tlsVar(name string) expr.Value {
 		return clientCertVar(state.PeerCertificates[0], rest)
 	}
 	return expr.Value{}
+}
+
+// verified is what came of checking the certificate that the client has shown.
+func (c *Context) verified() expr.Value {
+	if len(c.Conn.TLS.PeerCertificates) == 0 || c.Conn.Client == nil {
+		return expr.Text("NONE")
+	}
+	if err := c.Conn.Client.CheckCertificate(); err != nil {
+		return expr.Text("FAILED:" + err.Error())
+	}
+	return expr.Text("SUCCESS")
+}
+
+// curveName is OpenSSL's name of the group that the keys were exchanged in.
+func curveName(id tls.CurveID) string {
+	switch id {
+	case 0:
+		return ""
+	case tls.CurveP256:
+		return "prime256v1"
+	case tls.CurveP384:
+		return "secp384r1"
+	case tls.CurveP521:
+		return "secp521r1"
+	}
+	return id.String()
 }
 
 // clientCertVar is ssl_client_NAME, of the certificate that the client has shown.
@@ -52,13 +85,23 @@ func clientCertVar(cert *x509.Certificate, name string) expr.Value {
 		sum := sha1.Sum(cert.Raw)
 		return expr.Text(hex.EncodeToString(sum[:]))
 	case "raw_cert":
-		return expr.Text(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
+		return expr.Text(certPEM(cert))
+	case "escaped_cert":
+		return expr.Text(strings.ReplaceAll(url.QueryEscape(certPEM(cert)), "+", "%20"))
+	case "cert": // so that it may stand in a header
+		return expr.Text(strings.ReplaceAll(strings.TrimSuffix(certPEM(cert), "\n"), "\n", "\n\t"))
 	case "v_start":
 		return expr.Text(certTime(cert.NotBefore))
 	case "v_end":
 		return expr.Text(certTime(cert.NotAfter))
+	case "v_remain":
+		return number(max(0, int64(time.Until(cert.NotAfter)/(24*time.Hour))))
 	}
 	return expr.Value{}
+}
+
+func certPEM(cert *x509.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}))
 }
 
 // certTime writes a time as OpenSSL does.

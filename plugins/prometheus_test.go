@@ -50,7 +50,7 @@ func proxied(status int) *plugin.Context {
 	c.Started = time.Now().Add(-30 * time.Millisecond)
 	c.Sizes = plugin.Sizes{Request: 100, Sent: 200, SentBody: 50}
 	c.Upstream = plugin.Upstream{Addr: "127.0.0.1:1980", Status: "200", IP: "127.0.0.1", Port: 1980,
-		ResponseTime: 3 * time.Millisecond, Headers: func(func(name, value []byte) bool) {}}
+		Attempt: plugin.Attempt{ResponseTime: 3 * time.Millisecond}, Headers: func(func(name, value []byte) bool) {}}
 	c.Response.SetStatus(status)
 	return c
 }

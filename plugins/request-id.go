@@ -55,6 +55,7 @@ func (p *requestID) Rewrite(c *plugin.Context) error {
 		id = p.generate()
 		c.Request.SetHeader(p.HeaderName, id)
 	}
+	c.SetVar("apisix_request_id", id)
 	if p.IncludeInResponse {
 		c.SetValue(p, id)
 	}

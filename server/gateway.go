@@ -91,6 +91,7 @@ func (s *Server) openGateway(context.Context) error {
 		SendTimeout:        cfg.SendTimeout,
 		DrainTimeout:       s.cfg.DrainTimeout,
 		MaxBody:            cfg.MaxBodySize,
+		VarLimits:          plugin.Limits{PostArgs: cfg.MaxPostArgs, Graphql: cfg.MaxGraphql},
 		MaxHeaderLine:      cfg.ClientLimits.HeaderLine,
 		MaxHeader:          cfg.ClientLimits.Header,
 		KeepaliveRequests:  cfg.ClientLimits.Requests,

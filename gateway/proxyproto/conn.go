@@ -10,6 +10,7 @@ import (
 // Conn is a connection whose head has been read.
 type Conn struct {
 	net.Conn
+	Head   Header
 	rest   []byte // the client's first bytes, read with the head
 	remote net.Addr
 }
@@ -25,7 +26,7 @@ func Accept(conn net.Conn, timeout time.Duration, trusts func(netip.Addr) bool) 
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: conn, rest: rest, remote: conn.RemoteAddr()}
+	c := &Conn{Conn: conn, Head: h, rest: rest, remote: conn.RemoteAddr()}
 	if peer, ok := c.remote.(*net.TCPAddr); ok && h.Source.IsValid() && trusts(peer.AddrPort().Addr().Unmap()) {
 		c.remote = net.TCPAddrFromAddrPort(h.Source)
 	}

@@ -244,7 +244,7 @@ func lookup(ctx *plugin.Context, bodies Bodies) expr.Lookup {
 		case "request_body":
 			return expr.Value{Text: string(bodies.Request), Present: bodies.Request != nil}
 		case "resp_body":
-			return expr.Value{Text: string(bodies.Response), Present: bodies.Response != nil}
+			return expr.Text(string(bodies.Response))
 		case "start_time":
 			return expr.Text(fmt.Sprint(ctx.Started.UnixMilli()))
 		}
