@@ -22,7 +22,8 @@ type Conn struct {
 	timed    atomic.Bool // a deadline is set
 	endpoint *Endpoint
 	served   int
-	since    time.Time // idle since
+	since    time.Time     // idle since
+	rested   time.Duration // how long it was idle when it was taken
 }
 
 // handshake speaks TLS over a connection.
@@ -88,7 +89,7 @@ const quietTime = time.Millisecond
 
 // Usable is Alive for what may be sent again if the server has closed meanwhile: a
 // connection in steady use is not looked at.
-func (c *Conn) Usable() bool { return time.Since(c.since) < quietTime || c.Alive() }
+func (c *Conn) Usable() bool { return c.rested < quietTime || c.Alive() }
 
 // Pending looks into a connection without waiting: whether received bytes are
 // waiting, and whether the peer has kept it open.

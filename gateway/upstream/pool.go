@@ -229,7 +229,8 @@ type Endpoint struct {
 // Addr is the endpoint's IP:port.
 func (e *Endpoint) Addr() string { return e.key.Addr }
 
-// Take answers the idle connection used last, or nil.
+// Take answers the idle connection used last, or nil. Those that have been idle for
+// too long are left to sweep.
 func (e *Endpoint) Take() *Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -238,6 +239,9 @@ func (e *Endpoint) Take() *Conn {
 		return nil
 	}
 	c := e.idle[n-1]
+	if c.rested = time.Since(c.since); c.rested >= e.key.Keep.Idle {
+		return nil
+	}
 	e.idle[n-1] = nil
 	e.idle = e.idle[:n-1]
 	return c

@@ -195,6 +195,10 @@ func TestConnectionsAreKept(t *testing.T) {
 		t.Error("a forgotten endpoint that is used again was not found")
 	}
 	d.Release(true)
+	e.idle[0].since = time.Now().Add(-2 * time.Hour)
+	if e.Take() != nil {
+		t.Error("a connection was taken that had been idle for too long")
+	}
 	p.close()
 	if _, err := d.Read(make([]byte, 1)); err == nil || err == io.EOF {
 		t.Errorf("the pool did not close an idle connection: %v", err)
