@@ -70,14 +70,10 @@ func (k *keys) streams() object {
 	}
 }
 
-// xrpc takes the names of protocols. Routes that have one of them are kept, and not
-// served.
+// xrpc takes the names of protocols.
 func (k *keys) xrpc() object {
-	return object{"protocols": fieldFunc(func(d *decoder, key string, n *yaml.Node) {
-		list(&k.c.Gateway.Stream.Protocols, func(name *string) field {
-			return object{"name": text(name)}
-		}).decode(d, key, n)
-		d.warn(n, key, "connections are passed on, not understood")
+	return object{"protocols": list(&k.c.Gateway.Stream.Protocols, func(name *string) field {
+		return object{"name": text(name)}
 	})}
 }
 

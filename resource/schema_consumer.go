@@ -39,6 +39,7 @@ const streamRouteSchema = `{"type":"object","additionalProperties":false,"proper
 		"name":{"type":"string"},
 		"superior_id":` + idSchema + `,
 		"conf":{"description":"protocol-specific configuration","type":"object"},
+		"metric":{"type":"object","properties":{"enable":{"type":"boolean"}}},
 		"logger":{"type":"array","items":{"type":"object","additionalProperties":false,"dependencies":{"name":["conf"]},"properties":{
 			"name":{"type":"string"},
 			"filter":{"description":"logger filter rules","type":"array"},

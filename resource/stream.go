@@ -24,6 +24,12 @@ type Protocol struct {
 	SuperiorID ID               `json:"superior_id"`
 	Conf       json.RawMessage  `json:"conf"`
 	Logger     []ProtocolLogger `json:"logger"`
+	Metric     *ProtocolMetric  `json:"metric"`
+}
+
+// ProtocolMetric says whether calls are counted.
+type ProtocolMetric struct {
+	Enable bool `json:"enable"`
 }
 
 // ProtocolLogger logs the calls of a protocol that Filter, an expression, lets

@@ -11,6 +11,7 @@ import (
 	"millrace/console"
 	"millrace/gateway"
 	"millrace/gateway/stream"
+	"millrace/gateway/stream/xrpc"
 	"millrace/plugins"
 )
 
@@ -62,6 +63,11 @@ func (s *Server) openStreams(g *gateway.Config, process *plugins.Process) error 
 		MaxConnections: cfg.Stream.MaxConnections, MaxSessions: cfg.Stream.MaxSessions, DrainTimeout: g.DrainTimeout,
 	})
 	process.Lend(role.streams)
+	for _, name := range cfg.Stream.Protocols {
+		if !xrpc.Has(name) {
+			s.log.Warn("xrpc.protocols names a protocol that is not understood: stream routes of it are not served", "protocol", name)
+		}
+	}
 	var tcp []streamListener
 	for _, l := range cfg.Stream.TCP {
 		open, err := s.listen("streams", "apisix.stream_proxy.tcp", l.Listener)

@@ -93,7 +93,7 @@ func TestBrokenRoutes(t *testing.T) {
 	a := startNode(t, "a", nil)
 	r := start(t, nil)
 	r.put("stream_routes/1", `{"plugins":{"nope":{}},%s}`, nodes("127.0.0.1:1"))
-	r.put("stream_routes/2", `{"protocol":{"name":"redis"},%s}`, nodes("127.0.0.1:1"))
+	r.put("stream_routes/2", `{"protocol":{"name":"pingpong"},%s}`, nodes("127.0.0.1:1"))
 	r.put("stream_routes/3", `{"remote_addr":"1.2.3","upstream":{}}`)
 	r.put("stream_routes/4", `{"upstream":{"nodes":5}}`)
 	r.put("stream_routes/5", `{%s}`, nodes(a.addr))
@@ -105,7 +105,7 @@ func TestBrokenRoutes(t *testing.T) {
 	if got := say(t, r.dial(r.tcp), "hello"); got != "a hello" {
 		t.Errorf("got %q", got)
 	}
-	r.put("stream_routes/5", `{"protocol":{"name":"redis"},%s}`, nodes(a.addr))
+	r.put("stream_routes/5", `{"protocol":{"name":"pingpong"},%s}`, nodes(a.addr))
 	closed(t, r.dial(r.tcp))
 	for name, upstream := range map[string]string{
 		"no upstream": `"desc":"a"`, "no nodes": `"upstream":{"nodes":{}}`, "unknown balancer": `"upstream":{"type":"nope","nodes":{"127.0.0.1:1":1}}`,

@@ -15,10 +15,6 @@ import (
 	"millrace/resource"
 )
 
-// errProtocol says that a route wants its connections understood, not only passed
-// on. It is not served: passing them on would leave out what it asks for.
-var errProtocol = errors.New("protocols of stream routes are not served")
-
 var (
 	errNoUpstream   = errors.New("the route has no upstream")
 	errNoService    = errors.New("its service is not there")
@@ -35,6 +31,8 @@ type route struct {
 	remoteAddr, serverAddr netip.Prefix
 	serverPort             int
 	chain                  *plugin.Chain
+	protocol               *protocol // nil: connections are passed on as they are
+	subordinate            bool      // it takes no connections of its own
 	target                 *target
 	inline                 *target // that of target, unless it has an id of its own
 
@@ -58,6 +56,7 @@ func (r *route) acquire() bool {
 func (r *route) release() {
 	if r.refs.Add(-1) == 0 {
 		r.chain.Close()
+		r.protocol.close()
 	}
 }
 
@@ -166,9 +165,6 @@ func missingUpstream(id string) *target {
 // compileRoute makes a route ready. Plugins that it had before are taken over.
 func (f *follower) compileRoute(id string, followed *followedRoute) (*route, error) {
 	conf := followed.conf
-	if conf.Protocol != nil {
-		return nil, fmt.Errorf("%w: %s", errProtocol, conf.Protocol.Name)
-	}
 	r := &route{
 		id: id, created: followed.created, sni: strings.ToLower(conf.SNI), serverPort: conf.ServerPort,
 		matched: plugin.Matched{RouteID: id, RouteName: conf.Name, ServiceID: string(conf.ServiceID)},
@@ -185,15 +181,30 @@ func (f *follower) compileRoute(id string, followed *followedRoute) (*route, err
 	if service != nil {
 		r.matched.ServiceName = service.Name
 	}
-	var before *plugin.Chain
-	if followed.served != nil {
-		before = followed.served.chain
-	}
-	if r.chain, err = plugin.RecompileStream(f.mergedPlugins(conf, service), f.s.conf.Env, before); err != nil {
+	if err := f.addPlugins(r, conf, service, followed.served); err != nil {
 		return nil, err
 	}
 	f.addTarget(r, conf, service)
 	return r, nil
+}
+
+// addPlugins makes the plugins of a route, and what it says of its protocol, ready.
+// before is the route in its last form, nil if there is none.
+func (f *follower) addPlugins(r *route, conf *resource.StreamRoute, service *resource.Service, before *route) (err error) {
+	if p := conf.Protocol; p != nil {
+		r.subordinate = p.SuperiorID != ""
+		if r.protocol, err = f.compileProtocol(r.id, p, before); err != nil {
+			return err
+		}
+	}
+	var chain *plugin.Chain
+	if before != nil {
+		chain = before.chain
+	}
+	if r.chain, err = plugin.RecompileStream(f.mergedPlugins(conf, service), f.s.conf.Env, chain); err != nil {
+		r.protocol.close()
+	}
+	return err
 }
 
 // mergedPlugins are the route's plugins over those of its service. A service may

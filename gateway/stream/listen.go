@@ -152,7 +152,7 @@ func (l *listener) start(conn net.Conn) {
 		l.s.log.Warn("turning a connection away: there are as many as may be", "listener", l.addr)
 		return
 	}
-	x := l.newSession(addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr()), "TCP")
+	x := l.newSession(addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr()), protocolTCP)
 	l.join(x)
 	go func() {
 		defer l.s.connections.Add(-1)

@@ -51,6 +51,12 @@ type carrier interface {
 	relay()
 }
 
+// The protocols beneath TLS and what else is spoken.
+const (
+	protocolTCP = "TCP"
+	protocolUDP = "UDP"
+)
+
 // newSession makes a session of a client.
 func (l *listener) newSession(remote, local netip.AddrPort, protocol string) *session {
 	x := &session{s: l.s, l: l, remote: unmap(remote), local: unmap(local), began: time.Now()}

@@ -196,6 +196,9 @@ func (x *session) refuse(err error) {
 // connect calls one node after another until one is there.
 func (x *session) connect() error {
 	x.response.status = 502
+	if x.route.protocol != nil && x.info.Protocol == protocolUDP {
+		return errDatagrams
+	}
 	t := x.route.target
 	if chosen, ok := x.ctx.ChosenUpstream().(chooser); ok {
 		t = chosen.choose()
@@ -230,7 +233,10 @@ func (x *session) connect() error {
 	return err
 }
 
-var errNoNode = errors.New("the upstream has no node")
+var (
+	errNoNode    = errors.New("the upstream has no node")
+	errDatagrams = errors.New("its route's protocol is not spoken over UDP")
+)
 
 // rescue keeps a plugin that panics from ending the process.
 func (x *session) rescue() {

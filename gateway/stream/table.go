@@ -22,6 +22,9 @@ func newTable(routes []*route) *table {
 	t := &table{exact: map[string][]*route{}, wildcard: map[string][]*route{}, ports: map[int][]*route{}}
 	slices.SortFunc(routes, (*route).compare)
 	for _, r := range routes {
+		if r.subordinate {
+			continue
+		}
 		suffix, wild := strings.CutPrefix(r.sni, "*")
 		switch {
 		case wild:

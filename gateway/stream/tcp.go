@@ -149,9 +149,17 @@ func (c *tcp) relay() {
 	up := &pump{x: x, from: newSide(c.client), to: newSide(c.node), read: &count.fromClient, written: &count.toNode, first: c.ahead}
 	down := &pump{x: x, from: up.to, to: up.from, read: &count.fromNode, written: &count.toClient}
 	c.ahead = nil
+	answersEnd := func() {}
+	if p := x.route.protocol; p != nil {
+		t := &talk{x: x, Conversation: p.Begin()}
+		defer t.end()
+		defer context.AfterFunc(x.life, t.Close)()
+		up.talk, down.talk, answersEnd = t.request, t.answer, t.Close
+	}
 	var other sync.WaitGroup
-	other.Go(func() { up.run() })
+	other.Go(up.run)
 	down.run()
+	answersEnd()
 	other.Wait()
 }
 
@@ -167,6 +175,8 @@ type pump struct {
 	from, to      *side
 	read, written *atomic.Int64
 	first         []byte // read before
+	// talk, unless nil, passes bytes on in the place of send.
+	talk func(p *pump, b []byte) error
 }
 
 // lingerTime is how long a client whose bytes nobody takes any more may go on to
@@ -177,7 +187,7 @@ const lingerTime = 2 * time.Second
 // come, and goes on to answer. What breaks ends both ways.
 func (p *pump) run() {
 	p.read.Add(int64(len(p.first)))
-	err := p.send(p.first)
+	err := p.pass(p.first)
 	p.first = nil
 	for err == nil {
 		err = p.step()
@@ -199,17 +209,24 @@ func (p *pump) step() error {
 	buf, n, err := p.from.next()
 	if n > 0 {
 		p.read.Add(int64(n))
-		if failed := p.send((*buf)[:n]); failed != nil {
+		if failed := p.pass((*buf)[:n]); failed != nil {
 			err = failed
 		}
 	}
 	if buf != nil {
 		buffers.Put(buf)
 	}
-	if err == nil && n == bufferSize {
+	if err == nil && n == bufferSize && p.talk == nil {
 		return p.splice()
 	}
 	return err
+}
+
+func (p *pump) pass(b []byte) error {
+	if p.talk != nil {
+		return p.talk(p, b)
+	}
+	return p.send(b)
 }
 
 func (p *pump) send(b []byte) error {

@@ -92,7 +92,7 @@ func (l *udpListener) open(from client, port uint16) *udp {
 		l.s.log.Warn("dropping a datagram of a new client: there are as many as may be", "listener", l.addr)
 		return nil
 	}
-	x := l.newSession(from.remote, netip.AddrPortFrom(from.local, port), "UDP")
+	x := l.newSession(from.remote, netip.AddrPortFrom(from.local, port), protocolUDP)
 	c := &udp{x: x, l: l, from: from, control: sendFrom(from.local), first: make(chan struct{})}
 	x.carry(c)
 	l.by[from] = c
