@@ -5,48 +5,153 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/tools/txtar"
 
+	"millrace/config"
 	"millrace/server/servertest"
 	"millrace/whisk/runtime/process"
 )
 
-// With the first four the scripts run against servers that are there already,
-// such as the originals; without, against our own.
+// With an address the scripts run against a server that is there already, such as the
+// originals; without any, against our own.
 var (
-	gateway  = flag.String("gateway", "", "base URL of the gateway")
-	admin    = flag.String("admin", "", "base URL of the Admin API")
-	whisk    = flag.String("whisk", "", "base URL of the REST API of OpenWhisk")
-	apis     = flag.String("apis", "", "base URL of OpenWhisk's API gateway")
-	adminKey = flag.String("admin-key", servertest.AdminKey, "key of the Admin API")
-	whiskKey = flag.String("whisk-key", servertest.GuestKey, "key of the namespace guest")
-	settle   = flag.Duration("settle", 5*time.Second, "how long a change may take to be seen")
+	addresses  = map[string]*string{}
+	adminKey   = flag.String("admin-key", servertest.AdminKey, "key of the Admin API")
+	whiskKey   = flag.String("whisk-key", servertest.GuestKey, "key of the namespace guest")
+	settle     = flag.Duration("settle", 5*time.Second, "how long a change may take to be seen")
+	configured = flag.Bool("configured", false, "the server was started with the config.yaml of the script that -run names")
 )
 
 func TestMain(m *testing.M) {
 	process.Main()
+	for _, part := range parts {
+		addresses[part] = flag.String(part, "", "address of what scripts call "+part)
+	}
 	os.Exit(m.Run())
 }
 
+// TestScripts runs all scripts: against the server that the flags name, or against
+// our own.
 func TestScripts(t *testing.T) {
-	target := Target{Gateway: *gateway, Admin: *admin, Whisk: *whisk, APIs: *apis, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle}
-	if target.Gateway == "" && target.Admin == "" && target.Whisk == "" && target.APIs == "" {
-		site := servertest.Start(t)
-		target = Target{Gateway: site.Gateway, Admin: site.Admin, Whisk: site.Functions, APIs: site.APIs, AdminKey: servertest.AdminKey, WhiskKey: servertest.GuestKey, Settle: 30 * time.Second}
-		target.Vars = map[string]string{
-			"norate_namespace": "conf-norate",
-			"norate_auth":      namespace(t, site, "conf-norate", `{"invocationsPerMinute":0,"firesPerMinute":0}`),
-			"noroom_auth":      namespace(t, site, "conf-noroom", `{"concurrentInvocations":0}`),
+	target := Target{Bases: map[string]string{}, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle, Configured: *configured}
+	for part, address := range addresses {
+		if *address != "" {
+			target.Bases[part] = *address
 		}
 	}
-	Run(t, Scripts, target)
+	if len(target.Bases) > 0 {
+		Run(t, Scripts, target)
+		return
+	}
+	runOwn(t)
+}
+
+// slow are the scripts that wait longest, for processes and for limits of time. They
+// name nothing that the others name.
+var slow = []string{"openwhisk/nodejs", "openwhisk/python"}
+
+// runOwn runs the scripts against servers of ours, so that one script need not wait
+// for what another waits for: those of functions in two lanes against one server, those
+// of the gateway alone against another, and those that bring a configuration each
+// against its own.
+func runOwn(t *testing.T) {
+	var slowest, functions, gateway, configured []*script
+	for _, s := range readAll(t) {
+		switch {
+		case len(s.files) > 0:
+			configured = append(configured, s)
+		case slices.Contains(slow, s.name):
+			slowest = append(slowest, s)
+		case slices.ContainsFunc(s.cases, func(c testCase) bool { return c.target == "whisk" || c.target == "apis" }):
+			functions = append(functions, s)
+		default:
+			gateway = append(gateway, s)
+		}
+	}
+	whole := wholeTarget(t)
+	small := targetOf(servertest.Start(t, func(c *config.Config) { c.Roles = []config.Role{config.RoleGateway, config.RoleAdmin} }))
+	var lanes sync.WaitGroup
+	lane := func(scripts []*script, target Target) {
+		lanes.Go(func() {
+			for _, s := range scripts {
+				s.run(t, target)
+			}
+		})
+	}
+	lane(slowest, whole)
+	lane(functions, whole)
+	lane(gateway, small)
+	lane(configured, Target{With: withFiles})
+	lanes.Wait()
+}
+
+// readAll reads the scripts of this package.
+func readAll(t *testing.T) (all []*script) {
+	t.Helper()
+	names, err := scripts(Scripts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		s, err := read(Scripts, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// wholeTarget starts a server of ours that does everything.
+func wholeTarget(t *testing.T) Target {
+	t.Helper()
+	site := servertest.Start(t)
+	target := targetOf(site)
+	target.Vars = map[string]string{
+		"norate_namespace": "conf-norate",
+		"norate_auth":      namespace(t, site, "conf-norate", `{"invocationsPerMinute":0,"firesPerMinute":0}`),
+		"noroom_auth":      namespace(t, site, "conf-noroom", `{"concurrentInvocations":0}`),
+	}
+	return target
+}
+
+// withFiles starts a server of ours with the files of a script.
+func withFiles(t *testing.T, files map[string]string) Target {
+	t.Helper()
+	folder := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target := targetOf(servertest.StartFile(t, filepath.Join(folder, "config.yaml")))
+	target.Bases["file"] = folder
+	return target
+}
+
+// targetOf answers what a server of ours has.
+func targetOf(site *servertest.Site) Target {
+	bases := map[string]string{
+		"gateway": site.Gateway, "secured": site.Secured, "admin": site.Admin, "control": site.Control, "status": site.Status,
+		"metrics": site.Metrics, "whisk": site.Functions, "apis": site.APIs,
+	}
+	maps.Copy(bases, site.Streams)
+	if len(site.Proxied) > 0 {
+		bases["proxied"] = "http://" + site.Proxied[0]
+	}
+	maps.DeleteFunc(bases, func(_, base string) bool { return base == "" })
+	return Target{Bases: bases, AdminKey: servertest.AdminKey, WhiskKey: servertest.GuestKey, Settle: 30 * time.Second}
 }
 
 // namespace makes a namespace with limits of its own and answers its key in Base64.
@@ -70,23 +175,11 @@ func namespace(t *testing.T, site *servertest.Site, name, limits string) string 
 }
 
 func TestScriptsParse(t *testing.T) {
-	names, err := scripts(Scripts)
-	if err != nil || len(names) < 5 {
-		t.Fatalf("%d scripts, %v", len(names), err)
-	}
-	for _, name := range names {
-		text, err := Scripts.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cases, err := parse(txtar.Parse(text))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+	for _, s := range readAll(t) {
 		seen := map[string]bool{}
-		for _, c := range cases {
+		for _, c := range s.cases {
 			if seen[c.name] {
-				t.Errorf("%s: two cases are named %q", name, c.name)
+				t.Errorf("%s: two cases are named %q", s.name, c.name)
 			}
 			seen[c.name] = true
 		}
@@ -131,7 +224,7 @@ func TestRunner(t *testing.T) {
 		_, _ = w.Write(body)
 	}))
 	defer srv.Close()
-	target := Target{Gateway: srv.URL, AdminKey: "secret", Vars: map[string]string{"own": "variable"}}
+	target := Target{Bases: map[string]string{"gateway": srv.URL}, AdminKey: "secret", Vars: map[string]string{"own": "variable"}}
 	const request = "-- t/x --\ngateway POST /a%2Fb/../c?{{own}}\nHost: a.example\nX-API-KEY: {{admin_key}}\nX-Repeated: {{ab*3}}\n\n{\"a\":[1,\"{{own}}\"],\n\n\"b\":{}}\n-- expect --\n"
 	cases := []struct{ expect, problem string }{
 		{"status 200 201", ""},
@@ -170,7 +263,7 @@ func TestRunner(t *testing.T) {
 			t.Errorf("%s: %v", tc.expect, err)
 			continue
 		}
-		problems := newRun(target).try(parsed[0])
+		problems := newRun(target).try(&parsed.cases[0])
 		if tc.problem == "" && len(problems) > 0 || tc.problem != "" && (len(problems) == 0 || problems[0] != tc.problem) {
 			t.Errorf("%s: got %q, want %q", tc.expect, problems, tc.problem)
 		}
@@ -189,10 +282,11 @@ func TestRunnerTriesAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if problems := newRun(Target{Whisk: srv.URL}).try(parsed[0]); len(problems) == 0 {
+	bases := map[string]string{"whisk": srv.URL}
+	if problems := newRun(Target{Bases: bases}).try(&parsed.cases[0]); len(problems) == 0 {
 		t.Error("tried again without time to settle")
 	}
-	if problems := newRun(Target{Whisk: srv.URL, Settle: time.Minute}).try(parsed[0]); len(problems) > 0 {
+	if problems := newRun(Target{Bases: bases, Settle: time.Minute}).try(&parsed.cases[0]); len(problems) > 0 {
 		t.Error(problems)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"golang.org/x/tools/txtar"
 )
 
 // Every endpoint that docs/openwhisk.md names in its first table has a case.
@@ -33,21 +31,9 @@ func TestEveryEndpointHasACase(t *testing.T) {
 
 // requestsOf lists methods and paths, without queries, of the scripts of OpenWhisk's API.
 func requestsOf(t *testing.T) string {
-	names, err := scripts(Scripts)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var all strings.Builder
-	for _, name := range names {
-		text, err := Scripts.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cases, err := parse(txtar.Parse(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range cases {
+	for _, s := range readAll(t) {
+		for _, c := range s.cases {
 			if c.target == "whisk" {
 				path, _, _ := strings.Cut(c.path, "?")
 				all.WriteString(c.method + " " + path + "\n")

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,17 +9,38 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
-// expectJSON is the JSON that a body must be; see match.
-type expectJSON string
+// expectJSON is the JSON that a body must be, or what is at a path of it, be it in
+// Base64; see match.
+type expectJSON struct {
+	path    string // empty for all of it
+	decoded bool
+	want    string
+}
 
-func (e expectJSON) check(res *response, vars map[string]string) error {
+func (e expectJSON) check(res *response, vars *variables) error {
+	text := res.body
+	if e.path != "" {
+		found := gjson.GetBytes(text, e.path)
+		if !found.Exists() {
+			return fmt.Errorf("the body has no %s", e.path)
+		}
+		text = []byte(found.Raw)
+		if e.decoded {
+			var err error
+			if text, err = base64.StdEncoding.DecodeString(found.String()); err != nil {
+				return fmt.Errorf("%s of the body: %w", e.path, err)
+			}
+		}
+	}
 	var want, got any
-	if err := json.Unmarshal([]byte(replace(string(e), vars)), &want); err != nil {
+	if err := json.Unmarshal([]byte(vars.expand(e.want)), &want); err != nil {
 		return fmt.Errorf("the script's JSON: %w", err)
 	}
-	if err := json.Unmarshal(res.body, &got); err != nil {
+	if err := json.Unmarshal(text, &got); err != nil {
 		return fmt.Errorf("the body is not JSON: %w", err)
 	}
 	return match("", want, got)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -39,18 +40,45 @@ type Site struct {
 func Start(t testing.TB, change ...func(*config.Config)) *Site {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Ephemeral = true
-	cfg.DrainTimeout = 30 * time.Second
-	free := config.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Network: "tcp"}
 	cfg.Gateway.Listen = []config.Listener{free}
 	cfg.Gateway.TLS.Enabled = false
-	cfg.Gateway.Control.Listen = free
-	cfg.Gateway.Prometheus.Listen = free
-	cfg.Admin.Listen = free
 	cfg.Functions.Listen = []config.Listener{free}
 	cfg.Functions.APIGatewayListen = []config.Listener{free}
-	cfg.Operator.Listen, cfg.Operator.Key = free, OperatorKey
 	cfg.Console.Listen = []config.Listener{free}
+	return open(t, cfg, change)
+}
+
+// StartFile is Start of a gateway and its Admin API, as the config.yaml at path says:
+// with the listeners it names, on free ports.
+func StartFile(t testing.TB, path string) *Site {
+	t.Helper()
+	cfg, err := config.Load(path, os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Roles = []config.Role{config.RoleGateway, config.RoleAdmin}
+	g := &cfg.Gateway
+	for _, listeners := range [][]config.Listener{g.Listen, g.TLS.Listen, g.Stream.UDP, g.ProxyProtocol.Listen, g.ProxyProtocol.ListenTLS} {
+		for i := range listeners {
+			listeners[i].Addr = free.Addr
+		}
+	}
+	for i := range g.Stream.TCP {
+		g.Stream.TCP[i].Addr = free.Addr
+	}
+	return open(t, cfg, nil)
+}
+
+// free takes any free port of this machine alone.
+var free = config.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Network: "tcp"}
+
+// open starts what cfg says, with what no test is about on free ports.
+func open(t testing.TB, cfg *config.Config, change []func(*config.Config)) *Site {
+	t.Helper()
+	cfg.Ephemeral = true
+	cfg.DrainTimeout = 30 * time.Second
+	cfg.Gateway.Control.Listen, cfg.Gateway.Status.Listen, cfg.Gateway.Prometheus.Listen, cfg.Admin.Listen = free, free, free, free
+	cfg.Operator.Listen, cfg.Operator.Key = free, OperatorKey
 	for _, c := range change {
 		c(cfg)
 	}
