@@ -119,6 +119,9 @@ func (x *index) rebuild(ctx context.Context) error {
 		x.add(e.Key, e.Value)
 	}
 	x.following, x.revision, x.grown = true, revision, make(chan struct{})
+	if w := x.written.Load(); w > revision { // the store has lost its data, and counts again
+		x.written.CompareAndSwap(w, revision)
+	}
 	go func() {
 		defer stop()
 		x.run(changes)

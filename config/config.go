@@ -339,7 +339,7 @@ const accessLogFormat = `$remote_addr - $remote_user [$time_local] $http_host "$
 func defaultGateway() Gateway {
 	return Gateway{
 		Stream: defaultStream(), Secrets: defaultSecrets(),
-		Source: Source{Provider: "data", Etcd: Etcd{Prefix: "/apisix", Timeout: 30 * time.Second, Retries: 2, TLS: EtcdTLS{Verify: true}}},
+		Source: Source{Provider: "data", Etcd: Etcd{Prefix: "/apisix", Timeout: 30 * time.Second, Retries: 2, StartupWait: 5 * time.Second, TLS: EtcdTLS{Verify: true}}},
 		Listen: []Listener{{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 9080), Network: "tcp", HTTP2: true}},
 		TLS: TLS{
 			Enabled:    true,

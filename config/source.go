@@ -26,7 +26,10 @@ type Etcd struct {
 	Timeout        time.Duration
 	// Retries is how often the start tries again to reach it.
 	Retries int
-	TLS     EtcdTLS
+	// StartupWait is how long a start waits for it before what it held last is served;
+	// 0 keeps nothing for that.
+	StartupWait time.Duration
+	TLS         EtcdTLS
 }
 
 // EtcdTLS is how an etcd behind TLS is spoken to.
@@ -44,6 +47,7 @@ func (k *keys) etcd() object {
 		"password":      text(&e.Password),
 		"timeout":       duration(&e.Timeout),
 		"startup_retry": integer(&e.Retries, 0),
+		"startup_wait":  duration(&e.StartupWait),
 		"tls": object{
 			"cert":   text(&e.TLS.Cert),
 			"key":    text(&e.TLS.Key),

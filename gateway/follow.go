@@ -88,8 +88,8 @@ func (p *progress) note(folder string, revision int64) {
 // uses it.
 type follower struct {
 	g *Gateway
-	// seen are the revisions of all keys, so that a new listing can be compared.
-	seen map[string]int64
+	// seen is what a new listing can be compared with.
+	seen *store.Known
 
 	routes        map[string]*followedRoute
 	upstreams     map[string]*sharedUpstream
@@ -125,7 +125,7 @@ type followedRoute struct {
 
 func newFollower(g *Gateway) *follower {
 	return &follower{
-		g: g, seen: map[string]int64{}, routes: map[string]*followedRoute{},
+		g: g, seen: store.NewKnown(), routes: map[string]*followedRoute{},
 		upstreams: map[string]*sharedUpstream{}, services: map[string]*serviceConf{},
 		pluginConfigs: map[string]*pluginConf{}, users: map[string]*followedUser{},
 		globalRules: map[string]*globalRule{}, gone: map[*heldChain]bool{},
@@ -142,7 +142,8 @@ func (f *follower) follow(ctx context.Context) (followed bool, err error) {
 	}
 	f.g.applied.follows(true)
 	defer f.g.applied.follows(false)
-	f.apply(ctx, f.difference(entries), revision)
+	f.apply(ctx, f.seen.Difference(entries), revision)
+	f.g.applied.Lower(revision) // the store may have lost its data, and counts again
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes, err := f.g.conf.Store.Watch(ctx, resource.Prefix, revision)
@@ -162,24 +163,6 @@ func (f *follower) follow(ctx context.Context) (followed bool, err error) {
 			f.apply(ctx, nil, -1)
 		}
 	}
-}
-
-// difference answers the changes that lead from what was seen to a listing.
-func (f *follower) difference(entries []store.Entry) []store.Event {
-	var events []store.Event
-	listed := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		listed[e.Key] = true
-		if f.seen[e.Key] != e.ModRevision {
-			events = append(events, store.Event{Entry: e})
-		}
-	}
-	for key := range f.seen {
-		if !listed[key] {
-			events = append(events, store.Event{Entry: store.Entry{Key: key}, Deleted: true})
-		}
-	}
-	return events
 }
 
 // apply takes in changes of the store, and of the secrets that it refers to, and
@@ -226,10 +209,7 @@ func (f *follower) closeGone() {
 
 // take notes one change and marks what it touches.
 func (f *follower) take(e *store.Event, ch *changes) {
-	f.seen[e.Key] = e.ModRevision
-	if e.Deleted {
-		delete(f.seen, e.Key)
-	}
+	f.seen.Note(e)
 	folder, id, ok := resource.SplitKey(e.Key)
 	if !ok {
 		return

@@ -44,7 +44,7 @@ func (f *follower) checkAll(events []store.Event) []error {
 // refuse leaves out a change that check has found fault with: what was there before
 // stays.
 func (f *follower) refuse(e *store.Event, fault error) {
-	f.seen[e.Key] = e.ModRevision
+	f.seen.Note(e)
 	f.g.conf.Log.Error("the configuration has a fault; what was there before stays", "key", e.Key, "err", fault)
 }
 

@@ -23,7 +23,8 @@ var indexed = []string{"consumers", "global_rules", "protos", "routes", "service
 
 // EachRevision calls fn for the newest revision of each folder of the configuration,
 // for the newest of all, max_modify_index, and for the store's, prev_index and
-// x_etcd_index. following tells whether the store is there to be followed.
+// x_etcd_index. following tells whether the store is there to be followed: one that has
+// Reachable is asked by that.
 func (g *Gateway) EachRevision(fn func(of string, revision int64)) (following bool) {
 	p := &g.applied
 	p.mu.Lock()
@@ -36,7 +37,8 @@ func (g *Gateway) EachRevision(fn func(of string, revision int64)) (following bo
 	fn("max_modify_index", newest)
 	fn("prev_index", max(p.At(), 0))
 	fn("x_etcd_index", max(p.At(), 0))
-	return p.following
+	r, tells := g.conf.Store.(interface{ Reachable() bool })
+	return p.following && (!tells || r.Reachable())
 }
 
 // Dump answers the nodes that a type of discovery knows, as a value for

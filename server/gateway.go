@@ -68,7 +68,7 @@ func (s *Server) openGateway(context.Context) error {
 	}
 	role := &gatewayRole{env: env}
 	conf := gateway.Config{
-		Log: s.log, Store: s.resources, Env: env, Keyring: keyring, Always: always, Version: s.opt.Version,
+		Log: s.log, Store: s.followed, Env: env, Keyring: keyring, Always: always, Version: s.opt.Version,
 		TLS:                tlsSettings(&cfg.TLS, issuer),
 		ACME:               issuer,
 		HTTP2:              anyHTTP2(cfg.Listen) || anyHTTP2(cfg.TLS.Listen),
@@ -231,7 +231,7 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring, process *plugins.Proce
 	}
 	set := pluginSet(&s.cfg.Gateway)
 	h, err := admin.NewControl(admin.ControlConfig{
-		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version, Plugins: set,
+		Log: s.log, Store: s.followed, Keyring: keyring, Version: s.opt.Version, Plugins: set,
 		Health: s.gateway, Discovery: s.gateway, ServerInfo: serverInfo(set, process),
 	})
 	if err != nil {

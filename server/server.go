@@ -38,6 +38,9 @@ type Server struct {
 	state *state
 	// resources are those of the gateway: in the data folder, an etcd or a file.
 	resources store.Store
+	// followed is what serves them: the same, but with what an etcd that is away since
+	// the start held last.
+	followed store.Store
 	parts     []part // in starting order
 	bound     []boundTo
 

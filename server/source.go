@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"millrace/config"
@@ -15,7 +16,7 @@ import (
 // openSource opens what holds the gateway's resources.
 func (s *Server) openSource(ctx context.Context) error {
 	source := &s.cfg.Gateway.Source
-	s.resources = s.state.store
+	s.resources, s.followed = s.state.store, s.state.store
 	if !s.cfg.Has(config.RoleGateway) && !s.cfg.Has(config.RoleAdmin) {
 		return nil
 	}
@@ -36,15 +37,20 @@ func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
 	if err != nil {
 		return err
 	}
-	kept, err := etcd.Open(ctx, etcd.Config{
+	conf := etcd.Config{
 		Endpoints: e.Hosts, User: e.User, Password: e.Password, TLS: security,
 		From: "/apisix", To: strings.TrimRight(e.Prefix, "/"), Timeout: e.Timeout, Attempts: e.Retries + 1, Log: s.log,
-	})
+		Wait: e.StartupWait,
+	}
+	if s.state.dir != "" && e.StartupWait > 0 {
+		conf.Snapshot = filepath.Join(s.state.dir, "etcd.snapshot")
+	}
+	kept, err := etcd.OpenSource(ctx, conf)
 	if err != nil {
 		return err
 	}
-	s.resources = kept
-	s.add(part{name: "etcd", close: kept.Close})
+	s.resources, s.followed = kept, kept.Followed()
+	s.add(part{name: "etcd", run: kept.Run, close: kept.Close})
 	return nil
 }
 
@@ -62,7 +68,7 @@ func (s *Server) openFile(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("the configuration says that routes are in a file beside it: %w", err)
 	}
-	s.resources = kept
+	s.resources, s.followed = kept, kept
 	s.add(part{name: "configuration file", run: kept.Run, close: kept.Close})
 	return nil
 }

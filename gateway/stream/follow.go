@@ -53,9 +53,8 @@ func (s *Server) WaitApplied(ctx context.Context, revision int64) error {
 // it.
 type follower struct {
 	s *Server
-	// seen are the revisions of the keys that matter here, so that a new listing
-	// can be compared.
-	seen map[string]int64
+	// seen has the keys that matter here, so that a new listing can be compared.
+	seen *store.Known
 
 	routes    map[string]*followedRoute
 	upstreams map[string]*target
@@ -81,7 +80,7 @@ type followedSSL struct {
 
 func newFollower(s *Server) *follower {
 	return &follower{
-		s: s, seen: map[string]int64{}, routes: map[string]*followedRoute{}, upstreams: map[string]*target{},
+		s: s, seen: store.NewKnown(), routes: map[string]*followedRoute{}, upstreams: map[string]*target{},
 		services: map[string]*resource.Service{}, ssls: map[string]followedSSL{}, dirty: map[string]bool{},
 		secrets: s.secrets.Reader(s.conf.Keyring),
 	}
@@ -93,7 +92,9 @@ func (f *follower) follow(ctx context.Context) (followed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	f.apply(ctx, f.difference(entries), revision)
+	entries = slices.DeleteFunc(entries, func(e store.Entry) bool { return !f.follows(e.Key) })
+	f.apply(ctx, f.seen.Difference(entries), revision)
+	f.s.applied.Lower(revision) // the store may have lost its data, and counts again
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes, err := f.s.conf.Store.Watch(ctx, resource.Prefix, revision)
@@ -115,27 +116,6 @@ func (f *follower) follow(ctx context.Context) (followed bool, err error) {
 	}
 }
 
-// difference answers the changes that lead from what was seen to a listing.
-func (f *follower) difference(entries []store.Entry) []store.Event {
-	var events []store.Event
-	listed := map[string]bool{}
-	for _, e := range entries {
-		if !f.follows(e.Key) {
-			continue
-		}
-		listed[e.Key] = true
-		if f.seen[e.Key] != e.ModRevision {
-			events = append(events, store.Event{Entry: e})
-		}
-	}
-	for key := range f.seen {
-		if !listed[key] {
-			events = append(events, store.Event{Entry: store.Entry{Key: key}, Deleted: true})
-		}
-	}
-	return events
-}
-
 // follows tells whether a key is of a resource that matters for streams.
 func (f *follower) follows(key string) bool {
 	switch folder, _, _ := resource.SplitKey(key); folder {
@@ -152,9 +132,7 @@ func (f *follower) apply(ctx context.Context, events []store.Event, revision int
 	f.secrets.Settle(ctx, events)
 	for i := range events {
 		e := &events[i]
-		if f.seen[e.Key] = e.ModRevision; e.Deleted {
-			delete(f.seen, e.Key)
-		}
+		f.seen.Note(e)
 		f.take(e)
 	}
 	for _, e := range f.secrets.Again() {

@@ -1,5 +1,5 @@
-// Package watermark is a number that only grows and that others wait for: how far a
-// follower of the store has come.
+// Package watermark is a number that grows and that others wait for: how far a follower
+// of the store has come.
 package watermark
 
 import (
@@ -34,6 +34,14 @@ func (m *Mark) Raise(to int64) {
 	m.at = to
 	close(m.changed)
 	m.changed = make(chan struct{})
+}
+
+// Lower brings the mark down to a number, if it stands above: what is counted has
+// begun anew.
+func (m *Mark) Lower(to int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = min(m.at, to)
 }
 
 // Wait returns when the mark stands at a number or above, or with ctx's error.

@@ -23,6 +23,9 @@ func TestMark(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+		if m.Lower(7); m.At() != 6 {
+			t.Errorf("lowered from 6 to 7: at %d", m.At())
+		}
 		if err := m.Wait(t.Context(), 6); err != nil {
 			t.Error(err)
 		}
@@ -32,6 +35,9 @@ func TestMark(t *testing.T) {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("ended with %v", err)
+		}
+		if m.Lower(2); m.At() != 2 {
+			t.Errorf("lowered from 6 to 2: at %d", m.At())
 		}
 	})
 }

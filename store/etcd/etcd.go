@@ -15,12 +15,17 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
 	"millrace/store"
@@ -39,8 +44,12 @@ type Config struct {
 	Timeout time.Duration
 	// Attempts is how often Open tries to reach it, at least once.
 	Attempts int
-	// Log hears that Open is waiting; nil says nothing.
+	// Log hears that Open is waiting, and of other data than before; nil says nothing.
 	Log *slog.Logger
+	// Snapshot is the file that keeps what is under From for OpenSource, Wait how long
+	// that waits for etcd if there is such a file. Empty keeps nothing.
+	Snapshot string
+	Wait     time.Duration
 }
 
 // Store is a store.Store in an etcd.
@@ -48,6 +57,8 @@ type Store struct {
 	cfg       Config
 	client    *clientv3.Client
 	anonymous *clientv3.Client // see tokens
+	history   history
+	up        atomic.Bool // it has been reached
 
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
@@ -59,17 +70,27 @@ var _ store.Store = (*Store)(nil)
 // Open connects and asks one question, so that an etcd which cannot be reached is
 // noticed at once.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg.fillDefaults()
+	s, err := try(ctx, cfg)
+	if err != nil {
+		return nil, openError(cfg, err)
+	}
+	return s, nil
+}
+
+func (cfg *Config) fillDefaults() {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 30 * time.Second
 	}
+}
+
+// try connects, several times if need be.
+func try(ctx context.Context, cfg Config) (*Store, error) {
 	defer cfg.sayWaiting()()
 	for attempt := 1; ; attempt++ {
 		s, err := connect(ctx, cfg)
-		if err == nil {
-			return s, nil
-		}
-		if attempt >= cfg.Attempts || ctx.Err() != nil {
-			return nil, openError(cfg, err)
+		if err == nil || attempt >= cfg.Attempts || ctx.Err() != nil {
+			return s, err
 		}
 		select {
 		case <-ctx.Done():
@@ -101,21 +122,44 @@ func (cfg Config) sayWaiting() (end func()) {
 
 // connect is one attempt of Open.
 func connect(ctx context.Context, cfg Config) (*Store, error) {
+	dialing := min(cfg.Timeout, 5*time.Second)
+	if end, has := ctx.Deadline(); has {
+		dialing = max(min(dialing, time.Until(end)), time.Millisecond)
+	}
 	client, anonymous, err := newClient(clientv3.Config{
 		Endpoints: cfg.Endpoints, Username: cfg.User, Password: cfg.Password, TLS: cfg.TLS,
-		DialTimeout: min(cfg.Timeout, 5*time.Second), DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
-		Logger: zap.NewNop(), // errors come back to us
+		DialTimeout: dialing, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(reconnecting)},
+		Logger:      zap.NewNop(), // errors come back to us
 	})
 	if err != nil { // it has asked for a token, if there is a user
-		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		if isAway(err) {
+			err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		}
+		return nil, err
 	}
 	s := &Store{cfg: cfg, client: client, anonymous: anonymous}
+	client.Watcher = clientv3.NewWatchFromWatchClient(watching{pb.NewWatchClient(client.ActiveConnection()), s}, client)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if _, _, err = s.List(ctx, cfg.From+"/routes/"); err != nil {
 		s.Close()
 		return nil, err
 	}
+	s.up.Store(true)
 	return s, nil
+}
+
+// reconnecting is how an etcd that is away is tried again; left alone, attempts would
+// come to be two minutes apart.
+var reconnecting = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	MinConnectTimeout: 5 * time.Second,
+}
+
+// isAway tells whether an error of the client says that no etcd has answered.
+func isAway(err error) bool {
+	code := status.Code(err)
+	return code == codes.Unavailable || code == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
 }
 
 func openError(cfg Config, err error) error {
@@ -130,6 +174,9 @@ func openError(cfg Config, err error) error {
 func (s *Store) outer(key string) string { return s.cfg.To + strings.TrimPrefix(key, s.cfg.From) }
 func (s *Store) inner(key string) string { return s.cfg.From + strings.TrimPrefix(key, s.cfg.To) }
 
+// awayTime is how long a request waits for an etcd that is known to be away.
+const awayTime = 2 * time.Second
+
 // bounded gives a request its time.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if err := ctx.Err(); err != nil {
@@ -138,8 +185,15 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	if s.ctx.Err() != nil {
 		return nil, nil, store.ErrUnavailable
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-	return ctx, cancel, nil
+	bound, end := context.WithTimeoutCause(ctx, s.cfg.Timeout, store.ErrUnavailable)
+	bound, cancel := context.WithCancelCause(bound)
+	closing := context.AfterFunc(s.ctx, func() { cancel(store.ErrUnavailable) })
+	away := time.AfterFunc(awayTime, func() {
+		if s.up.Load() && !s.Reachable() {
+			cancel(store.ErrUnavailable)
+		}
+	})
+	return bound, func() { away.Stop(); closing(); cancel(nil); end() }, nil
 }
 
 // failure makes an error of the client one of ours.
@@ -154,8 +208,8 @@ func (s *Store) failure(ctx context.Context, err error) error {
 		return store.ErrCompacted
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), code == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"):
 		return fmt.Errorf("%w: %w", store.ErrTooLarge, err)
-	case code == codes.Unavailable, code == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
+	case isAway(err), errors.Is(context.Cause(ctx), store.ErrUnavailable):
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, store.ErrUnavailable) && !errors.Is(cause, context.DeadlineExceeded) {
 			return cause
 		}
 		return fmt.Errorf("%w: has no healthy etcd endpoint available: %w", store.ErrUnavailable, err)
@@ -191,6 +245,7 @@ func (s *Store) List(ctx context.Context, prefix string) ([]store.Entry, int64, 
 	if err != nil {
 		return nil, 0, s.failure(ctx, err)
 	}
+	s.history.saw(r.Header)
 	entries := make([]store.Entry, len(r.Kvs))
 	for i, kv := range r.Kvs {
 		entries[i] = s.entry(kv)
@@ -259,6 +314,11 @@ func (s *Store) Delete(ctx context.Context, key string, expect int64) (int64, er
 		return 0, store.ErrNotFound
 	}
 	return 0, store.ErrConflict
+}
+
+// Reachable tells whether etcd answers, as far as is known from the connection.
+func (s *Store) Reachable() bool {
+	return s.client.ActiveConnection().GetState() == connectivity.Ready
 }
 
 // Close ends the watches and the connection.

@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"millrace/store"
 )
 
 // reader reads a snapshot entry by entry. What it has read counts only once next has
@@ -130,6 +132,11 @@ func (r *reader) next() bool {
 	modified, ok := r.number()
 	r.created, r.modified = int64(created), int64(modified)
 	return ok
+}
+
+// entry is a copy of what next has read.
+func (r *reader) entry() store.Entry {
+	return store.Entry{Key: string(r.key), Value: bytes.Clone(r.value), CreateRevision: r.created, ModRevision: r.modified}
 }
 
 func (r *reader) number() (uint64, bool) {

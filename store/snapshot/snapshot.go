@@ -17,7 +17,6 @@ package snapshot
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -162,11 +161,25 @@ func Read(path string) (Header, []store.Entry, error) {
 	defer r.Close()
 	var entries []store.Entry
 	for r.next() {
-		entries = append(entries, store.Entry{
-			Key: string(r.key), Value: bytes.Clone(r.value), CreateRevision: r.created, ModRevision: r.modified,
-		})
+		entries = append(entries, r.entry())
 	}
 	return r.header, entries, r.err
+}
+
+// Check reads a snapshot to its end and answers its header, with the entry that was
+// written last; that is empty if there is no entry.
+func Check(path string) (h Header, newest store.Entry, err error) {
+	r, err := open(path)
+	if err != nil {
+		return Header{}, store.Entry{}, err
+	}
+	defer r.Close()
+	for r.next() {
+		if r.modified > newest.ModRevision {
+			newest = r.entry()
+		}
+	}
+	return r.header, newest, r.err
 }
 
 // Update writes the snapshot at a path anew: h in the place of its header, and its

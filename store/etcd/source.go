@@ -1,0 +1,244 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"millrace/store"
+	"millrace/store/snapshot"
+)
+
+// Source is the store.Store of an etcd that may be away when the process starts. It
+// answers store.ErrUnavailable until etcd has been there once. Those who serve the
+// configuration follow Followed, which has what etcd held last meanwhile.
+type Source struct {
+	cfg   Config
+	ctx   context.Context // ends with Close
+	stop  context.CancelFunc
+	there chan struct{} // closed when store is set
+	store *Store
+
+	away bool // at the start
+	mu   sync.Mutex
+	last []store.Entry // what etcd held last, while it is away since the start
+}
+
+var _ store.Store = (*Source)(nil)
+
+// OpenSource connects as Open does. With a Snapshot of this etcd it waits for at most
+// Wait, and goes on without etcd if that is not there; one that refuses us, or has
+// another fault that waiting does not mend, is an error.
+func OpenSource(ctx context.Context, cfg Config) (*Source, error) {
+	cfg.fillDefaults()
+	s := &Source{cfg: cfg, there: make(chan struct{})}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	h, last := s.readLast()
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if h != nil {
+		waiting, cancel = context.WithTimeout(ctx, cfg.Wait)
+	}
+	defer cancel()
+	kept, err := try(waiting, cfg)
+	switch {
+	case err == nil:
+		s.begin(kept)
+	case h == nil, !errors.Is(err, store.ErrUnavailable), ctx.Err() != nil:
+		s.stop()
+		return nil, openError(cfg, err)
+	default:
+		s.away, s.last = true, last
+		s.cfg.warn("etcd does not answer: serving what it held when it was last read; writes are refused until it is back",
+			"endpoints", strings.Join(cfg.Endpoints, ", "), "read", h.Written.Format(time.RFC3339), "entries", len(last), "err", unreachable(cfg))
+	}
+	return s, nil
+}
+
+// readLast answers what the snapshot says; without a header there is none that may be
+// served.
+func (s *Source) readLast() (*snapshot.Header, []store.Entry) {
+	if s.cfg.Snapshot == "" {
+		return nil, nil
+	}
+	h, entries, err := snapshot.Read(s.cfg.Snapshot)
+	if err == nil && !s.cfg.owns(&h) {
+		err = fmt.Errorf("it is of %s with the prefix %s", strings.Join(h.Endpoints, ", "), h.Prefix)
+	}
+	switch {
+	case err == nil:
+		return &h, entries
+	case !errors.Is(err, fs.ErrNotExist):
+		s.cfg.warn("the file with what etcd held last is not used", "file", s.cfg.Snapshot, "err", err)
+	}
+	return nil, nil
+}
+
+// owns tells whether a snapshot is of this etcd, as far as can be told without it: it
+// has the same prefix, and at least one address in common.
+func (cfg *Config) owns(h *snapshot.Header) bool {
+	return h.Prefix == cfg.To && slices.ContainsFunc(h.Endpoints, func(e string) bool { return slices.Contains(cfg.Endpoints, e) })
+}
+
+func (cfg *Config) warn(msg string, args ...any) {
+	if cfg.Log != nil {
+		cfg.Log.Warn(msg, args...)
+	}
+}
+
+func (s *Source) begin(kept *Store) {
+	s.store = kept
+	close(s.there)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = nil
+}
+
+// Reachable tells whether etcd answers, as far as is known.
+func (s *Source) Reachable() bool {
+	kept, err := s.open()
+	return err == nil && kept.Reachable()
+}
+
+// open answers the store once etcd has been there.
+func (s *Source) open() (*Store, error) {
+	select {
+	case <-s.there:
+		return s.store, nil
+	default:
+		return nil, fmt.Errorf("%w: etcd has not answered since the start", store.ErrUnavailable)
+	}
+}
+
+// Run connects to an etcd that was away at the start, and keeps the snapshot, until
+// ctx ends.
+func (s *Source) Run(ctx context.Context) error {
+	if s.away && !s.connect(ctx) {
+		return nil
+	}
+	if s.cfg.Snapshot != "" {
+		(&keeper{s: s.store, writeEvery: writeEvery, settle: settle}).run(ctx)
+	}
+	return nil
+}
+
+// connect tries until etcd is there; false if ctx ends first.
+func (s *Source) connect(ctx context.Context) bool {
+	said := ""
+	for ctx.Err() == nil {
+		kept, err := connect(ctx, s.cfg)
+		if err == nil {
+			if s.cfg.Log != nil {
+				s.cfg.Log.Info("etcd is back: its configuration takes the place of what it held last")
+			}
+			s.begin(kept)
+			return true
+		}
+		if text := err.Error(); !errors.Is(err, store.ErrUnavailable) && text != said {
+			said = text
+			s.cfg.warn("connecting to etcd", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	return false
+}
+
+// Get implements store.Store, as do the methods that follow.
+func (s *Source) Get(ctx context.Context, key string) (store.Entry, error) {
+	kept, err := s.open()
+	if err != nil {
+		return store.Entry{}, err
+	}
+	return kept.Get(ctx, key)
+}
+
+func (s *Source) List(ctx context.Context, prefix string) ([]store.Entry, int64, error) {
+	kept, err := s.open()
+	if err != nil {
+		return nil, 0, err
+	}
+	return kept.List(ctx, prefix)
+}
+
+func (s *Source) Put(ctx context.Context, key string, value []byte, o store.PutOptions) (store.Entry, error) {
+	kept, err := s.open()
+	if err != nil {
+		return store.Entry{}, err
+	}
+	return kept.Put(ctx, key, value, o)
+}
+
+func (s *Source) Delete(ctx context.Context, key string, expect int64) (int64, error) {
+	kept, err := s.open()
+	if err != nil {
+		return 0, err
+	}
+	return kept.Delete(ctx, key, expect)
+}
+
+func (s *Source) Watch(ctx context.Context, prefix string, after int64) (<-chan []store.Event, error) {
+	kept, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	return kept.Watch(ctx, prefix, after)
+}
+
+// Close is to be called after Run has returned.
+func (s *Source) Close() error {
+	s.stop()
+	if kept, err := s.open(); err == nil {
+		return kept.Close()
+	}
+	return nil
+}
+
+// lastRevision is the revision at which Followed lists what etcd held last: it is no
+// revision of any etcd.
+const lastRevision = 0
+
+// Followed is the Source for those who serve the configuration: until etcd has been
+// there, List answers what it held last. A watch from there ends when etcd is back, so
+// that who follows lists again, and has all that has changed.
+func (s *Source) Followed() store.Store { return followed{s} }
+
+type followed struct{ *Source }
+
+func (f followed) List(ctx context.Context, prefix string) ([]store.Entry, int64, error) {
+	f.mu.Lock()
+	last := f.last
+	f.mu.Unlock()
+	if _, err := f.open(); err == nil || !f.away {
+		return f.Source.List(ctx, prefix)
+	}
+	var entries []store.Entry
+	for _, e := range last {
+		if strings.HasPrefix(e.Key, prefix) {
+			entries = append(entries, e)
+		}
+	}
+	return entries, lastRevision, ctx.Err()
+}
+
+func (f followed) Watch(ctx context.Context, prefix string, after int64) (<-chan []store.Event, error) {
+	if after != lastRevision || !f.away {
+		return f.Source.Watch(ctx, prefix, after)
+	}
+	ended := make(chan []store.Event)
+	go func() {
+		defer close(ended)
+		select {
+		case <-ctx.Done():
+		case <-f.ctx.Done():
+		case <-f.there:
+		}
+	}()
+	return ended, nil
+}
