@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"strconv"
 
 	"millrace/gateway/http1"
@@ -70,21 +69,6 @@ func (x *exchange) upstreamHost(node *upstream.Node) []byte {
 	return cleanText(node.HostField)
 }
 
-// appendForwardedFor appends the client's own list, unless it is not trusted,
-// and the client's address.
-func (x *exchange) appendForwardedFor(dst []byte) []byte {
-	if x.trusted || !x.g.trusted.set {
-		for i := range x.req.fields {
-			f := &x.req.fields[i]
-			if f.Kind == http1.XForwardedFor && len(f.Name) > 0 && len(f.Value) > 0 {
-				dst = append(dst, f.Value...)
-				dst = append(dst, ", "...)
-			}
-		}
-	}
-	return append(dst, x.ctx.Conn.RemoteAddr...)
-}
-
 func (x *exchange) appendLength(dst []byte) []byte {
 	r := &x.req
 	length := r.head.Length
@@ -118,11 +102,9 @@ func (x *exchange) appendFields(dst []byte) []byte {
 		case http1.Other:
 			dst = appendField(dst, f.Name, f.Value)
 		case http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort:
-			if added := i >= x.req.received; added || !given[forwardedIndex(f.Kind)] {
-				dst = x.appendForwarded(dst, f, added, &seen)
-			}
+			dst = x.appendForwarded(dst, i, given, &seen)
 		case http1.Forwarded:
-			if x.trusted {
+			if x.believes(i) {
 				dst = appendField(dst, f.Name, f.Value)
 			}
 		case http1.Connection, http1.ContentLength, http1.Expect, http1.Host, http1.HTTP2Settings, http1.KeepAlive,
@@ -143,73 +125,4 @@ func appendField(dst, name, value []byte) []byte {
 	dst = append(dst, ':', ' ')
 	dst = append(dst, value...)
 	return append(dst, '\r', '\n')
-}
-
-// forwardedIndex numbers the X-Forwarded-* that say what the client called: proto,
-// host and port.
-func forwardedIndex(k http1.Kind) int {
-	switch k {
-	case http1.XForwardedHost:
-		return 1
-	case http1.XForwardedPort:
-		return 2
-	}
-	return 0
-}
-
-// forwardedByPlugins tells which of them plugins have added.
-func (x *exchange) forwardedByPlugins() (given [3]bool) {
-	for i := x.req.received; i < len(x.req.fields); i++ {
-		switch f := &x.req.fields[i]; f.Kind {
-		case http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort:
-			given[forwardedIndex(f.Kind)] = given[forwardedIndex(f.Kind)] || len(f.Name) > 0
-		}
-	}
-	return given
-}
-
-// appendForwarded puts our value in the client's place, or lets its own pass.
-// A value that a plugin added stands.
-func (x *exchange) appendForwarded(dst []byte, f *http1.Field, added bool, seen *[3]bool) []byte {
-	which := forwardedIndex(f.Kind)
-	if x.trusted || added {
-		seen[which] = true
-		return appendField(dst, f.Name, f.Value)
-	}
-	if seen[which] {
-		return dst
-	}
-	seen[which] = true
-	dst = append(dst, f.Name...)
-	dst = append(dst, ':', ' ')
-	dst = x.appendForwardedValue(dst, which)
-	return append(dst, '\r', '\n')
-}
-
-func (x *exchange) appendMissing(dst []byte, seen *[3]bool) []byte {
-	for which, name := range [...]string{"X-Forwarded-Proto: ", "X-Forwarded-Host: ", "X-Forwarded-Port: "} {
-		if !seen[which] {
-			dst = append(dst, name...)
-			dst = x.appendForwardedValue(dst, which)
-			dst = append(dst, '\r', '\n')
-		}
-	}
-	return dst
-}
-
-func (x *exchange) appendForwardedValue(dst []byte, which int) []byte {
-	host := x.req.head.Host
-	switch which {
-	case 0:
-		return append(dst, x.ctx.Conn.Scheme...)
-	case 1:
-		if host == nil {
-			return append(dst, '_')
-		}
-		return append(dst, host...)
-	}
-	if i := bytes.LastIndexByte(host, ':'); i >= 0 && i < len(host)-1 && bytes.IndexByte(host[i:], ']') < 0 {
-		return append(dst, host[i+1:]...)
-	}
-	return strconv.AppendInt(dst, int64(x.ctx.Conn.ServerPort), 10)
 }

@@ -85,22 +85,27 @@ func (r *request) SetQuery(query string) {
 	r.head.Target, r.target = target, ""
 }
 
-func (r *request) Header(name string) []byte                { return r.fields.get(name) }
-func (r *request) Headers(fn func(name, value []byte) bool) { r.fields.each(fn) }
+func (r *request) Headers(fn func(name, value []byte) bool) { r.x.eachHeader(fn) }
 func (r *request) AddHeader(name, value string)             { r.fields.add(name, value) }
 func (r *request) DelHeader(name string)                    { r.fields.del(name) }
 
-// SetHeader implements plugin.Request. A X-Forwarded-* of the client is replaced by
-// one that counts as added: that is how the upstream gets it, where the client's own
-// value would not pass.
+// Header implements plugin.Request.
+func (r *request) Header(name string) []byte {
+	if k := http1.KindOf(cleanText(name)); isForwarding(k) {
+		return r.x.forwardingHeader(k)
+	}
+	return r.fields.get(name)
+}
+
+// SetHeader implements plugin.Request. What says how the client called is replaced by
+// a field that counts as added: the client's own might not count.
 func (r *request) SetHeader(name, value string) {
-	switch http1.KindOf(cleanText(name)) {
-	case http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedPort:
+	if isForwarding(http1.KindOf(cleanText(name))) {
 		r.fields.del(name)
 		r.fields.add(name, value)
-	default:
-		r.fields.set(name, value)
+		return
 	}
+	r.fields.set(name, value)
 }
 
 // SetBody replaces the body that the upstream is sent.
