@@ -113,6 +113,12 @@ type Gateway struct {
 	TrustedAddresses []netip.Prefix
 	Control          Control
 	Prometheus       Prometheus
+	// ID names this process to others; empty: a random one, which the data folder keeps.
+	ID string
+	// ServerInfoTTL is how long what the plugin server-info tells of this process holds,
+	// BatchURI where batch-requests has its endpoint, empty for its own place.
+	ServerInfoTTL time.Duration
+	BatchURI      string
 	// RedirectPort is where the plugin redirect finds HTTPS; 0: on the first TLS listener.
 	RedirectPort int
 	Status       Status
@@ -352,6 +358,7 @@ func defaultGateway() Gateway {
 		Router:               "radixtree_host_uri",
 		MaxPostArgs:          64 << 20,
 		MaxGraphql:           1 << 20,
+		ServerInfoTTL:        60 * time.Second,
 		Control:              Control{Enabled: true, Listen: loopback(9090)},
 		Prometheus:           Prometheus{Enabled: true, Listen: loopback(9091), URI: "/apisix/prometheus/metrics", Prefix: "apisix_"},
 		Status:               Status{Listen: loopback(7085)},

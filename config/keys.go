@@ -116,6 +116,7 @@ func (k *keys) apisix() object {
 	o := object{
 		"node_listen":       listeners(&g.Listen, everywhere),
 		"enable_admin":      boolean(&a.Enabled),
+		"id":                text(&g.ID),
 		"enable_control":    boolean(&g.Control.Enabled),
 		"enable_ipv6":       boolean(&k.ipv6),
 		"enable_http2":      boolean(&k.http2),

@@ -47,17 +47,31 @@ func (k *keys) prometheus() object {
 
 // pluginAttr is plugin_attr, of which only what is known has an effect.
 func (k *keys) pluginAttr() field {
-	known := object{"prometheus": k.prometheus(), "redirect": object{"https_port": port(&k.c.Gateway.RedirectPort)}}
+	g := &k.c.Gateway
+	known := object{
+		"prometheus":     k.prometheus(),
+		"redirect":       object{"https_port": port(&g.RedirectPort)},
+		"server-info":    object{"report_ttl": reportTTL(&g.ServerInfoTTL)},
+		"batch-requests": object{"uri": uriPath(&g.BatchURI)},
+	}
 	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
 		d.eachEntry(key, n, func(name, path string, at, value *yaml.Node) {
 			f, is := known[name]
 			if !is {
-				f = noEffect("the defaults of APISIX are used")
+				f = noEffect("the plugin is not here, or has nothing to set up for all routes")
 			}
 			if value.ShortTag() != "!!null" {
 				f.decode(d, path, value)
 			}
 		})
+	})
+}
+
+// reportTTL is in seconds, within APISIX's bounds.
+func reportTTL(to *time.Duration) field {
+	return scalar(to, "seconds, 3 to 86400", func(text string) (time.Duration, bool) {
+		n, err := strconv.Atoi(text)
+		return time.Duration(n) * time.Second, err == nil && n >= 3 && n <= 86400
 	})
 }
 

@@ -185,3 +185,15 @@ func FuzzParsePipeline(f *testing.F) {
 		}
 	})
 }
+
+// The configuration may put the endpoint elsewhere; then it is not where it was.
+func TestBatchURI(t *testing.T) {
+	env, _ := processEnv(t, ProcessConfig{BatchURI: "/batch"})
+	chain := plugintest.Compile(t, env, `{"public-api":{}}`)
+	for path, want := range map[string]int{"/batch": 400, "/apisix/batch-requests": 404, "/batch/x": 404} {
+		r := httptest.NewRequest("POST", "http://front.example"+path, nil)
+		if res := plugintest.Run(chain, r); res.Status != want {
+			t.Errorf("%s: %d, want %d", path, res.Status, want)
+		}
+	}
+}

@@ -24,7 +24,7 @@ func TestNodeStatus(t *testing.T) {
 	if id := gjson.GetBytes(res.Body, "id").String(); len(id) != 36 || id != p.id {
 		t.Errorf("id %q", id)
 	}
-	if newID() == p.id {
+	if NewID() == p.id {
 		t.Error("two processes have one id")
 	}
 }

@@ -32,8 +32,14 @@ type Process struct {
 type ProcessConfig struct {
 	Log *slog.Logger
 	// Version is that of the program.
-	Version    string
+	Version string
+	// ID names the process to others; a random UUID if it is empty.
+	ID         string
 	Prometheus PrometheusConfig
+	// BatchURI is where batch-requests has its endpoint; empty: at its own place.
+	BatchURI string
+	// EtcdVersion asks the etcd with the gateway's resources; nil if they are elsewhere.
+	EtcdVersion func(ctx context.Context) (string, error)
 }
 
 // NewProcess makes a process that finds the gateway's services in env when it
@@ -44,13 +50,15 @@ func NewProcess(conf ProcessConfig, env *plugin.Env) *Process {
 	}
 	p := &Process{conf: conf, started: time.Now(), env: env, logs: batch.NewGroup()}
 	p.host, _ = os.Hostname()
-	p.id = newID()
+	if p.id = conf.ID; p.id == "" {
+		p.id = NewID()
+	}
 	p.metrics = newGatewayMetrics(p)
 	return p
 }
 
-// newID makes a random UUID.
-func newID() string {
+// NewID makes a random UUID.
+func NewID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80

@@ -10,9 +10,8 @@ func init() { plugin.Register[publicAPI]("public-api", 501, publicAPISchema) }
 type publicAPI struct {
 	URI string `json:"uri"`
 
-	env *plugin.Env
-	// metricsURI is where the configuration says that the metrics are.
-	metricsURI string
+	env     *plugin.Env
+	process *Process
 }
 
 var (
@@ -22,7 +21,7 @@ var (
 
 // Init keeps what endpoints work with.
 func (p *publicAPI) Init(env *plugin.Env) error {
-	p.env, p.metricsURI = env, processOf(env).metrics.conf.uri
+	p.env, p.process = env, processOf(env)
 	return nil
 }
 
@@ -33,14 +32,26 @@ func (p *publicAPI) Access(c *plugin.Context) error {
 	if uri == "" {
 		uri = c.Request.Path()
 	}
-	if uri == p.metricsURI {
-		uri = defaultExportURI
-	}
-	api := plugin.FindPublicAPI(p.env, c.Request.Method(), uri)
+	api := plugin.FindPublicAPI(p.env, c.Request.Method(), p.process.endpoint(uri))
 	if api == nil {
 		return c.Exit(404, nil)
 	}
 	return api.Serve(p.env, c)
+}
+
+// endpoint answers the URI by which an endpoint is registered for that where the
+// configuration has put it.
+func (p *Process) endpoint(uri string) string {
+	switch {
+	case uri == p.metrics.conf.uri:
+		return defaultExportURI
+	case p.conf.BatchURI == "":
+	case uri == p.conf.BatchURI:
+		return batchRequestsURI
+	case uri == batchRequestsURI:
+		return ""
+	}
+	return uri
 }
 
 // exitJSON answers with JSON labelled as such, as endpoints do.

@@ -383,3 +383,39 @@ func TestEtcdAwayAtStart(t *testing.T) {
 	site := servertest.Start(t, onEtcd("/apisix", e.url))
 	awaitAnswer(t, site, "/", `404 {"error_msg":"404 Route Not Found"}`)
 }
+
+// The plugin server-info, asked for by name, tells the etcd of each process for a while;
+// t/plugin/server-info.t.
+func TestServerInfoInEtcd(t *testing.T) {
+	t.Parallel()
+	e := startEtcd(t)
+	site := servertest.Start(t, onEtcd("/apisix", e.url), func(c *config.Config) {
+		c.Gateway.Plugins, c.Gateway.ID = []string{"server-info"}, "gateway-1"
+	})
+	tools := e.client()
+	var kept *clientv3.GetResponse
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		var err error
+		if kept, err = tools.Get(t.Context(), "/apisix/data_plane/server_info/gateway-1"); err != nil {
+			t.Fatal(err)
+		}
+		if len(kept.Kvs) == 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing in the etcd")
+		}
+	}
+	if status, text := fetch(t, "GET", site.Control+"/v1/server_info", ""); status != 200 || strings.TrimSpace(text) != string(kept.Kvs[0].Value) {
+		t.Errorf("%d %s, in the etcd %s", status, text, kept.Kvs[0].Value)
+	}
+	var info struct {
+		Etcd string `json:"etcd_version"`
+	}
+	if err := json.Unmarshal(kept.Kvs[0].Value, &info); err != nil || !strings.HasPrefix(info.Etcd, "3.") {
+		t.Errorf("%s: %v", kept.Kvs[0].Value, err)
+	}
+	if lease, err := tools.TimeToLive(t.Context(), clientv3.LeaseID(kept.Kvs[0].Lease)); err != nil || lease.GrantedTTL != 60 {
+		t.Errorf("lease %+v, %v", lease, err)
+	}
+}

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
+
+	"millrace/config"
 	"millrace/server/servertest"
 )
 
@@ -53,6 +56,30 @@ func TestMetricsListener(t *testing.T) {
 	}
 	if status, text := fetch(t, "GET", site.Control+"/v1/server_info", ""); status != 200 || !strings.Contains(text, `"boot_time":`) {
 		t.Errorf("server_info: %d %s", status, text)
+	}
+}
+
+// A process has the same id after a restart, unless the configuration names one.
+func TestProcessID(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	id := func(change func(*config.Config)) (found string) {
+		t.Run("", func(t *testing.T) {
+			site := servertest.Start(t, func(c *config.Config) {
+				c.Roles, c.Data, c.Ephemeral = []config.Role{config.RoleGateway}, data, false
+				change(c)
+			})
+			_, text := fetch(t, "GET", site.Control+"/v1/server_info", "")
+			found = gjson.Get(text, "id").String()
+		})
+		return found
+	}
+	keep := func(*config.Config) {}
+	if first, second := id(keep), id(keep); len(first) != 36 || first != second {
+		t.Errorf("first %q, then %q", first, second)
+	}
+	if got := id(func(c *config.Config) { c.Gateway.ID = "gw" }); got != "gw" {
+		t.Errorf("%q", got)
 	}
 }
 
