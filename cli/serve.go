@@ -63,7 +63,11 @@ func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 	}
 	ctx, stop := stopSignals(ctx)
 	defer stop()
-	s, err := server.Open(ctx, cfg, server.Options{Log: log, Version: version(), Built: built()})
+	opt := server.Options{Log: log, Version: version(), Built: built()}
+	if f.file != "" {
+		opt.DebugFile = filepath.Join(filepath.Dir(f.file), "debug.yaml")
+	}
+	s, err := server.Open(ctx, cfg, opt)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ type Gateway struct {
 	counters     counters
 	http2        *http2.Config
 	clock        clock
+	showPlugins  atomic.Bool
 
 	// ctx ends when the gateway is stopped for good.
 	ctx   context.Context

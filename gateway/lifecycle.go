@@ -64,7 +64,7 @@ func (x *exchange) match() {
 		if ok {
 			x.route, x.own, x.target = s, s.chain, s.target
 		}
-		x.plain = x.global.Empty() && x.own.Empty()
+		x.plain = x.global.Empty() && x.own.Empty() && !x.g.showPlugins.Load()
 		if !x.plain {
 			x.fill(snap, ext)
 		}
@@ -176,6 +176,9 @@ func (x *exchange) filterHeader() bool {
 	}
 	x.global.FilterHeader(&x.ctx)
 	x.own.FilterHeader(&x.ctx)
+	if x.g.showPlugins.Load() {
+		x.namePlugins()
+	}
 	x.plan.Reset()
 	x.global.PlanBody(&x.ctx, &x.plan)
 	x.own.PlanBody(&x.ctx, &x.plan)

@@ -243,6 +243,24 @@ func (ch *Chain) Log(c *Context) {
 	}
 }
 
+// EachStep calls fn for each phase of each plugin that runs, in their order.
+func (ch *Chain) EachStep(fn func(name string, phase Phase)) {
+	eachStep(ch.rewrite, PhaseRewrite, fn)
+	eachStep(ch.access, PhaseAccess, fn)
+	eachStep(ch.beforeProxy, PhaseBeforeProxy, fn)
+	eachStep(ch.headerFilter, PhaseHeaderFilter, fn)
+	for _, in := range ch.body {
+		fn(in.name, PhaseBodyFilter)
+	}
+	eachStep(ch.log, PhaseLog, fn)
+}
+
+func eachStep[P any](steps []step[P], phase Phase, fn func(string, Phase)) {
+	for i := range steps {
+		fn(steps[i].in.name, phase)
+	}
+}
+
 // Empty tells whether no plugin runs.
 func (ch *Chain) Empty() bool { return ch.running == 0 }
 

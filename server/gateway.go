@@ -135,6 +135,7 @@ func (s *Server) openGateway(context.Context) error {
 	listeners, secured = append(listeners, proxied...), append(secured, proxiedTLS...)
 	s.gateway = role
 	s.add(part{name: "gateway configuration", run: role.Run})
+	s.addDebugFile(role.Gateway)
 	s.add(part{
 		name:  "gateway",
 		run:   func(ctx context.Context) error { return serveGateway(ctx, role.Gateway, listeners, secured, sockets) },

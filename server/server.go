@@ -28,6 +28,8 @@ type Options struct {
 	// Version is shown to clients, such as 0.1.0; Built is when it was built.
 	Version string
 	Built   time.Time
+	// DebugFile is the path of debug.yaml, which need not be there; "" if there is none.
+	DebugFile string
 }
 
 // Server is a process with its roles. Open makes it, Run runs it.
