@@ -8,6 +8,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -50,6 +51,9 @@ type Config struct {
 	// that waits for etcd if there is such a file. Empty keeps nothing.
 	Snapshot string
 	Wait     time.Duration
+
+	// The constants of these names, unless a test has less time.
+	patience, awayTime time.Duration
 }
 
 // Store is a store.Store in an etcd.
@@ -79,17 +83,17 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func (cfg *Config) fillDefaults() {
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = 30 * time.Second
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 30*time.Second)
+	cfg.patience = cmp.Or(cfg.patience, patience)
+	cfg.awayTime = cmp.Or(cfg.awayTime, awayTime)
 }
 
-// try connects, several times if need be.
+// try connects, several times if it must: waiting does not mend a refusal.
 func try(ctx context.Context, cfg Config) (*Store, error) {
-	defer cfg.sayWaiting()()
+	defer cfg.sayWaiting(ctx)()
 	for attempt := 1; ; attempt++ {
 		s, err := connect(ctx, cfg)
-		if err == nil || attempt >= cfg.Attempts || ctx.Err() != nil {
+		if !errors.Is(err, store.ErrUnavailable) || attempt >= cfg.Attempts || ctx.Err() != nil {
 			return s, err
 		}
 		select {
@@ -103,15 +107,19 @@ func try(ctx context.Context, cfg Config) (*Store, error) {
 const patience = 3 * time.Second
 
 // sayWaiting says that etcd does not answer, unless that ends before.
-func (cfg Config) sayWaiting() (end func()) {
+func (cfg Config) sayWaiting(ctx context.Context) (end func()) {
 	if cfg.Log == nil {
 		return func() {}
 	}
+	atMost := time.Duration(max(cfg.Attempts, 1)) * (cfg.Timeout + time.Second)
+	if end, has := ctx.Deadline(); has {
+		atMost = min(atMost, time.Until(end).Round(time.Second))
+	}
 	said := make(chan struct{})
-	timer := time.AfterFunc(patience, func() {
+	timer := time.AfterFunc(cfg.patience, func() {
 		defer close(said)
 		cfg.Log.Warn("waiting for etcd, which does not answer", "endpoints", strings.Join(cfg.Endpoints, ", "),
-			"at_most", time.Duration(max(cfg.Attempts, 1))*(cfg.Timeout+time.Second), "err", unreachable(cfg))
+			"at_most", atMost, "err", unreachable(cfg))
 	})
 	return func() {
 		if !timer.Stop() {
@@ -188,7 +196,7 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	bound, end := context.WithTimeoutCause(ctx, s.cfg.Timeout, store.ErrUnavailable)
 	bound, cancel := context.WithCancelCause(bound)
 	closing := context.AfterFunc(s.ctx, func() { cancel(store.ErrUnavailable) })
-	away := time.AfterFunc(awayTime, func() {
+	away := time.AfterFunc(s.cfg.awayTime, func() {
 		if s.up.Load() && !s.Reachable() {
 			cancel(store.ErrUnavailable)
 		}

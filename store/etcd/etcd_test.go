@@ -25,23 +25,34 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is a real etcd with a folder of its own.
+// server is a real etcd with a folder of its own: a cluster by itself, or a member.
 type server struct {
-	t        testing.TB
-	url, dir string
-	peer     string
-	cmd      *exec.Cmd
+	t               testing.TB
+	name, url, peer string
+	dir, cluster    string
+	args            []string
+	cmd             *exec.Cmd
 }
 
-func startServer(t testing.TB) *server {
+func startServer(t testing.TB, args ...string) *server { return startCluster(t, 1, args...)[0] }
+
+// startCluster starts a cluster of some members.
+func startCluster(t testing.TB, members int, args ...string) []*server {
 	t.Helper()
 	if _, err := exec.LookPath("etcd"); err != nil {
 		t.Skip("etcd is not installed; scripts/install.sh test brings it")
 	}
-	s := &server{t: t, url: "http://" + freeport.Address(t), peer: "http://" + freeport.Address(t), dir: t.TempDir()}
-	s.start()
-	t.Cleanup(s.stop)
-	return s
+	all, names := make([]*server, members), make([]string, members)
+	for i := range all {
+		all[i] = &server{t: t, name: fmt.Sprint("m", i), url: "http://" + freeport.Address(t), peer: "http://" + freeport.Address(t), dir: t.TempDir(), args: args}
+		names[i] = all[i].name + "=" + all[i].peer
+	}
+	for _, s := range all {
+		s.cluster = strings.Join(names, ",")
+		s.start()
+		t.Cleanup(s.stop)
+	}
+	return all
 }
 
 func (s *server) start() {
@@ -51,9 +62,9 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	defer log.Close()
-	s.cmd = exec.Command("etcd", "--data-dir", filepath.Join(s.dir, "data"), "--listen-client-urls", s.url, "--advertise-client-urls", s.url,
-		"--listen-peer-urls", s.peer, "--initial-advertise-peer-urls", s.peer, "--initial-cluster", "default="+s.peer, "--unsafe-no-fsync",
-		"--heartbeat-interval", "20", "--election-timeout", "200") // it elects itself at once
+	s.cmd = exec.Command("etcd", append([]string{"--name", s.name, "--data-dir", filepath.Join(s.dir, "data"), "--listen-client-urls", s.url, "--advertise-client-urls", s.url,
+		"--listen-peer-urls", s.peer, "--initial-advertise-peer-urls", s.peer, "--initial-cluster", s.cluster, "--unsafe-no-fsync",
+		"--heartbeat-interval", "20", "--election-timeout", "400"}, s.args...)...) // elects soon
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
@@ -71,7 +82,7 @@ func (s *server) stop() {
 
 func (s *server) open(prefix string) *Store {
 	s.t.Helper()
-	st, err := Open(s.t.Context(), Config{Endpoints: []string{s.url}, To: prefix, Timeout: 5 * time.Second, Attempts: 10})
+	st, err := Open(s.t.Context(), Config{Endpoints: []string{s.url}, To: prefix, Timeout: 20 * time.Second, Attempts: 5, awayTime: 200 * time.Millisecond})
 	if err != nil {
 		text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 		s.t.Fatalf("%v\n%s", err, text)
@@ -93,6 +104,7 @@ func (c compacting) Compact(ctx context.Context) error {
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	var n atomic.Int64
 	storetest.Run(t, func(t *testing.T) store.Store {
@@ -102,6 +114,7 @@ func TestStore(t *testing.T) {
 
 // What another tool writes into APISIX's key layout is seen, and the reverse.
 func TestSharedWithOthers(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.open("").Close() // it is up
 	other, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}})
@@ -133,6 +146,7 @@ func TestSharedWithOthers(t *testing.T) {
 // While etcd is away, writes fail at once and say why; watches go on afterwards
 // without a gap.
 func TestServerAway(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	st := s.open("")
 	defer st.Close()
@@ -152,16 +166,10 @@ func TestServerAway(t *testing.T) {
 		t.Errorf("List while etcd is away: %v", err)
 	}
 	s.start()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		if _, err = st.Put(t.Context(), "/a", []byte("2"), store.PutOptions{}); err == nil || time.Now().After(deadline) {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	if err != nil {
-		t.Fatalf("Put after etcd is back: %v", err)
-	}
+	await(t, "a Put after etcd is back", func() bool {
+		_, err := st.Put(t.Context(), "/a", []byte("2"), store.PutOptions{})
+		return err == nil
+	})
 	select {
 	case events, ok := <-changes:
 		if !ok || string(events[len(events)-1].Value) != "2" {
@@ -177,14 +185,15 @@ func TestOpenSaysThatItWaits(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	address := "http://" + freeport.Address(t)
-	_, err := Open(t.Context(), Config{Endpoints: []string{address}, Timeout: patience + time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	_, err := Open(t.Context(), Config{Endpoints: []string{address}, Timeout: time.Second, patience: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err == nil || strings.Count(log.String(), "waiting for etcd") != 1 || !strings.Contains(log.String(), address) || !strings.Contains(log.String(), "connection refused") {
 		t.Errorf("got error %v and the log %s", err, &log)
 	}
 }
 
 func TestOpenSaysWhatToDo(t *testing.T) {
-	_, err := Open(t.Context(), Config{Endpoints: []string{"http://" + freeport.Address(t)}, Timeout: time.Second, User: "root", Password: "hidden"})
+	t.Parallel()
+	_, err := Open(t.Context(), Config{Endpoints: []string{"http://" + freeport.Address(t)}, Timeout: 100 * time.Millisecond, User: "root", Password: "hidden"})
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}

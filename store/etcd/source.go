@@ -23,6 +23,8 @@ type Source struct {
 	stop  context.CancelFunc
 	there chan struct{} // closed when store is set
 	store *Store
+	// writeEvery and settle are the constants of these names, unless a test has less time.
+	writeEvery, settle time.Duration
 
 	away bool // at the start
 	mu   sync.Mutex
@@ -36,7 +38,7 @@ var _ store.Store = (*Source)(nil)
 // another fault that waiting does not mend, is an error.
 func OpenSource(ctx context.Context, cfg Config) (*Source, error) {
 	cfg.fillDefaults()
-	s := &Source{cfg: cfg, there: make(chan struct{})}
+	s := &Source{cfg: cfg, there: make(chan struct{}), writeEvery: writeEvery, settle: settle}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	h, last := s.readLast()
 	waiting, cancel := ctx, context.CancelFunc(func() {})
@@ -121,7 +123,7 @@ func (s *Source) Run(ctx context.Context) error {
 		return nil
 	}
 	if s.cfg.Snapshot != "" {
-		(&keeper{s: s.store, writeEvery: writeEvery, settle: settle}).run(ctx)
+		(&keeper{s: s.store, writeEvery: s.writeEvery, settle: s.settle}).run(ctx)
 	}
 	return nil
 }
