@@ -251,3 +251,33 @@ func TestEachRevision(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// A global rule that keeps clients out goes on to do so when it is changed to what
+// cannot run.
+func TestGlobalRuleThatCannotRun(t *testing.T) {
+	r := start(t, nil)
+	up := ok(t, "x")
+	r.route("1", "/x", up.addr)
+	setExit(403, "no")
+	const broken = `"test-choose":{"node":"\"no address"}`
+	expect := func(what string, status int) {
+		t.Helper()
+		if rep := r.get("/x"); rep.status != status {
+			t.Errorf("%s: %s, want %d", what, rep.line, status)
+		}
+	}
+	r.put("global_rules/2", `{"id":"2","plugins":{"test-exit":{},`+broken+`}}`)
+	expect("a rule that never ran", 200)
+	r.put("global_rules/1", `{"id":"1","plugins":{"test-exit":{}}}`)
+	expect("a good rule", 403)
+	r.put("global_rules/1", `{"id":"1","plugins":{`+broken+`}}`)
+	expect("changed to what cannot run", 403)
+	r.put("global_rules/2", `{"id":"2","plugins":{"test-var":{"template":"v"}}}`)
+	expect("another rule has changed since", 403)
+	r.put("global_rules/1", `{"id":"1","plugins":{"test-trace-a":{}}}`)
+	expect("changed to another that runs", 200)
+	r.put("global_rules/1", `{"id":"1","plugins":{"test-exit":{}}}`)
+	r.put("global_rules/1", `{"id":"1","plugins":{`+broken+`}}`)
+	r.delete("global_rules/1")
+	expect("deleted", 200)
+}

@@ -12,15 +12,14 @@ import (
 	"millrace/store"
 )
 
-// globalRule is a global rule as it was last good.
+// globalRule is a global rule. One whose plugins cannot run has those of before, good.
 type globalRule struct {
-	id      string
-	plugins resource.Plugins
-	created int64
+	id            string
+	plugins, good resource.Plugins
+	created       int64
 }
 
-// takeGlobalRule notes a change of a global rule; one whose plugins cannot run
-// leaves what was there before.
+// takeGlobalRule notes a change of a global rule.
 func (f *follower) takeGlobalRule(id string, e *store.Event) error {
 	if e.Deleted {
 		delete(f.globalRules, id)
@@ -30,12 +29,16 @@ func (f *follower) takeGlobalRule(id string, e *store.Event) error {
 	if err != nil {
 		return err
 	}
-	f.globalRules[id] = &globalRule{id: id, plugins: conf.Plugins, created: e.CreateRevision}
+	next := &globalRule{id: id, plugins: conf.Plugins, created: e.CreateRevision}
+	if old := f.globalRules[id]; old != nil {
+		next.good = old.good
+	}
+	f.globalRules[id] = next
 	return nil
 }
 
 // recompileGlobal makes the chain of all global rules: of a plugin in several of
-// them the oldest runs. A rule that does not compile is left out.
+// them the oldest runs.
 func (f *follower) recompileGlobal() *heldChain {
 	rules := slices.SortedFunc(maps.Values(f.globalRules), func(a, b *globalRule) int {
 		return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.id, b.id))
@@ -43,19 +46,35 @@ func (f *follower) recompileGlobal() *heldChain {
 	before := f.g.snapshot.Load().global.Chain
 	chains := []*plugin.Chain{f.g.conf.Always}
 	for _, rule := range slices.Backward(rules) {
-		var chain *plugin.Chain
-		err := guard(func() (err error) {
-			chain, err = plugin.Recompile(rule.plugins, f.g.conf.Env, before)
-			return err
-		})
-		if err != nil {
-			f.g.conf.Log.Error("compiling a global rule", "global_rule", rule.id, "err", err)
-			continue
+		if chain := f.compileRule(rule, before); chain != nil {
+			defer chain.Close()
+			chains = append(chains, chain)
 		}
-		defer chain.Close()
-		chains = append(chains, chain)
 	}
 	return hold(plugin.Merge(chains...))
+}
+
+// compileRule makes the chain of a global rule, whose instances in before stay if their
+// configuration does. A rule that does not compile is as it was: it may be what keeps
+// clients out. nil: it never was.
+func (f *follower) compileRule(rule *globalRule, before *plugin.Chain) (chain *plugin.Chain) {
+	compile := func(plugins resource.Plugins) error {
+		return guard(func() (err error) {
+			chain, err = plugin.Recompile(plugins, f.g.conf.Env, before)
+			return err
+		})
+	}
+	err := compile(rule.plugins)
+	if err == nil {
+		rule.good = rule.plugins
+		return chain
+	}
+	f.g.conf.Log.Error("compiling a global rule; what was there before stays", "global_rule", rule.id, "err", err)
+	rule.plugins = rule.good
+	if rule.good == nil || compile(rule.good) != nil {
+		return nil
+	}
+	return chain
 }
 
 // takeMetadata notes a change of a plugin's metadata. The map is copied: requests
