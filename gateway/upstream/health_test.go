@@ -129,6 +129,40 @@ func TestHealthIsCarriedOver(t *testing.T) {
 	order(second, nil) // a request that began before may still pick
 }
 
+// A change holds for health checks at once, not when the next request comes.
+func TestChecksFollowAChange(t *testing.T) {
+	p := NewPool(Settings{})
+	const key = "/apisix/upstreams/1"
+	expect := func(what string, hosts ...string) {
+		t.Helper()
+		var got []string
+		for _, c := range p.Health() {
+			for _, n := range c.Nodes {
+				got = append(got, n.Hostname)
+			}
+		}
+		if !slices.Equal(got, hosts) {
+			t.Errorf("%s: %q are checked, want %q", what, got, hosts)
+		}
+	}
+	change := func(old *Upstream, conf string) *Upstream {
+		next := p.mustCompile(t, key, conf)
+		old.Close()
+		return next
+	}
+	u := p.mustCompile(t, key, `{"nodes":{"a:1":1},`+passively+`}`)
+	u = change(u, `{"nodes":{"b:1":1},`+passively+`}`)
+	expect("never used")
+	order(u, nil)
+	u = change(u, `{"nodes":{"c:1":1,"d:1":1},`+passively+`}`)
+	expect("other nodes", "c", "d")
+	u = change(u, `{"type":"least_conn","nodes":{"c:1":1,"d:1":1}}`)
+	expect("no checks any more")
+	u = change(u, `{"nodes":{"e:1":1},`+passively+`}`)
+	expect("checks again, without a request")
+	u.Close()
+}
+
 // The requests that still use an upstream do not bring back its settings.
 func TestOldUpstreamDoesNotCheck(t *testing.T) {
 	p := NewPool(Settings{})

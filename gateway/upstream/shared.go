@@ -11,8 +11,10 @@ import (
 // shared is what is known of the nodes of a configured upstream. It is found by
 // the upstream's key, so that it outlives changes of the configuration.
 type shared struct {
-	key  string
-	refs int // compiled upstreams that use it; guarded by the pool
+	key string
+	// The pool guards how many compiled upstreams use it, and the one compiled last.
+	refs   int
+	newest *Upstream
 
 	mu      sync.Mutex
 	states  map[string]*state // by Addr
@@ -27,32 +29,35 @@ type state struct {
 	latency latency
 }
 
-// share answers what is shared under a key, a new one if it is not known or key
-// is empty.
-func (p *Pool) share(key string) (s *shared, serial uint64) {
+// share gives u what is shared under its key, which may be empty.
+func (p *Pool) share(u *Upstream, key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.serial++
-	if s = p.shared[key]; s == nil {
+	s := p.shared[key]
+	if s == nil {
 		s = &shared{key: key, states: map[string]*state{}}
 		if key != "" {
 			p.shared[key] = s
 		}
 	}
+	p.serial++
+	u.shared, u.serial = s, p.serial
 	s.refs++
-	return s, p.serial
+	s.newest = u
 }
 
-// unshare undoes share. The last one ends the health checks.
+// unshare undoes share. What is left of the health checks is for the newest upstream
+// with the key; the last one ends them.
 func (p *Pool) unshare(s *shared) {
 	p.mu.Lock()
 	s.refs--
-	last := s.refs == 0
+	last, newest := s.refs == 0, s.newest
 	if last && s.key != "" {
 		delete(p.shared, s.key)
 	}
 	p.mu.Unlock()
 	if !last {
+		newest.takeOver()
 		return
 	}
 	s.mu.Lock()
@@ -61,6 +66,20 @@ func (p *Pool) unshare(s *shared) {
 	if s.checker != nil {
 		s.checker.Stop()
 		s.checker = nil
+	}
+}
+
+// takeOver goes on with the checks of an upstream that had the key before: else those
+// would go on as they were until a request uses this one.
+func (u *Upstream) takeOver() {
+	if u.closed.Load() || u.rotation.Load() != nil {
+		return
+	}
+	u.shared.mu.Lock()
+	checked := u.shared.checker != nil
+	u.shared.mu.Unlock()
+	if checked {
+		u.rotate(nil)
 	}
 }
 

@@ -132,7 +132,7 @@ func (p *Pool) Compile(key string, conf *resource.Upstream) (*Upstream, error) {
 		u.checks = conf.Checks
 	}
 	if u.Watched() {
-		u.shared, u.serial = p.share(key)
+		p.share(u, key)
 	}
 	return u, nil
 }
