@@ -262,7 +262,7 @@ func (b *rpcBody) Read(p []byte) (n int, err error) {
 	case err == io.EOF:
 		b.end()
 	case err != nil && !b.stopped:
-		b.failed = errClientGone
+		b.failed = b.x.conn.bodyError(err)
 	}
 	return n, err
 }
@@ -291,7 +291,7 @@ func (b *rpcBody) stop() {
 		conn.SetReadDeadline(past)
 		b.mu.Lock()
 		conn.SetReadDeadline(time.Time{})
-		if b.failed == errClientGone && !b.x.conn.gone() {
+		if errors.Is(b.failed, errClientGone) && !b.x.conn.gone() {
 			b.failed = nil // it was us
 		}
 	}

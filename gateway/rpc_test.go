@@ -425,6 +425,19 @@ func TestRPCFromHTTP1(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// A body that breaks off its own framing is answered as for nodes of HTTP/1.1.
+func TestRPCMalformedBody(t *testing.T) {
+	server := serveRPC(t, nil)
+	r := start(t, useHTTP2)
+	defer r.stop()
+	r.put("routes/1", `{"uri":"/*","upstream":{"scheme":"grpc","nodes":{"`+server.addr+`":1}}}`)
+	c := r.dial()
+	c.send("POST /grpc.testing.TestService/EmptyCall HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\x00\x00\r\nno size\r\n")
+	if rep := c.reply("POST"); rep.status != 400 || !rep.closed {
+		t.Errorf("%s %q", rep.line, rep.head)
+	}
+}
+
 // What a client sends that cannot be said over HTTP/2 is not the node's fault.
 func TestRPCOddRequests(t *testing.T) {
 	server := serveRPC(t, nil)
