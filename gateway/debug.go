@@ -11,7 +11,7 @@ import (
 const pluginsHeader = "Apisix-Plugins"
 
 // ShowPlugins says whether every answer names the plugins of its request, each with
-// the phases that it takes part in. That is for debugging: it tells clients what
+// the phases that it takes part in up to the answer's head. That is for debugging: it tells clients what
 // there is, and no request is plain meanwhile.
 func (g *Gateway) ShowPlugins(on bool) { g.showPlugins.Store(on) }
 

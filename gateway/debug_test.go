@@ -7,8 +7,8 @@ func TestShowPlugins(t *testing.T) {
 	r := start(t, nil)
 	node := `"upstream":{"nodes":{"` + up.addr + `":1}}`
 	r.put("routes/1", `{"uri":"/plain",`+node+`}`)
-	r.put("routes/2", `{"uri":"/rich","plugins":{"test-log":{},"test-auth":{},"test-exit":{"_meta":{"disable":true}}},`+node+`}`)
-	want := map[string]string{"/plain": "no plugin", "/none": "no plugin", "/rich": "test-auth#rewrite, test-log#log"}
+	r.put("routes/2", `{"uri":"/rich","plugins":{"test-log":{},"test-auth":{},"test-change":{},"test-exit":{"_meta":{"disable":true}}},`+node+`}`)
+	want := map[string]string{"/plain": "no plugin", "/none": "no plugin", "/rich": "test-auth#rewrite, test-change#rewrite"}
 	show := func(on bool) {
 		t.Helper()
 		r.g.ShowPlugins(on)

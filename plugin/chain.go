@@ -243,16 +243,13 @@ func (ch *Chain) Log(c *Context) {
 	}
 }
 
-// EachStep calls fn for each phase of each plugin that runs, in their order.
+// EachStep calls fn for each phase of each plugin that runs, in their order, up to the
+// answer's head.
 func (ch *Chain) EachStep(fn func(name string, phase Phase)) {
 	eachStep(ch.rewrite, PhaseRewrite, fn)
 	eachStep(ch.access, PhaseAccess, fn)
 	eachStep(ch.beforeProxy, PhaseBeforeProxy, fn)
 	eachStep(ch.headerFilter, PhaseHeaderFilter, fn)
-	for _, in := range ch.body {
-		fn(in.name, PhaseBodyFilter)
-	}
-	eachStep(ch.log, PhaseLog, fn)
 }
 
 func eachStep[P any](steps []step[P], phase Phase, fn func(string, Phase)) {
