@@ -87,7 +87,7 @@ func (k *keeper) keep(ctx context.Context) error {
 // begin makes sure that the file is of this etcd's history and can be gone on with.
 func (k *keeper) begin(ctx context.Context) error {
 	h, newest, err := snapshot.Check(k.s.cfg.Snapshot)
-	if err == nil && k.s.cfg.owns(&h) && k.s.had(ctx, &h, newest) {
+	if err == nil && k.s.cfg.owns(&h) == nil && k.s.had(ctx, &h, newest) {
 		k.written = h
 		return nil
 	}

@@ -40,50 +40,62 @@ func OpenSource(ctx context.Context, cfg Config) (*Source, error) {
 	cfg.fillDefaults()
 	s := &Source{cfg: cfg, there: make(chan struct{}), writeEvery: writeEvery, settle: settle}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	h, last := s.readLast()
-	waiting, cancel := ctx, context.CancelFunc(func() {})
-	if h != nil {
-		waiting, cancel = context.WithTimeout(ctx, cfg.Wait)
-	}
-	defer cancel()
-	kept, err := try(waiting, cfg)
-	switch {
-	case err == nil:
-		s.begin(kept)
-	case h == nil, !errors.Is(err, store.ErrUnavailable), ctx.Err() != nil:
+	kept, err := s.tryFor(ctx)
+	if err != nil {
 		s.stop()
 		return nil, openError(cfg, err)
-	default:
-		s.away, s.last = true, last
-		s.cfg.warn("etcd does not answer: serving what it held when it was last read; writes are refused until it is back",
-			"endpoints", strings.Join(cfg.Endpoints, ", "), "read", h.Written.Format(time.RFC3339), "entries", len(last), "err", unreachable(cfg))
+	}
+	if kept != nil {
+		s.begin(kept)
 	}
 	return s, nil
 }
 
-// readLast answers what the snapshot says; without a header there is none that may be
-// served.
-func (s *Source) readLast() (*snapshot.Header, []store.Entry) {
+// tryFor tries to reach etcd, at most for Wait if there is a snapshot to go on with; nil
+// if that is served.
+func (s *Source) tryFor(ctx context.Context) (*Store, error) {
 	if s.cfg.Snapshot == "" {
-		return nil, nil
+		return try(ctx, s.cfg)
 	}
-	h, entries, err := snapshot.Read(s.cfg.Snapshot)
-	if err == nil && !s.cfg.owns(&h) {
-		err = fmt.Errorf("it is of %s with the prefix %s", strings.Join(h.Endpoints, ", "), h.Prefix)
+	h, err := snapshot.ReadHeader(s.cfg.Snapshot)
+	if err == nil {
+		err = s.cfg.owns(&h)
 	}
-	switch {
-	case err == nil:
-		return &h, entries
-	case !errors.Is(err, fs.ErrNotExist):
-		s.cfg.warn("the file with what etcd held last is not used", "file", s.cfg.Snapshot, "err", err)
+	if err != nil {
+		s.sayUnserved(err)
+		return try(ctx, s.cfg)
 	}
+	waiting, cancel := context.WithTimeout(ctx, s.cfg.Wait)
+	defer cancel()
+	kept, err := try(waiting, s.cfg)
+	if !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
+		return kept, err
+	}
+	if h, s.last, err = snapshot.Read(s.cfg.Snapshot); err != nil {
+		s.sayUnserved(err)
+		return try(ctx, s.cfg)
+	}
+	s.away = true
+	s.cfg.warn("etcd does not answer: serving what it held when it was last read; writes are refused until it is back",
+		"endpoints", strings.Join(s.cfg.Endpoints, ", "), "read", h.Written.Format(time.RFC3339), "entries", len(s.last), "err", unreachable(s.cfg))
 	return nil, nil
 }
 
-// owns tells whether a snapshot is of this etcd, as far as can be told without it: it
-// has the same prefix, and at least one address in common.
-func (cfg *Config) owns(h *snapshot.Header) bool {
-	return h.Prefix == cfg.To && slices.ContainsFunc(h.Endpoints, func(e string) bool { return slices.Contains(cfg.Endpoints, e) })
+// sayUnserved says why the snapshot is none to go on with, unless there is none at all.
+func (s *Source) sayUnserved(err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		s.cfg.warn("the file with what etcd held last is not served", "file", s.cfg.Snapshot, "err", err)
+	}
+}
+
+// owns answers why a snapshot is not of this etcd, as far as can be told without it: nil
+// if it has the same prefix, and at least one address in common.
+func (cfg *Config) owns(h *snapshot.Header) error {
+	ours := func(endpoint string) bool { return slices.Contains(cfg.Endpoints, endpoint) }
+	if h.Prefix == cfg.To && slices.ContainsFunc(h.Endpoints, ours) {
+		return nil
+	}
+	return fmt.Errorf("it is of %s with the prefix %s", strings.Join(h.Endpoints, ", "), h.Prefix)
 }
 
 func (cfg *Config) warn(msg string, args ...any) {

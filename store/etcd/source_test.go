@@ -211,7 +211,7 @@ func TestSnapshotsThatAreNotServed(t *testing.T) {
 		"damaged":           {snapshot.Header{Prefix: "/gw", Endpoints: []string{address}}, true, "the file is damaged"},
 	} {
 		var log logged
-		cfg := Config{Endpoints: []string{address}, From: "/apisix", To: "/gw", Timeout: 100 * time.Millisecond, Wait: time.Hour,
+		cfg := Config{Endpoints: []string{address}, From: "/apisix", To: "/gw", Timeout: 100 * time.Millisecond, Wait: 100 * time.Millisecond,
 			Snapshot: filepath.Join(t.TempDir(), "s"), Log: slog.New(slog.NewTextHandler(&log, nil))}
 		w, err := snapshot.Create(cfg.Snapshot, c.h)
 		if err != nil {
@@ -229,7 +229,7 @@ func TestSnapshotsThatAreNotServed(t *testing.T) {
 		if _, err := OpenSource(t.Context(), cfg); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "connecting to etcd at "+address) {
 			t.Errorf("%s: %v", what, err)
 		}
-		if text := log.String(); !strings.Contains(text, "is not used") || !strings.Contains(text, c.want) {
+		if text := log.String(); !strings.Contains(text, "is not served") || !strings.Contains(text, c.want) {
 			t.Errorf("%s: the log says %s", what, text)
 		}
 	}

@@ -151,6 +151,15 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// ReadHeader answers whose entries a snapshot has, and does not look at them.
+func ReadHeader(path string) (Header, error) {
+	r, err := open(path)
+	if err != nil {
+		return Header{}, err
+	}
+	return r.header, r.Close()
+}
+
 // Read answers the entries of a snapshot. A file that is not whole is refused with
 // ErrDamaged.
 func Read(path string) (Header, []store.Entry, error) {
