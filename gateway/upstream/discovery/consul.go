@@ -22,7 +22,7 @@ type Consul struct {
 	Weight        int           // of every node; 0 is 1
 	FetchInterval time.Duration // 0 is three seconds
 	Timeout       time.Duration // 0 is two seconds
-	SkipServices  []string      // that are never found
+	SkipServices  []string      // that are never found, nor is Consul itself
 	// DefaultService stands for a service without nodes; nil if none does.
 	DefaultService *resource.Node
 }
@@ -43,7 +43,7 @@ func newConsul(c *Consul, log *slog.Logger) (registry, error) {
 		return nil, err
 	}
 	r.last = make([]map[name][]resource.Node, len(r.servers))
-	r.fetch = r.ask
+	r.fetch, r.everything = r.ask, r.askEverything
 	return r, nil
 }
 
@@ -60,16 +60,29 @@ func consulServers(addresses []string, token string, timeout time.Duration) ([]*
 // ask asks every server. One that fails counts with what it answered before.
 func (r *consul) ask(ctx context.Context, wanted []name) (map[name][]resource.Node, error) {
 	return together(r.servers, r.last, func(s *server) (map[name][]resource.Node, error) {
-		found := map[name][]resource.Node{}
-		for _, n := range wanted {
-			nodes, err := r.askServer(ctx, s, n.service)
-			if err != nil {
-				return nil, err
-			}
-			found[n] = nodes
-		}
-		return found, nil
+		return r.askServer(ctx, s, wanted)
 	}, r.conf.DefaultService)
+}
+
+func (r *consul) askEverything(ctx context.Context) (map[name][]resource.Node, error) {
+	answers := make([]map[name][]resource.Node, len(r.servers))
+	return together(r.servers, answers, func(s *server) (map[name][]resource.Node, error) {
+		var catalog map[string]json.RawMessage
+		if err := s.call(ctx, "GET", "/v1/catalog/services", nil, &catalog); err != nil {
+			return nil, err
+		}
+		var all []name
+		for service := range catalog {
+			if !r.skips(service) {
+				all = append(all, name{service: service})
+			}
+		}
+		return r.askServer(ctx, s, all)
+	}, nil)
+}
+
+func (r *consul) skips(service string) bool {
+	return service == "consul" || slices.Contains(r.conf.SkipServices, service)
 }
 
 // together puts the answers of servers together; last are those of before.
@@ -96,8 +109,20 @@ func together(servers []*server, last []map[name][]resource.Node, ask func(*serv
 	return all, errors.Join(errs...)
 }
 
-func (r *consul) askServer(ctx context.Context, s *server, service string) ([]resource.Node, error) {
-	if slices.Contains(r.conf.SkipServices, service) {
+func (r *consul) askServer(ctx context.Context, s *server, wanted []name) (map[name][]resource.Node, error) {
+	found := map[name][]resource.Node{}
+	for _, n := range wanted {
+		nodes, err := r.askService(ctx, s, n.service)
+		if err != nil {
+			return nil, err
+		}
+		found[n] = nodes
+	}
+	return found, nil
+}
+
+func (r *consul) askService(ctx context.Context, s *server, service string) ([]resource.Node, error) {
+	if r.skips(service) {
 		return nil, nil
 	}
 	var answer []struct {
@@ -150,46 +175,48 @@ func newConsulKV(c *ConsulKV, log *slog.Logger) (registry, error) {
 		return nil, err
 	}
 	r.last = make([]map[name][]resource.Node, len(r.servers))
-	r.fetch = r.ask
+	r.fetch, r.everything = r.ask, r.askEverything
 	return r, nil
 }
 
 func (r *consulKV) ask(ctx context.Context, wanted []name) (map[name][]resource.Node, error) {
-	found, err := together(r.servers, r.last, func(s *server) (map[name][]resource.Node, error) {
+	return together(r.servers, r.last, func(s *server) (map[name][]resource.Node, error) {
+		all, err := r.askServer(ctx, s)
 		found := map[name][]resource.Node{}
 		for _, n := range wanted {
-			found[n] = nil
+			found[n] = all[name{service: strings.TrimSuffix(n.service, "/") + "/"}]
 		}
-		return found, r.askServer(ctx, s, wanted, found)
+		return found, err
 	}, r.conf.DefaultServer)
-	return found, err
 }
 
-// askServer adds the nodes that a server knows of wanted services.
-func (r *consulKV) askServer(ctx context.Context, s *server, wanted []name, found map[name][]resource.Node) error {
+func (r *consulKV) askEverything(ctx context.Context) (map[name][]resource.Node, error) {
+	answers := make([]map[name][]resource.Node, len(r.servers))
+	return together(r.servers, answers, func(s *server) (map[name][]resource.Node, error) { return r.askServer(ctx, s) }, nil)
+}
+
+// askServer answers the nodes that a server knows, by the URLs of their services.
+func (r *consulKV) askServer(ctx context.Context, s *server) (map[name][]resource.Node, error) {
 	var pairs []struct {
 		Key   string
 		Value []byte // Base64 in JSON
 	}
 	err := s.call(ctx, "GET", "/v1/kv/"+r.conf.Prefix, url.Values{"recurse": {"true"}}, &pairs)
 	if err != nil && !errors.Is(err, errAbsent) {
-		return err
+		return nil, err
 	}
 	base := strings.TrimSuffix(s.base.String(), "/") + "/v1/kv/"
-	byURL := map[string]name{}
-	for _, n := range wanted {
-		byURL[strings.TrimSuffix(n.service, "/")] = n
-	}
+	found := map[name][]resource.Node{}
 	for _, p := range pairs {
-		n, ok := byURL[base+path.Dir(p.Key)]
-		if !ok || slices.Contains(r.conf.SkipKeys, p.Key) {
+		if slices.Contains(r.conf.SkipKeys, p.Key) {
 			continue
 		}
 		if node, ok := r.node(path.Base(p.Key), p.Value); ok {
+			n := name{service: base + path.Dir(p.Key) + "/"}
 			found[n] = append(found[n], node)
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // node reads a node's key and value; a pair that is none is left out.

@@ -71,6 +71,16 @@ func nodes(t *testing.T, s Service) string {
 	return text(l.Nodes)
 }
 
+// dumped are the services in the dump of a registry.
+func dumped(t *testing.T, r *Registries, kind string) map[string][]resource.Node {
+	t.Helper()
+	dump, ok := r.Dump(kind)
+	if !ok {
+		t.Fatalf("%s has no dump", kind)
+	}
+	return dump.(map[string]any)["services"].(map[string][]resource.Node)
+}
+
 func eventually(t *testing.T, want string, get func() string) {
 	t.Helper()
 	got := get()
@@ -103,11 +113,14 @@ func TestConsul(t *testing.T) {
 	url := recorded{
 		"GET /v1/health/service/web?passing=true": `[{"Node":{"Node":"n1","Address":"10.0.0.9"},"Service":{"ID":"w1","Service":"web","Address":"10.0.0.1","Port":8000,"Weights":{"Passing":1,"Warning":1}}},
 			{"Node":{"Address":"10.0.0.9"},"Service":{"ID":"w2","Service":"web","Address":"","Port":8001}}]`,
+		"GET /v1/health/service/other?passing=true":  `[{"Service":{"Address":"10.0.0.7","Port":7}}]`,
+		"GET /v1/catalog/services":                   `{"consul":[],"web":["v1"],"other":[],"hidden":[]}`,
+		"GET /v1/health/service/consul?passing=true": `[{"Service":{"Address":"10.0.0.8","Port":8300}}]`,
 		"GET /v1/health/service/none?passing=true":   `[]`,
 		"GET /v1/health/service/hidden?passing=true": `[{"Service":{"Address":"10.0.0.1","Port":1}}]`,
 	}.start(t)
 	r := open(t, Config{Consul: &Consul{Servers: []string{url}, SkipServices: []string{"hidden"}, FetchInterval: 5 * time.Millisecond}})
-	for name, want := range map[string]string{"web": "10.0.0.1:8000=1 10.0.0.9:8001=1", "none": "", "hidden": ""} {
+	for name, want := range map[string]string{"web": "10.0.0.1:8000=1 10.0.0.9:8001=1", "none": "", "hidden": "", "consul": ""} {
 		s := service(t, r, "consul", name, "")
 		if got := nodes(t, s); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -115,7 +128,7 @@ func TestConsul(t *testing.T) {
 	}
 	dump, ok := r.Dump("consul")
 	raw, err := json.Marshal(dump)
-	const want = `{"services":{"hidden":[],"none":[],"web":[{"host":"10.0.0.1","port":8000,"weight":1,"priority":0},{"host":"10.0.0.9","port":8001,"weight":1,"priority":0}]}}`
+	const want = `{"services":{"consul":[],"hidden":[],"none":[],"other":[{"host":"10.0.0.7","port":7,"weight":1,"priority":0}],"web":[{"host":"10.0.0.1","port":8000,"weight":1,"priority":0},{"host":"10.0.0.9","port":8001,"weight":1,"priority":0}]}}`
 	if !ok || err != nil || string(raw) != want {
 		t.Errorf("dump %s, %v", raw, err)
 	}
@@ -148,6 +161,9 @@ func TestConsulKV(t *testing.T) {
 	if got := nodes(t, service(t, r, "consul_kv", url+"/v1/kv/upstreams/none/", "")); got != "" {
 		t.Errorf("an unknown service: %s", got)
 	}
+	if got := dumped(t, r, "consul_kv")[url+"/v1/kv/upstreams/other/"]; text(got) != "172.19.5.16:8000=2" {
+		t.Errorf("the dump has %s for what nobody asks for", text(got))
+	}
 }
 
 func TestEureka(t *testing.T) {
@@ -168,6 +184,9 @@ func TestEureka(t *testing.T) {
 	}
 	if got := nodes(t, service(t, r, "eureka", "one", "")); got != "10.0.0.4:1=100" {
 		t.Errorf("a single instance: %s", got)
+	}
+	if got := dumped(t, r, "eureka")["ONE"]; text(got) != "10.0.0.4:1=100" {
+		t.Errorf("dumped %s", text(got))
 	}
 	q := asked.Load()
 	if user, password, _ := q.BasicAuth(); q.RequestURI != "/eureka/apps" || user != "user" || password != "secret" || q.Header.Get("Accept") != "application/json" {
@@ -400,6 +419,9 @@ func TestKubernetes(t *testing.T) {
 		if got := nodes(t, s); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
+	}
+	if got := text(dumped(t, r, "kubernetes")["default/web:admin"]); got != "10.1.0.1:9000=50 10.1.0.2:9000=50" {
+		t.Errorf("dumped %s", got)
 	}
 	if q := <-k.query; q.Get("resourceVersion") != "100" {
 		t.Errorf("watched from %v", q)

@@ -34,7 +34,7 @@ func newEureka(c *Eureka, log *slog.Logger) (registry, error) {
 	r.conf.Weight, r.conf.Prefix = cmp.Or(c.Weight, 100), cmp.Or(c.Prefix, "/eureka/")
 	var err error
 	r.servers, err = newServers(c.Host, cmp.Or(c.Timeout, 5*time.Second))
-	r.fetch = r.ask
+	r.fetch, r.everything = r.ask, r.askEverything
 	return r, err
 }
 
@@ -103,6 +103,22 @@ func (p *eurekaPort) port() int {
 func unquote(raw json.RawMessage) string { return strings.Trim(string(raw), `"`) }
 
 func (r *eureka) ask(ctx context.Context, wanted []name) (map[name][]resource.Node, error) {
+	all, err := r.askEverything(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := map[name][]resource.Node{}
+	for _, n := range wanted {
+		for app, nodes := range all {
+			if strings.EqualFold(app.service, n.service) {
+				found[n] = append(found[n], nodes...)
+			}
+		}
+	}
+	return found, nil
+}
+
+func (r *eureka) askEverything(ctx context.Context) (map[name][]resource.Node, error) {
 	var apps eurekaApps
 	err := anyOf(r.servers, func(s *server) error {
 		apps = eurekaApps{}
@@ -112,13 +128,10 @@ func (r *eureka) ask(ctx context.Context, wanted []name) (map[name][]resource.No
 		return nil, err
 	}
 	found := map[name][]resource.Node{}
-	for _, n := range wanted {
-		for i := range apps.Applications.Application {
-			app := &apps.Applications.Application[i]
-			if strings.EqualFold(app.Name, n.service) {
-				found[n] = append(found[n], r.nodes(app.Instance)...)
-			}
-		}
+	for i := range apps.Applications.Application {
+		app := &apps.Applications.Application[i]
+		n := name{service: app.Name}
+		found[n] = append(found[n], r.nodes(app.Instance)...)
 	}
 	return found, nil
 }

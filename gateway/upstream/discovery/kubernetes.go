@@ -137,6 +137,26 @@ func (k *kubernetes) dump() map[string]*List {
 	return all
 }
 
+// dump answers the nodes of every port of every service, and what upstreams ask for.
+func (c *cluster) dump() map[string]*List {
+	all := c.services.dump()
+	c.known.Lock()
+	defer c.known.Unlock()
+	for service, objects := range c.objects {
+		byPort := ports{}
+		for _, object := range slices.Sorted(maps.Keys(objects)) {
+			for port, nodes := range objects[object] {
+				byPort[port] = append(byPort[port], nodes...)
+			}
+		}
+		for port, nodes := range byPort {
+			sortNodes(nodes)
+			all[service+":"+port] = &List{Nodes: nodes}
+		}
+	}
+	return all
+}
+
 // run lists and watches until ctx ends.
 func (c *cluster) run(ctx context.Context) {
 	defer c.client.CloseIdleConnections()

@@ -131,7 +131,10 @@ type poller struct {
 	interval time.Duration
 	// fetch answers the nodes of those wanted services that the registry knows.
 	fetch func(ctx context.Context, wanted []name) (map[name][]resource.Node, error)
-	wake  chan struct{} // has room for one
+	// everything answers the nodes of all services; nil for a registry that cannot
+	// tell them.
+	everything func(ctx context.Context) (map[name][]resource.Node, error)
+	wake       chan struct{} // has room for one
 }
 
 // The wait after a failure grows from minRetry to maxRetry, unless the registry
@@ -155,6 +158,27 @@ func (p *poller) service(service string, args Args) (Service, error) {
 		}
 	}
 	return sub, nil
+}
+
+// dumpTime bounds how long a registry is asked for all its services.
+const dumpTime = 10 * time.Second
+
+// dump implements registry: what upstreams ask for, and all else that there is.
+func (p *poller) dump() map[string]*List {
+	known := p.services.dump()
+	if p.everything == nil {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), dumpTime)
+	defer cancel()
+	all, err := p.everything(ctx)
+	if err != nil {
+		p.log.Warn("asking a registry for all its services", "registry", p.kind, "err", err)
+	}
+	for n, nodes := range all {
+		known[n.service] = &List{Nodes: nodes}
+	}
+	return known
 }
 
 // run implements registry.
