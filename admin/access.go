@@ -33,6 +33,8 @@ type access struct {
 	loopbackOnly bool
 	// insecure: the settings say that no such care is to be taken.
 	insecure bool
+	// cors lets web pages read the answers.
+	cors bool
 }
 
 // hashedKey is a key by its hash, so that comparing takes the same time whatever
@@ -43,7 +45,7 @@ type hashedKey struct {
 }
 
 func newAccess(cfg Config) (access, error) {
-	acc := access{required: cfg.KeyRequired, insecure: cfg.InsecureWellKnownKeys}
+	acc := access{required: cfg.KeyRequired, insecure: cfg.InsecureWellKnownKeys, cors: cfg.CORS}
 	for _, text := range cfg.AllowAdmin {
 		p, err := parseAllowed(text)
 		if err != nil {

@@ -25,6 +25,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/internal/cjson"
@@ -83,7 +84,7 @@ const applyTimeout = 5 * time.Second
 
 type api struct {
 	Config
-	access    access
+	access    atomic.Pointer[access]
 	resources map[string]*collection
 	index     *index
 	// claimed is held from the check to the write of what only one may have.
@@ -102,11 +103,22 @@ func New(cfg Config) (http.Handler, error) {
 }
 
 func newAPI(cfg Config, acc access) *api {
-	a := &api{Config: cfg, access: acc, resources: map[string]*collection{}, index: newIndex(cfg.Store, cfg.Keyring), now: time.Now}
+	a := &api{Config: cfg, resources: map[string]*collection{}, index: newIndex(cfg.Store, cfg.Keyring), now: time.Now}
+	a.access.Store(&acc)
 	for _, k := range resource.Kinds() {
 		a.resources[k.Folder] = newCollection(a, k)
 	}
 	return a
+}
+
+// SetAccess changes who may call, while the API is served: the keys, the addresses and
+// CORS of cfg are in force from the next request on.
+func (a *api) SetAccess(cfg Config) error {
+	acc, err := newAccess(cfg)
+	if err == nil {
+		a.access.Store(&acc)
+	}
+	return err
 }
 
 // call is one request, as far as the handlers need it.
@@ -147,7 +159,7 @@ func (a *api) version() string {
 
 func (a *api) setHeaders(h http.Header) {
 	h["Server"] = []string{"APISIX/3.18.0 millrace/" + a.Version}
-	if a.CORS {
+	if a.access.Load().cors {
 		h["Access-Control-Allow-Origin"] = []string{"*"}
 		h["Access-Control-Allow-Credentials"] = []string{"true"}
 		h["Access-Control-Expose-Headers"] = []string{"*"}
@@ -168,7 +180,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) answer {
 // answered with if it is not to reach a handler: those take some methods.
 func (a *api) admit(w http.ResponseWriter, r *http.Request, methods ...string) ([]string, *answer) {
 	notFound := page(http.StatusNotFound)
-	if refused := a.access.checkClient(r); refused != nil {
+	if refused := a.access.Load().checkClient(r); refused != nil {
 		return nil, refused
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, root)
@@ -186,7 +198,7 @@ func (a *api) admit(w http.ResponseWriter, r *http.Request, methods ...string) (
 	case len(segments) == 0 || !slices.Contains(methods, r.Method):
 		return nil, &notFound
 	}
-	return segments, a.access.checkKey(r)
+	return segments, a.access.Load().checkKey(r)
 }
 
 // split answers the segments of a path, without empty ones.

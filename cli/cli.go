@@ -89,7 +89,7 @@ func newRoot(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	commands := []func(*env) *cobra.Command{newServe, newTest, newWaitready, newNamespace, newImport, newDeploy, newWsk, newVersion}
+	commands := []func(*env) *cobra.Command{newServe, newStart, newStop, newQuit, newRestart, newReload, newTest, newWaitready, newNamespace, newImport, newDeploy, newWsk, newVersion}
 	for _, command := range commands {
 		root.AddCommand(command(e))
 	}

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -114,6 +116,7 @@ func TestScripts(t *testing.T) {
 			p := &platform{answers: make(map[string]answer)}
 			server := httptest.NewServer(p)
 			env.Defer(server.Close)
+			env.Defer(func() { killServers(env.WorkDir) })
 			platforms.Store(env.WorkDir, p)
 			env.Setenv("HOST", server.URL)
 			env.Setenv("ADDR", strings.TrimPrefix(server.URL, "http://"))
@@ -130,6 +133,18 @@ func TestScripts(t *testing.T) {
 			"exits":     exits,
 		},
 	})
+}
+
+// killServers ends what a script that failed has left running.
+func killServers(dir string) {
+	for _, pattern := range []string{"*.pid", "*/*.pid"} {
+		paths, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, path := range paths {
+			if pid, err := runningPID(path); err == nil && pid != 0 {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}
 }
 
 // exits code command… runs a command that must end with that exit code.

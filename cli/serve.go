@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"millrace/config"
 	"millrace/server"
@@ -19,51 +21,87 @@ import (
 
 // serveFlags override what the configuration file says.
 type serveFlags struct {
-	file, data, isolation string
-	roles                 []string
-	ephemeral, insecure   bool
+	file, data, pidFile, isolation string
+	roles                          []string
+	ephemeral, insecure            bool
 }
 
 func newServe(e *env) *cobra.Command {
-	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Start the gateway, the functions platform and the console",
 		Long: `Start every role in this process, with embedded state in a data folder.
 
-SIGTERM or an interrupt stops it when the accepted requests have been answered;
-a second one stops it at once. SIGUSR1 opens the access log anew.`,
+SIGTERM, SIGQUIT or an interrupt stops it when the accepted requests have been
+answered; a second one stops it at once. SIGHUP has it read config.yaml again, as
+far as that can change while it runs (see reload). SIGUSR1 opens the access log anew.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.serve(cmd.Context(), cmd, &f) },
 	}
+	f := addServeFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return e.serve(cmd.Context(), cmd, f) }
+	return cmd
+}
+
+// addPlace adds the flags that say where a server is.
+func (f *serveFlags) addPlace(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.file, "config", "c", "", "the config.yaml `FILE`: APISIX's key names, with functions: and console: beside them")
 	flags.StringVar(&f.data, "data", "", "the data `FOLDER` (default: millrace in the user's state folder)")
+	flags.StringVar(&f.pidFile, "pid-file", "", "the `FILE` that says which process the server is (default: millrace.pid in the data folder)")
+}
+
+func addServeFlags(cmd *cobra.Command) *serveFlags {
+	f := &serveFlags{}
+	f.addPlace(cmd)
+	flags := cmd.Flags()
 	flags.BoolVar(&f.ephemeral, "ephemeral", false, "keep nothing: all state is in memory")
 	flags.StringSliceVar(&f.roles, "roles", nil, "the roles to start, joined by commas: gateway, admin, functions, operator, console (default: all)")
 	flags.StringVar(&f.isolation, "isolation", "", "how actions are shut in: auto (what the machine allows), require (all of it or do not start) or off")
 	flags.BoolVar(&f.insecure, "insecure-well-known-keys", false, "accept the well-known keys from other machines too")
-	return cmd
+	return f
+}
+
+// load reads the configuration, with the flags over it.
+func (f *serveFlags) load(lookup func(string) (string, bool)) (*config.Config, error) {
+	cfg, err := config.Load(f.file, lookup)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, f.apply(cfg, lookup)
+}
+
+// pidPath is the pid file; empty if there is none.
+func (f *serveFlags) pidPath(cfg *config.Config) string {
+	if f.pidFile != "" || cfg.Ephemeral {
+		return f.pidFile
+	}
+	return filepath.Join(cfg.Data, "millrace.pid")
 }
 
 func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) error {
-	cfg, err := config.Load(f.file, e.lookup)
+	cfg, err := f.load(e.lookup)
 	if err != nil {
 		return err
 	}
-	if err := f.apply(cfg, e.lookup); err != nil {
-		return err
-	}
-	log := e.logger(cfg.Log)
+	level := &slog.LevelVar{}
+	level.Set(cfg.Log.Level)
+	log := e.logger(cfg.Log.Format, level)
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
 	if _, set := e.lookup("GOGC"); !set {
 		tuneCollector()
 	}
-	ctx, stop := stopSignals(ctx)
+	ctx, again, stop := stopSignals(ctx)
 	defer stop()
-	opt := server.Options{Log: log, Version: version(), Built: built()}
+	var pid *pidFile
+	if path := f.pidPath(cfg); path != "" {
+		if pid, err = lockPIDFile(path); err != nil {
+			return err
+		}
+		defer pid.release()
+	}
+	opt := server.Options{Log: log, Level: level, Version: version(), Built: built()}
 	if f.file != "" {
 		opt.DebugFile = filepath.Join(filepath.Dir(f.file), "debug.yaml")
 	}
@@ -71,9 +109,46 @@ func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 	if err != nil {
 		return err
 	}
-	greet(cmd.OutOrStdout(), s, cfg)
+	defer context.AfterFunc(again, s.Hurry)()
+	defer onSignal(syscall.SIGHUP, func() { e.hangUp(f, s, log, pid) })()
 	defer onSignal(syscall.SIGUSR1, s.ReopenLogs)()
+	if pid != nil {
+		if err := pid.write(); err != nil {
+			return errors.Join(fmt.Errorf("writing the pid file: %w", err), s.Close())
+		}
+	}
+	greet(cmd.OutOrStdout(), s, cfg)
 	return s.Run(ctx)
+}
+
+// hangUp reads the configuration again. A server whose terminal has gone ends.
+func (e *env) hangUp(f *serveFlags, s *server.Server, log *slog.Logger, pid *pidFile) {
+	if e.terminal && !term.IsTerminal(int(os.Stdout.Fd())) {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // to ourselves
+		return
+	}
+	answer := "the configuration is reloaded"
+	cfg, err := f.load(e.lookup)
+	var waiting []string
+	if err == nil {
+		waiting, err = s.Reload(cfg)
+	}
+	switch {
+	case err != nil:
+		log.Error("reloading the configuration; what was in force stays", "err", err)
+		answer = failedReload + err.Error()
+	case len(waiting) > 0:
+		log.Warn("the configuration is reloaded; changes of some keys wait for a restart", "keys", waiting)
+		answer += "; changes of these keys wait for a restart: " + strings.Join(waiting, ", ")
+	default:
+		log.Info(answer)
+	}
+	if pid == nil {
+		return
+	}
+	if err := pid.answer(answer); err != nil {
+		log.Error("telling the command reload what came of it", "err", err)
+	}
 }
 
 // onSignal calls fn at each signal, until stop is called.
@@ -132,29 +207,31 @@ func stateFolder(lookup func(string) (string, bool)) (string, error) {
 	return filepath.Join(home, ".local", "state", "millrace"), nil
 }
 
-// stopSignals ends the context at the first SIGTERM or interrupt, and the
-// process at the second.
-func stopSignals(parent context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(parent)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+// stopSignals ends the first context at the first signal to stop, the other at the
+// second, and the process at the third.
+func stopSignals(parent context.Context) (first, second context.Context, stop func()) {
+	first, cancelFirst := context.WithCancel(parent)
+	second, cancelSecond := context.WithCancel(context.WithoutCancel(parent))
+	signals := make(chan os.Signal, 3)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	ended := make(chan struct{})
 	go func() {
-		select {
-		case <-signals:
-		case <-ctx.Done():
-			return
+		for _, next := range []func(){cancelFirst, cancelSecond, func() { os.Exit(1) }} {
+			select {
+			case <-signals:
+				next()
+			case <-ended:
+				return
+			}
 		}
-		cancel()
-		<-signals
-		os.Exit(1)
 	}()
-	return ctx, func() { signal.Stop(signals); cancel() }
+	return first, second, func() { signal.Stop(signals); close(ended); cancelFirst() }
 }
 
 // logger writes text to a terminal and JSON elsewhere, to the error stream.
-func (e *env) logger(c config.Log) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.Level, ReplaceAttr: durationsAsText}
-	if c.Format == "text" || c.Format == "auto" && e.terminal {
+func (e *env) logger(format string, level slog.Leveler) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: durationsAsText}
+	if format == "text" || format == "auto" && e.terminal {
 		return slog.New(slog.NewTextHandler(e.err, opts))
 	}
 	return slog.New(slog.NewJSONHandler(e.err, opts))

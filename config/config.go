@@ -40,6 +40,8 @@ type Config struct {
 	Operator  Operator
 	Console   Console
 
+	values map[string]string // see Changed
+
 	// Warnings name the keys that are known but have no effect here with their
 	// lines, those with the same reason together.
 	Warnings []string

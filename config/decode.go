@@ -238,7 +238,7 @@ func parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 	if err := d.err(); err != nil {
 		return nil, err
 	}
-	c.Warnings = d.allWarnings()
+	c.Warnings, c.values = d.allWarnings(), values(doc.Content[0])
 	return c, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 
+	"millrace/config"
 	"millrace/gateway/accesslog"
 	"millrace/plugin"
 )
@@ -18,23 +19,31 @@ func (s *Server) openAccessLog() (*plugin.Chain, error) {
 	if !cfg.Enabled || cfg.Path == "" {
 		return nil, nil
 	}
-	path := cfg.Path
-	if !filepath.IsAbs(path) {
-		if s.state.dir == "" {
-			return nil, errors.New("nginx_config.http.access_log: a relative path is below the data folder, and --ephemeral has none: give an absolute path")
-		}
-		path = filepath.Join(s.state.dir, path)
-		if _, err := dataDir(filepath.Dir(path)); err != nil {
-			return nil, err
-		}
+	conf, err := s.accessLogSettings(cfg)
+	if err != nil {
+		return nil, err
 	}
-	log, err := accesslog.Open(accesslog.Config{Log: s.log, Path: path, Format: cfg.Format, Escape: cfg.Escape, Buffer: int(cfg.Buffer)})
+	log, err := accesslog.Open(conf)
 	if err != nil {
 		return nil, err
 	}
 	s.accessLog = log
 	s.add(part{name: "access log", run: log.Run, close: log.Close})
 	return plugin.Of("access log", logLast, log), nil
+}
+
+func (s *Server) accessLogSettings(cfg *config.AccessLog) (accesslog.Config, error) {
+	path := cfg.Path
+	if !filepath.IsAbs(path) {
+		if s.state.dir == "" {
+			return accesslog.Config{}, errors.New("nginx_config.http.access_log: a relative path is below the data folder, and --ephemeral has none: give an absolute path")
+		}
+		path = filepath.Join(s.state.dir, path)
+		if _, err := dataDir(filepath.Dir(path)); err != nil {
+			return accesslog.Config{}, err
+		}
+	}
+	return accesslog.Config{Log: s.log, Path: path, Format: cfg.Format, Escape: cfg.Escape, Buffer: int(cfg.Buffer)}, nil
 }
 
 // ReopenLogs opens the access log anew, so that its file may be moved away.

@@ -277,58 +277,6 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, plain, secured []net.
 	return errors.Join(errs...)
 }
 
-func (s *Server) adminServed() bool { return s.cfg.Has(config.RoleAdmin) && s.cfg.Admin.Enabled }
-
-func (s *Server) openAdmin(context.Context) error {
-	if !s.adminServed() {
-		return nil
-	}
-	cfg := &s.cfg.Admin
-	keyring, err := s.keyring()
-	if err != nil {
-		return err
-	}
-	conf := admin.Config{
-		Log: s.log, Store: s.resources, Keyring: keyring, Version: s.opt.Version,
-		KeyRequired: cfg.KeyRequired, AllowAdmin: prefixTexts(cfg.AllowFrom), CORS: cfg.CORS, APIVersion: cfg.APIVersion,
-		Plugins: pluginSet(&s.cfg.Gateway), Stream: s.cfg.Gateway.Stream.Enabled, InsecureWellKnownKeys: s.cfg.InsecureWellKnownKeys,
-	}
-	for _, k := range cfg.Keys {
-		conf.Keys = append(conf.Keys, admin.Key{Name: k.Name, Key: k.Key, Role: k.Role})
-	}
-	if s.gateway != nil {
-		conf.Applied, conf.Env = s.gateway.applied(), s.gateway.env
-	} else {
-		s.warnOfPlugins()
-	}
-	open := admin.New
-	if s.cfg.Gateway.Source.Provider == "api" {
-		open = admin.NewStandalone
-	}
-	h, err := open(conf)
-	if err != nil {
-		return err
-	}
-	if s.cfg.WellKnownAdmin() || !cfg.KeyRequired {
-		h = s.withoutActions(h)
-	}
-	if s.gateway != nil {
-		s.gateway.local = h
-	}
-	listeners, err := s.listen("the Admin API", "deployment.admin.admin_listen", cfg.Listen)
-	if err != nil {
-		return err
-	}
-	if listeners, err = secureAdmin(&cfg.TLS, listeners); err != nil {
-		return err
-	}
-	s.addHTTP(config.RoleAdmin, "Admin API", h, listeners)
-	if cfg.TLS.Enabled {
-		s.sayHTTPS(len(listeners))
-	}
-	return nil
-}
-
 func prefixTexts(prefixes []netip.Prefix) []string {
 	var texts []string
 	for _, p := range prefixes {

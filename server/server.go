@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/config"
@@ -28,6 +30,8 @@ type Options struct {
 	// Version is shown to clients, such as 0.1.0; Built is when it was built.
 	Version string
 	Built   time.Time
+	// Level is the log's, which Reload changes; nil if it is fixed.
+	Level *slog.LevelVar
 	// DebugFile is the path of debug.yaml, which need not be there; "" if there is none.
 	DebugFile string
 }
@@ -43,15 +47,23 @@ type Server struct {
 	// followed is what serves them: the same, but with what an etcd that is away since
 	// the start held last.
 	followed store.Store
-	parts     []part // in starting order
-	bound     []boundTo
+	parts    []part // in starting order
+	bound    []boundTo
 
 	sealer    *sealed.Sealer   // of secrets in the store; nil without the role functions
 	tenants   *tenant.Registry // likewise
 	functions *functions       // likewise
 	meter     *request.Meter   // likewise
 	gateway   *gatewayRole
-	status    console.Status
+	admin     adminAPI // nil without the Admin API
+	adminOpen atomic.Bool
+	// reloaded is the configuration that Reload took last, nil before.
+	reloaded *config.Config
+	hurry    chan struct{} // closed by Hurry
+	hurried  sync.Once
+
+	mu     sync.Mutex // guards status once Run runs
+	status console.Status
 
 	operatorKeyFile string
 	accessLog       *accesslog.Log // nil if there is none
@@ -75,7 +87,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Server, error)
 	if err := cfg.CheckExposure(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, opt: opt, log: opt.Log}
+	s := &Server{cfg: cfg, opt: opt, log: opt.Log, hurry: make(chan struct{})}
 	s.status.Version, s.status.Credentials = opt.Version, credentialsLine(cfg)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
@@ -115,7 +127,14 @@ func (s *Server) open(ctx context.Context) error {
 func (s *Server) add(p part) { s.parts = append(s.parts, p) }
 
 // Status says what the server is and where it listens.
-func (s *Server) Status() console.Status { return s.status }
+func (s *Server) Status() console.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Hurry makes Run, when it stops, wait no longer for accepted requests.
+func (s *Server) Hurry() { s.hurried.Do(func() { close(s.hurry) }) }
 
 // Run serves until ctx ends, then drains for at most the configured time and
 // closes everything. It answers the first error of a part that ended early.
@@ -133,9 +152,16 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
+	go func() {
+		select {
+		case <-s.hurry:
+			cancel()
+		case <-drain.Done():
+		}
+	}()
 	for i, p := range slices.Backward(s.parts) {
 		if p.drain != nil {
-			if err := p.drain(drain); err != nil {
+			if err := p.drain(drain); err != nil && !errors.Is(err, context.Canceled) { // which Hurry has done
 				failure = errors.Join(failure, fmt.Errorf("draining %s: %w", p.name, err))
 			}
 		}
@@ -159,6 +185,9 @@ func (s *Server) startPart(p part, ended chan<- error) (stop func()) {
 	}()
 	return func() { cancel(); <-done }
 }
+
+// Close closes what Open took, when Run is not to be called.
+func (s *Server) Close() error { return s.close() }
 
 // close closes the parts in reverse, once.
 func (s *Server) close() error {

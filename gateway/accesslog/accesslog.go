@@ -33,11 +33,12 @@ type Config struct {
 
 // Log is a plugin.Logger, which no configuration of a route names.
 type Log struct {
-	cfg    Config
-	format *format
-	wake   chan struct{} // has room for one
+	log  *slog.Logger
+	wake chan struct{} // has room for one
 
 	mu      sync.Mutex
+	cfg     Config
+	format  *format
 	pending []byte
 	lost    int
 	reopen  bool
@@ -50,12 +51,21 @@ var _ plugin.Logger = (*Log)(nil)
 
 // Open opens the file, which is made if there is none. Run writes to it.
 func Open(cfg Config) (*Log, error) {
-	l := &Log{cfg: cfg, format: compile(cfg.Format, cfg.Escape), wake: make(chan struct{}, 1)}
+	l := &Log{log: cfg.Log, cfg: cfg, format: compile(cfg.Format, cfg.Escape), wake: make(chan struct{}, 1)}
 	var err error
 	if l.file, err = openFile(cfg.Path); err != nil {
 		return nil, fmt.Errorf("opening the access log (nginx_config.http.access_log): %w", err)
 	}
 	return l, nil
+}
+
+// Configure changes the file and the form of the lines that follow; that of cfg.Log
+// stays as it is.
+func (l *Log) Configure(cfg Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cfg, l.format, l.reopen = cfg, compile(cfg.Format, cfg.Escape), true
+	l.signal()
 }
 
 func openFile(path string) (*os.File, error) {
@@ -112,27 +122,27 @@ func (l *Log) Close() error { return l.file.Close() }
 
 func (l *Log) flush() {
 	l.mu.Lock()
-	text, lost, reopen := l.pending, l.lost, l.reopen
+	text, lost, reopen, path := l.pending, l.lost, l.reopen, l.cfg.Path
 	l.pending, l.lost, l.reopen = l.spare[:0], 0, false
 	l.mu.Unlock()
 	if len(text) > 0 {
 		if _, err := l.file.Write(text); err != nil {
-			l.cfg.Log.Error("writing the access log", "path", l.cfg.Path, "err", err)
+			l.log.Error("writing the access log", "path", l.file.Name(), "err", err)
 		}
 	}
 	if lost > 0 {
-		l.cfg.Log.Warn("lines of the access log are lost: the file is not written as fast as requests come", "path", l.cfg.Path, "lines", lost)
+		l.log.Warn("lines of the access log are lost: the file is not written as fast as requests come", "path", l.file.Name(), "lines", lost)
 	}
 	l.spare = text
 	if reopen {
-		l.openAgain()
+		l.openAgain(path)
 	}
 }
 
-func (l *Log) openAgain() {
-	file, err := openFile(l.cfg.Path)
+func (l *Log) openAgain(path string) {
+	file, err := openFile(path)
 	if err != nil {
-		l.cfg.Log.Error("opening the access log again; the old file is written on", "path", l.cfg.Path, "err", err)
+		l.log.Error("opening the access log again; the old file is written on", "path", path, "err", err)
 		return
 	}
 	l.file.Close()
