@@ -122,6 +122,9 @@ func (r *Response) special(f Field) error {
 }
 
 func (r *Response) finish(head bool) error {
+	if !head && r.announcesInVain() {
+		r.Close = true
+	}
 	if head || r.Status < 200 || r.Status == 204 || r.Status == 304 {
 		r.Length = 0
 	}
@@ -129,4 +132,10 @@ func (r *Response) finish(head bool) error {
 		r.Close = true
 	}
 	return nil
+}
+
+// announcesInVain says that the answer announces a body that it must not have. If it
+// is sent all the same, late, its bytes would be taken for the next answer.
+func (r *Response) announcesInVain() bool {
+	return r.Status == 204 && r.DeclaredLength > 0 || (r.Status == 204 || r.Status == 304) && r.Length == LengthChunked
 }
