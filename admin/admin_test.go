@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 func init() {
 	plugin.Register[tester]("tester", 1, `{"type":"object",
 		"properties":{"count":{"type":"integer","minimum":1},"token":{"type":"string"}},"encrypt_fields":["token"]}`,
-		plugin.WithMetadataSchema(`{"type":"object","properties":{"size":{"type":"integer"}}}`))
+		plugin.AsMetadata[struct{}](`{"type":"object","properties":{"size":{"type":"integer"}}}`))
 }
 
 // tester is a plugin with a small schema and a secret.

@@ -61,8 +61,8 @@ func read(tb testing.TB, s store.Store) {
 		parse := map[string]func([]byte) error{
 			"routes": parsed[resource.Route], "services": parsed[resource.Service], "upstreams": parsed[resource.Upstream], "consumers": parsed[resource.Consumer],
 			"credentials": parsed[resource.Credential], "consumer_groups": parsed[resource.ConsumerGroup], "ssls": parsed[resource.SSL],
-			"global_rules": parsed[resource.GlobalRule], "plugin_configs": parsed[resource.PluginConfig], "plugin_metadata": parsed[resource.PluginMetadata],
-			"stream_routes": parsed[resource.StreamRoute], "protos": parsed[resource.Proto], "secrets": parsed[resource.VaultSecret],
+			"global_rules": parsed[resource.GlobalRule], "plugin_configs": parsed[resource.PluginConfig], "plugin_metadata": parsed[json.RawMessage],
+			"stream_routes": parsed[resource.StreamRoute], "protos": parsed[json.RawMessage], "secrets": parsed[resource.VaultSecret],
 		}[folder]
 		if parse == nil || folder == "secrets" && !strings.Contains(e.Key, "/vault/") {
 			continue

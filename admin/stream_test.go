@@ -11,7 +11,7 @@ import (
 func init() {
 	plugin.RegisterStream[streamTester]("traffic-split", 966, `{"type":"object"}`)
 	plugin.RegisterStream[streamTester]("streamer", 5, `{"type":"object","properties":{"level":{"type":"integer"}},"required":["level"]}`,
-		plugin.WithMetadataSchema(`{"type":"object","properties":{"size":{"type":"integer"}}}`))
+		plugin.AsMetadata[struct{}](`{"type":"object","properties":{"size":{"type":"integer"}}}`))
 }
 
 // streamTester is a plugin of streams that does nothing.

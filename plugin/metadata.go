@@ -38,9 +38,9 @@ func MetadataOf[M any](c *Context, name string) *M {
 }
 
 // LoadMetadata checks the metadata of a plugin and decodes it, defaults filled in.
-// It answers nil for a plugin without AsMetadata, whose metadata is only checked.
+// It answers nil for a plugin without AsMetadata.
 func (t *Type) LoadMetadata(conf json.RawMessage) (any, error) {
-	if t.MetadataSchema == "" {
+	if t.newMetadata == nil {
 		return nil, nil
 	}
 	value, err := decode(conf)
@@ -50,9 +50,6 @@ func (t *Type) LoadMetadata(conf json.RawMessage) (any, error) {
 	schema := t.metadataSchema()
 	if err := schema.Validate(value); err != nil {
 		return nil, err
-	}
-	if t.newMetadata == nil {
-		return nil, nil
 	}
 	schema.SetDefaults(value)
 	m := t.newMetadata()

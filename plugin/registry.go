@@ -62,12 +62,6 @@ type Option func(*Type)
 // WithVersion sets a version other than 0.1.
 func WithVersion(version string) Option { return func(t *Type) { t.Version = version } }
 
-// WithMetadataSchema sets the schema of metadata that the plugin itself does not
-// read; see AsMetadata.
-func WithMetadataSchema(schema string) Option {
-	return func(t *Type) { t.MetadataSchema = schema }
-}
-
 // registry is filled by the init functions of plugin packages and only read
 // afterwards.
 var registry = map[string]*Type{}

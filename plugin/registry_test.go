@@ -31,7 +31,7 @@ type noPhase struct{}
 func init() {
 	Register[probe]("probe", 10, probeSchema)
 	Register[probe]("probe-low", -10, probeSchema, WithVersion("1.2"),
-		AsAuth[struct{}](`{"type":"object","encrypt_fields":["key"]}`, "key"), WithMetadataSchema(`{"type":"object"}`))
+		AsAuth[struct{}](`{"type":"object","encrypt_fields":["key"]}`, "key"), AsMetadata[struct{}](`{"type":"object"}`))
 	Register[probe]("probe-same", 10, probeSchema)
 }
 

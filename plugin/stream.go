@@ -98,11 +98,6 @@ func hasStreamPhase(p any) bool {
 	return false
 }
 
-// CompileStream is Compile for plugins of streams.
-func CompileStream(confs map[string]json.RawMessage, env *Env) (*Chain, error) {
-	return RecompileStream(confs, env, nil)
-}
-
 // RecompileStream is Recompile for plugins of streams.
 func RecompileStream(confs map[string]json.RawMessage, env *Env, old *Chain) (*Chain, error) {
 	return recompile(confs, env, old, env.Plugins.HasStream, LookupStream)

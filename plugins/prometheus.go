@@ -17,7 +17,7 @@ const (
 )
 
 func init() {
-	plugin.Register[prometheus]("prometheus", 500, prometheusSchema, plugin.AsMetadata[prometheusMetadata](prometheusMetadataSchema))
+	plugin.Register[prometheus]("prometheus", 500, prometheusSchema, plugin.WithVersion("0.2"), plugin.AsMetadata[prometheusMetadata](prometheusMetadataSchema))
 	plugin.RegisterPublicAPI(plugin.PublicAPI{
 		Plugin: "prometheus", URI: defaultExportURI, Methods: []string{"GET"}, Serve: servePublicMetrics,
 	})

@@ -13,7 +13,7 @@ func init() {
 	plugin.Register[tester]("tester", 1, `{"type":"object",
 		"properties":{"count":{"type":"integer","minimum":1},"token":{"type":"string"},"list":{"type":"array"},"headers":{"type":"object"}},
 		"encrypt_fields":["token","list.deep.secret","headers"]}`,
-		plugin.WithMetadataSchema(`{"type":"object","encrypt_fields":["deep.master"]}`))
+		plugin.AsMetadata[struct{}](`{"type":"object","encrypt_fields":["deep.master"]}`))
 }
 
 // tester is a plugin with a small schema.
@@ -76,7 +76,7 @@ func TestCheckRoute(t *testing.T) {
 		{"vars nested", `{"uri":"/a","plugins":{},"vars":["OR",["!AND",["a","==","1"],["b","1"]],["c","!","in",["1"]],["d","==",null]]}`, ``},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { expectError(t, CheckRoute([]byte(tt.route)), tt.want) })
+		t.Run(tt.name, func(t *testing.T) { expectError(t, checkRaw("routes", []byte(tt.route)), tt.want) })
 	}
 }
 
@@ -114,9 +114,9 @@ func TestCheckUpstream(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			expectError(t, CheckUpstream([]byte(tt.upstream)), tt.want)
+			expectError(t, checkRaw("upstreams", []byte(tt.upstream)), tt.want)
 			if tt.want != "" && !strings.HasPrefix(tt.want, "invalid configuration: ") {
-				expectError(t, CheckRoute([]byte(`{"uri":"/a","upstream":`+tt.upstream+`}`)), tt.want)
+				expectError(t, checkRaw("routes", []byte(`{"uri":"/a","upstream":`+tt.upstream+`}`)), tt.want)
 			}
 		})
 	}
@@ -174,7 +174,16 @@ func TestOtherKinds(t *testing.T) {
 	for _, tt := range tests {
 		expectError(t, checkRaw(tt.folder, []byte(tt.doc)), tt.want)
 	}
-	expectError(t, CheckService([]byte(`{}}`)), "reading service: text after the value")
+	expectError(t, checkRaw("services", []byte(`{}}`)), "text after the value")
+}
+
+// checkRaw checks the JSON of a resource, without what it refers to.
+func checkRaw(folder string, raw []byte) error {
+	doc, err := decode(raw)
+	if err != nil {
+		return err
+	}
+	return KindOf(folder).Check(doc, World{})
 }
 
 func expectError(t *testing.T, err error, want string) {
@@ -198,10 +207,10 @@ func FuzzCheckRoute(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if CheckRoute(raw) != nil {
+		if checkRaw("routes", raw) != nil {
 			return
 		}
-		if _, err := ParseRoute(raw, nil); err != nil {
+		if _, err := Parse[Route](raw, nil); err != nil {
 			t.Errorf("%s passes the checks, but: %v", raw, err)
 		}
 	})

@@ -96,7 +96,7 @@ func TestParseRoute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := ParseRoute([]byte(`{"id":5,"priority":1e1,"plugins":{"tester":{"token":"dpwomMlEsHH2L7wSUi6YiQ=="}},
+	r, err := Parse[Route]([]byte(`{"id":5,"priority":1e1,"plugins":{"tester":{"token":"dpwomMlEsHH2L7wSUi6YiQ=="}},
 		"upstream":{"nodes":{"a:80":1.0}}}`), ring)
 	if err != nil {
 		t.Fatal(err)

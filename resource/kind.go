@@ -157,25 +157,6 @@ func (k *Kind) CheckSchema(doc any) error {
 // place. Defaults of plugins are not among them.
 func (k *Kind) SetDefaults(doc map[string]any) { k.schema().SetDefaults(doc) }
 
-// CheckRoute tells whether raw is the JSON of a valid route, without looking for
-// what it refers to.
-func CheckRoute(raw []byte) error { return checkRaw("routes", raw) }
-
-// CheckUpstream is CheckRoute for an upstream.
-func CheckUpstream(raw []byte) error { return checkRaw("upstreams", raw) }
-
-// CheckService is CheckRoute for a service.
-func CheckService(raw []byte) error { return checkRaw("services", raw) }
-
-func checkRaw(folder string, raw []byte) error {
-	k := KindOf(folder)
-	doc, err := decode(raw)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", k.Word, err)
-	}
-	return k.Check(doc, World{})
-}
-
 func decode(raw []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()

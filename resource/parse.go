@@ -9,14 +9,9 @@ import (
 	"millrace/internal/fieldcrypt"
 )
 
-// ParseRoute is Parse for a route.
-func ParseRoute(raw []byte, ring *fieldcrypt.Keyring) (*Route, error) {
-	return Parse[Route](raw, ring)
-}
-
 // Parse reads a resource as the store keeps it: it decrypts its secrets and
 // writes whole numbers such as 1.0 so that they fit Go's integers. It does not
-// check more than the types; CheckRoute and its kin do.
+// check more than the types; Kind.Check does.
 func Parse[T any](raw []byte, ring *fieldcrypt.Keyring) (*T, error) {
 	doc, err := decode(raw)
 	if err != nil {
