@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
