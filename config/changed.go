@@ -3,6 +3,8 @@ package config
 import (
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -27,25 +29,48 @@ func Changed(before, after *Config) (keys []string) {
 // values answers the text of every key of a document that is no mapping, references
 // not expanded.
 func values(doc *yaml.Node) map[string]string {
-	all := map[string]string{}
-	var walk func(path string, n *yaml.Node)
-	walk = func(path string, n *yaml.Node) {
-		if n.Kind == yaml.AliasNode {
-			n = n.Alias
-		}
-		if n.Kind != yaml.MappingNode {
-			text, _ := yaml.Marshal(n) // it was read from YAML
-			all[path] = string(text)
-			return
-		}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i].Value
-			if path != "" {
-				key = path + "." + key
-			}
-			walk(key, n.Content[i+1])
-		}
+	f := flattening{all: map[string]string{}, aliases: 1000}
+	f.walk("", doc)
+	return f.all
+}
+
+// flattening is one run of values. So many aliases are followed: they may lead into
+// themselves, or make much of little.
+type flattening struct {
+	all     map[string]string
+	aliases int
+}
+
+func (f *flattening) walk(path string, n *yaml.Node) {
+	if n = f.resolve(n); n.Kind != yaml.MappingNode {
+		f.all[path] = f.text(n)
+		return
 	}
-	walk("", doc)
-	return all
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i].Value
+		if path != "" {
+			key = path + "." + key
+		}
+		f.walk(key, n.Content[i+1])
+	}
+}
+
+func (f *flattening) resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode && f.aliases > 0 {
+		f.aliases--
+		return n.Alias
+	}
+	return n
+}
+
+// text is a value, however it was written.
+func (f *flattening) text(n *yaml.Node) string {
+	if n = f.resolve(n); n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
+		return n.ShortTag() + strconv.Quote(n.Value)
+	}
+	parts := make([]string, len(n.Content))
+	for i, e := range n.Content {
+		parts[i] = f.text(e)
+	}
+	return n.ShortTag() + "[" + strings.Join(parts, ",") + "]"
 }

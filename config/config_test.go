@@ -17,6 +17,7 @@ import (
 func noEnv(string) (string, bool) { return "", false }
 
 var compare = cmp.Options{
+	cmpopts.IgnoreUnexported(Config{}),
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 }
@@ -436,4 +437,23 @@ func FuzzParse(f *testing.F) {
 			_ = c.CheckExposure()
 		}
 	})
+}
+
+func TestChanged(t *testing.T) {
+	const text = "a: &all {keyring: [x]}\nlog: {level: info}\nnginx_config: {http: {keepalive_timeout: 5s}}\nplugins: [a, b]\n"
+	before := mustParse(t, strings.ReplaceAll(text, "a: &all {keyring: [x]}\n", ""), nil)
+	for after, want := range map[string][]string{
+		"log: {level: info}\nnginx_config: {http: {keepalive_timeout: 5s}}\nplugins: [a, b]\n":                        nil,
+		"# moved\nplugins:\n- a\n- b\nnginx_config:\n  http: {keepalive_timeout: 5s}\nlog: {level: info}\n":           nil,
+		"log: {level: warn}\nnginx_config: {http: {keepalive_timeout: 5s, keepalive_requests: 1}}\nplugins: [a, b]\n": {"log.level", "nginx_config.http.keepalive_requests"},
+		"log: &l {level: info}\n": {"nginx_config.http.keepalive_timeout", "plugins"},
+		"":                        {"log.level", "nginx_config.http.keepalive_timeout", "plugins"},
+	} {
+		if diff := cmp.Diff(want, Changed(before, mustParse(t, after, nil))); diff != "" {
+			t.Errorf("%s: %s", after, diff)
+		}
+	}
+	if got := Changed(Default(), before); len(got) != 3 {
+		t.Errorf("from the defaults: %q", got)
+	}
 }
