@@ -27,6 +27,7 @@ import (
 	"millrace/gateway/sni"
 	"millrace/gateway/upstream"
 	"millrace/internal/calmlog"
+	"millrace/internal/serving"
 	"millrace/plugin"
 )
 
@@ -58,17 +59,12 @@ type Gateway struct {
 	clock        clock
 	showPlugins  atomic.Bool
 
-	// ctx ends when the gateway is stopped for good.
-	ctx   context.Context
-	stop  context.CancelFunc
-	drain chan struct{} // closed by Shutdown
-	mu    sync.Mutex    // held to close drain and to add to serve and listeners
-	serve sync.WaitGroup
-	// listeners are those being served.
-	listeners map[*listener]struct{}
-	open      atomic.Int64 // connections of clients, from their acceptance to their end
+	serving *serving.Group[*listener]
+	ctx     context.Context // ends when the gateway is stopped for good
+	open    atomic.Int64    // connections of clients, from their acceptance to their end
 	// http3Ports are the UDP ports that TLS listeners announce; mu guards them.
 	http3Ports []int
+	mu         sync.Mutex
 	// lastRequest is the constant of that name, unless a test has more patience.
 	lastRequest time.Duration
 	// parkAfter likewise, in ms.
@@ -85,7 +81,7 @@ func New(conf Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		conf: conf, log: calmlog.New(conf.Log, "route"), server: "millrace/" + conf.Version,
-		pool: upstream.NewPool(conf.Upstreams), secrets: secret.New(conf.Secrets), drain: make(chan struct{}), listeners: map[*listener]struct{}{},
+		pool: upstream.NewPool(conf.Upstreams), secrets: secret.New(conf.Secrets), serving: serving.New[*listener](conf.DrainTimeout),
 		lastRequest: lastRequest,
 	}
 	g.http2 = http2Config(&g.conf)
@@ -105,7 +101,7 @@ func New(conf Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.realIPKind = http1.KindOf([]byte(conf.RealIPHeader))
-	g.ctx, g.stop = context.WithCancel(context.Background())
+	g.ctx = g.serving.Context()
 	g.snapshot.Store(&snapshot{table: route.New[*servedRoute](strings.HasPrefix(conf.Router, "radixtree_uri")), global: hold(plugin.Merge(conf.Always))})
 	env := *conf.Env
 	env.Services = append(slices.Clip(env.Services), g)

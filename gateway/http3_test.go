@@ -343,7 +343,7 @@ func TestHTTP3Drains(t *testing.T) {
 		r.stop()
 	}()
 	go func() {
-		<-r.g.drain
+		<-r.g.serving.Draining()
 		close(proceed)
 	}()
 	resp, err := client.Get("https://h3.com/")

@@ -119,9 +119,7 @@ var _ plugin.GatewayStatus = (*Gateway)(nil)
 // Connections implements plugin.GatewayStatus.
 func (g *Gateway) Connections() plugin.Connections {
 	n := plugin.Connections{Accepted: g.counters.accepted.Load(), Requests: g.counters.requests.Load()}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for l := range g.listeners {
+	g.serving.Each(func(l *listener) {
 		l.each(func(c *clientConn) {
 			n.Active++
 			n.Requests += c.requests.Load() - c.counted
@@ -138,6 +136,6 @@ func (g *Gateway) Connections() plugin.Connections {
 		parked := int64(l.lot.size())
 		n.Active += parked
 		n.Waiting += parked
-	}
+	})
 	return n
 }

@@ -10,11 +10,7 @@ import (
 
 // parkedConns is how many connections are parked.
 func (r *rig) parkedConns() (n int) {
-	r.g.mu.Lock()
-	defer r.g.mu.Unlock()
-	for l := range r.g.listeners {
-		n += l.lot.size()
-	}
+	r.g.serving.Each(func(l *listener) { n += l.lot.size() })
 	return n
 }
 
@@ -80,7 +76,7 @@ func TestParkedConnectionsDrain(t *testing.T) {
 	eventually(t, "parking", func() bool { return r.parkedConns() == 1 })
 	stopped := make(chan struct{})
 	go func() { r.stop(); close(stopped) }()
-	eventually(t, "stopping", r.g.stopping)
+	eventually(t, "stopping", r.g.serving.Stopping)
 	c.send(get("/", ""))
 	if rep := c.reply("GET"); rep.body != "x" || !rep.closed {
 		t.Errorf("%s %q, closed %v", rep.line, rep.body, rep.closed)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/gateway/upstream"
+	"millrace/internal/serving"
 )
 
 // tickEvery is how often connections are looked over for timeouts and for
@@ -74,130 +74,42 @@ func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
 	if p, ok := l.ln.(Proxied); ok {
 		l.ln, l.proxied = p.Listener, true
 	}
-	g.mu.Lock()
-	if g.stopping() {
-		g.mu.Unlock()
-		return l.ln.Close()
-	}
-	g.serve.Add(1)
-	g.listeners[l] = struct{}{}
-	g.mu.Unlock()
-	defer g.serve.Done()
-	defer g.forget(l)
-	ticking := make(chan struct{})
-	stopTick := make(chan struct{})
-	go func() {
-		defer close(ticking)
-		l.tick(stopTick)
-	}()
-	accepted := make(chan error, 1)
-	go func() { accepted <- l.accept() }()
-
-	err, listening := error(nil), true
-	select {
-	case err = <-accepted:
-		listening = false
-	case <-ctx.Done():
-	case <-g.drain:
-	}
-	l.beginDrain()
-	if listening {
-		err = <-accepted
-	}
-	l.finish(ctx)
-	close(stopTick)
-	<-ticking
+	defer l.ln.Close()
+	stop := make(chan struct{})
+	var ticking sync.WaitGroup
+	ticking.Go(func() { l.tick(stop) })
+	err := g.serving.Serve(ctx, l)
+	close(stop)
+	ticking.Wait()
 	l.lot.forget()
-	if l.draining.Load() && (ctx.Err() != nil || g.stopping()) {
-		return nil
-	}
 	return err
-}
-
-func (g *Gateway) forget(l *listener) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.listeners, l)
-}
-
-func (g *Gateway) stopping() bool {
-	select {
-	case <-g.drain:
-		return true
-	default:
-		return false
-	}
 }
 
 // Shutdown makes all Serve calls drain and waits for them. When ctx ends first,
 // the connections that are left are closed.
-func (g *Gateway) Shutdown(ctx context.Context) error {
-	g.mu.Lock()
-	if !g.stopping() {
-		close(g.drain)
-	}
-	g.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		g.serve.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		g.stop()
-		return nil
-	case <-ctx.Done():
-		g.stop()
-		<-done
-		return ctx.Err()
-	}
-}
+func (g *Gateway) Shutdown(ctx context.Context) error { return g.serving.Shutdown(ctx) }
 
-// accept takes connections until the listener is closed or, after it is
-// draining, no more come.
-func (l *listener) accept() error {
+// Accept implements serving.Listener: it takes connections until the listener is closed
+// or, after it is draining, no more come.
+func (l *listener) Accept() error {
 	defer l.ln.Close()
-	var wait time.Duration
-	drained := 0
-	for {
-		conn, err := l.ln.Accept()
-		if err == nil {
-			wait = 0
+	for range lastAccepts {
+		err := serving.Accept(l.ln, l.g.conf.Log, func(conn net.Conn) {
 			if l.admit() {
 				l.take(conn)
 			} else {
 				conn.Close()
 			}
-			continue
-		}
-		if l.draining.Load() {
-			if drained++; drained < lastAccepts && waiting(l.ln) { // it was too late to look
-				l.acceptTheLast()
-				continue
-			}
-			return nil
-		}
-		if !scarcity(err) {
+		})
+		if !l.draining.Load() {
 			return err
 		}
-		wait = min(max(5*time.Millisecond, 2*wait), time.Second)
-		l.g.conf.Log.Warn("accepting a connection", "err", err, "again_in", wait)
-		time.Sleep(wait)
+		if !waiting(l.ln) {
+			break
+		}
+		l.acceptTheLast() // it was too late to look
 	}
-}
-
-// scarcity says that the machine lacks something which connections that end give
-// back, most likely file descriptors.
-func scarcity(err error) bool {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return false
-	}
-	switch errno {
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
-		return true
-	}
-	return false
+	return nil
 }
 
 func (l *listener) start(conn net.Conn, s *security) {
@@ -236,9 +148,9 @@ func (l *listener) join(c *clientConn) (leave func()) {
 	}
 }
 
-// beginDrain stops accepting, after what is already waiting, and asks idle
-// connections to end.
-func (l *listener) beginDrain() {
+// Drain implements serving.Listener: it stops accepting, after what is already waiting,
+// and asks idle connections to end.
+func (l *listener) Drain() {
 	l.draining.Store(true)
 	l.acceptTheLast()
 	l.lot.close(l)
@@ -269,34 +181,11 @@ func waiting(ln net.Listener) bool {
 	return err == nil && n > 0
 }
 
-// finish waits for the connections, and closes them when the time is over.
-func (l *listener) finish(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		l.done.Wait()
-		close(done)
-	}()
-	var limit <-chan time.Time
-	if ctx.Err() != nil {
-		t := time.NewTimer(l.g.conf.DrainTimeout)
-		defer t.Stop()
-		limit = t.C
-	}
-	select {
-	case <-done:
-		return
-	case <-limit:
-	case <-l.g.ctx.Done():
-	}
-	for {
-		l.each(func(c *clientConn) { c.abort() })
-		select {
-		case <-done:
-			return
-		case <-time.After(tickEvery):
-		}
-	}
-}
+// Wait implements serving.Listener.
+func (l *listener) Wait() { l.done.Wait() }
+
+// Abort implements serving.Listener.
+func (l *listener) Abort() { l.each(func(c *clientConn) { c.abort() }) }
 
 func (l *listener) each(fn func(*clientConn)) {
 	l.mu.Lock()

@@ -217,7 +217,7 @@ func TestDrain(t *testing.T) {
 	}
 	stopped := make(chan struct{})
 	go func() { r.stop(); close(stopped) }()
-	eventually(t, "stopping", r.g.stopping)
+	eventually(t, "stopping", r.g.serving.Stopping)
 	for name, c := range map[string]*client{"idle": idle, "fresh": fresh} {
 		c.send("GET /quick HTTP/1.1\r\nHost: a\r\n\r\n")
 		rep, err := c.tryReply("GET")

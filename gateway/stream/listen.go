@@ -2,13 +2,11 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 
+	"millrace/internal/serving"
 	"millrace/plugin"
 )
 
@@ -17,6 +15,9 @@ type listener struct {
 	s    *Server
 	addr string // as logs and metrics have it
 	tls  bool
+	// take takes what comes until end is called.
+	take func() error
+	end  func()
 
 	draining atomic.Bool
 	active   atomic.Int64
@@ -30,119 +31,36 @@ type listener struct {
 // connections that are not silent, for DrainTimeout at most if it was ctx, and
 // returns nil when all are gone. It closes ln.
 func (s *Server) ServeTCP(ctx context.Context, ln net.Listener, secured bool) error {
+	defer ln.Close()
 	l := s.newListener(ln.Addr(), secured)
-	return s.serveListener(ctx, l, func() error { return l.accept(ln) }, func() { ln.Close() })
+	l.take = func() error { return serving.Accept(ln, s.conf.Log, l.start) }
+	l.end = func() { ln.Close() }
+	return s.serving.Serve(ctx, l)
 }
 
 func (s *Server) newListener(addr net.Addr, secured bool) *listener {
 	return &listener{s: s, addr: unmap(addrPort(addr)).String(), tls: secured, sessions: map[*session]struct{}{}}
 }
 
-// serveListener serves a listener: take takes what comes until it is ended by end.
-func (s *Server) serveListener(ctx context.Context, l *listener, take func() error, end func()) error {
-	s.mu.Lock()
-	if s.stopping() {
-		s.mu.Unlock()
-		end()
-		return nil
-	}
-	s.serve.Add(1)
-	s.listeners[l] = struct{}{}
-	s.mu.Unlock()
-	defer s.serve.Done()
-	defer s.forget(l)
-	taken := make(chan error, 1)
-	go func() { taken <- take() }()
-	err, taking := error(nil), true
-	select {
-	case err = <-taken:
-		taking = false
-	case <-ctx.Done():
-	case <-s.drain:
-	}
-	l.draining.Store(true)
-	end()
-	if taking {
-		err = <-taken
-	}
-	l.finish(ctx)
-	if ctx.Err() != nil || s.stopping() {
-		return nil
-	}
-	return err
-}
-
-func (s *Server) forget(l *listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.listeners, l)
-}
-
-func (s *Server) stopping() bool {
-	select {
-	case <-s.drain:
-		return true
-	default:
-		return false
-	}
-}
-
 // Shutdown makes all Serve calls drain and waits for them. When ctx ends first,
 // the connections that are left are closed.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	if !s.stopping() {
-		close(s.drain)
-	}
-	s.mu.Unlock()
-	defer s.stop()
-	done := make(chan struct{})
-	go func() {
-		s.serve.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		s.stop()
-		<-done
-		return ctx.Err()
-	}
+func (s *Server) Shutdown(ctx context.Context) error { return s.serving.Shutdown(ctx) }
+
+// Accept implements serving.Listener.
+func (l *listener) Accept() error { return l.take() }
+
+// Drain implements serving.Listener: sessions that are silent end.
+func (l *listener) Drain() {
+	l.draining.Store(true)
+	l.end()
+	l.each((*session).hurry)
 }
 
-// accept takes connections until ln is closed.
-func (l *listener) accept(ln net.Listener) error {
-	var wait time.Duration
-	for {
-		conn, err := ln.Accept()
-		if err == nil {
-			wait = 0
-			l.start(conn)
-			continue
-		}
-		if l.draining.Load() {
-			return nil
-		}
-		if !scarcity(err) {
-			return err
-		}
-		wait = min(max(5*time.Millisecond, 2*wait), time.Second)
-		l.s.conf.Log.Warn("accepting a connection", "listener", l.addr, "err", err, "again_in", wait)
-		time.Sleep(wait)
-	}
-}
+// Wait implements serving.Listener.
+func (l *listener) Wait() { l.done.Wait() }
 
-// scarcity says that the machine lacks something which connections that end give
-// back, most likely file descriptors.
-func scarcity(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
-}
+// Abort implements serving.Listener.
+func (l *listener) Abort() { l.each(func(x *session) { x.abort() }) }
 
 // start passes a connection on, unless there are too many.
 func (l *listener) start(conn net.Conn) {
@@ -186,30 +104,6 @@ func (l *listener) leave(x *session) {
 	l.done.Done()
 }
 
-// finish waits for the sessions, and ends them when the time is over.
-func (l *listener) finish(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		l.done.Wait()
-		close(done)
-	}()
-	l.each((*session).hurry)
-	var limit <-chan time.Time
-	if ctx.Err() != nil {
-		t := time.NewTimer(l.s.conf.DrainTimeout)
-		defer t.Stop()
-		limit = t.C
-	}
-	select {
-	case <-done:
-		return
-	case <-limit:
-	case <-l.s.ctx.Done():
-	}
-	l.each(func(x *session) { x.abort() })
-	<-done
-}
-
 func (l *listener) each(fn func(*session)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -222,9 +116,5 @@ var _ plugin.StreamStatus = (*Server)(nil)
 
 // EachListener implements plugin.StreamStatus.
 func (s *Server) EachListener(fn func(addr string, active int64)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for l := range s.listeners {
-		fn(l.addr, l.active.Load())
-	}
+	s.serving.Each(func(l *listener) { fn(l.addr, l.active.Load()) })
 }

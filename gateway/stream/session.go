@@ -60,7 +60,7 @@ const (
 // newSession makes a session of a client.
 func (l *listener) newSession(remote, local netip.AddrPort, protocol string) *session {
 	x := &session{s: l.s, l: l, remote: unmap(remote), local: unmap(local), began: time.Now()}
-	x.life, x.abort = context.WithCancel(l.s.ctx)
+	x.life, x.abort = context.WithCancel(l.s.serving.Context())
 	x.info = plugin.Stream{Protocol: protocol, Listener: l.addr}
 	x.ctx.Request, x.ctx.Response, x.ctx.Stream, x.ctx.Started = request{x.life}, &x.response, &x.info, x.began
 	x.ctx.Conn = plugin.Conn{

@@ -8,7 +8,6 @@
 package stream
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +23,7 @@ import (
 	"millrace/gateway/upstream"
 	"millrace/internal/calmlog"
 	"millrace/internal/fieldcrypt"
+	"millrace/internal/serving"
 	"millrace/internal/watermark"
 	"millrace/plugin"
 	"millrace/store"
@@ -93,14 +93,7 @@ type Server struct {
 	// lastQuiet is the constant of that name, unless a test has less patience.
 	lastQuiet time.Duration
 
-	// ctx ends when the server is stopped for good.
-	ctx   context.Context
-	stop  context.CancelFunc
-	drain chan struct{} // closed by Shutdown
-	mu    sync.Mutex    // held to close drain and to add to serve and listeners
-	serve sync.WaitGroup
-	// listeners are those being served.
-	listeners map[*listener]struct{}
+	serving *serving.Group[*listener]
 }
 
 // New makes a server, which serves nothing before Run.
@@ -121,9 +114,8 @@ func New(conf Config) *Server {
 	conf.Secrets.Log = conf.Log
 	s := &Server{
 		conf: conf, secrets: secret.New(conf.Secrets), log: calmlog.New(conf.Log, "route"), clientCerts: map[string]clientCert{},
-		applied: watermark.New(-1), drain: make(chan struct{}), listeners: map[*listener]struct{}{}, lastQuiet: lastQuiet,
+		applied: watermark.New(-1), serving: serving.New[*listener](conf.DrainTimeout), lastQuiet: lastQuiet,
 	}
-	s.ctx, s.stop = context.WithCancel(context.Background())
 	env := *conf.Env
 	env.Services = append(slices.Clip(env.Services), s)
 	s.conf.Env = &env

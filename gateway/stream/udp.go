@@ -44,7 +44,8 @@ func (s *Server) ServeUDP(ctx context.Context, conn *net.UDPConn) error {
 		return fmt.Errorf("asking for the addresses that datagrams are sent to: %w", err)
 	}
 	l := &udpListener{listener: s.newListener(conn.LocalAddr(), false), conn: conn, by: map[client]*udp{}}
-	return s.serveListener(ctx, l.listener, l.receive, func() { conn.SetReadDeadline(past) })
+	l.take, l.end = l.receive, func() { conn.SetReadDeadline(past) }
+	return s.serving.Serve(ctx, l.listener)
 }
 
 // receive takes datagrams until the listener drains. Sessions that are open then
