@@ -100,7 +100,7 @@ func (x *exchange) derive() (err error) {
 	x.query = route.Query{
 		Host: withoutPort(full), HostPort: full,
 		Path: r.path, Method: r.head.Method, Addr: x.addr,
-		Vars: x.ctx.Lookup(), Params: x.query.Params[:0],
+		Vars: x.ctx.Lookup(), Asker: &x.ctx, Params: x.query.Params[:0],
 	}
 	return nil
 }

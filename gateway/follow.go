@@ -117,7 +117,9 @@ type changes struct {
 type followedRoute struct {
 	// conf is kept for routes that refer to other resources, whose changes make them
 	// anew. Others are compiled once, and it is many times what is made of it.
-	conf    *resource.Route
+	conf *resource.Route
+	// raw is the same as the store has it.
+	raw     []byte
 	gone    bool // deleted, and about to leave the table
 	created int64
 	served  *servedRoute
@@ -262,7 +264,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 	if e.Deleted {
 		if r := f.routes[id]; r != nil {
 			f.referrers.change(reference{"routes", id}, routeReferences(r.conf), referred{})
-			r.conf, r.gone = nil, true
+			r.conf, r.raw, r.gone = nil, nil, true
 		}
 		return nil
 	}
@@ -276,7 +278,7 @@ func (f *follower) takeRoute(id string, e *store.Event) error {
 		f.routes[id] = r
 	}
 	f.referrers.change(reference{"routes", id}, routeReferences(r.conf), routeReferences(conf))
-	r.conf, r.gone, r.created = conf, false, e.CreateRevision
+	r.conf, r.raw, r.gone, r.created = conf, e.Value, false, e.CreateRevision
 	return nil
 }
 
@@ -379,7 +381,7 @@ func (f *follower) rebuildTable(table *route.Table[*servedRoute], dirty map[stri
 		}
 		next, keep := f.recompile(id, r)
 		if routeReferences(r.conf) == (referred{}) {
-			r.conf = nil
+			r.conf, r.raw = nil, nil
 		}
 		if keep {
 			continue

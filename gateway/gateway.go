@@ -104,7 +104,7 @@ func New(conf Config) (*Gateway, error) {
 	g.ctx = g.serving.Context()
 	g.snapshot.Store(&snapshot{table: route.New[*servedRoute](strings.HasPrefix(conf.Router, "radixtree_uri")), global: hold(plugin.Merge(conf.Always))})
 	env := *conf.Env
-	env.Services = append(slices.Clip(env.Services), g)
+	env.Services = append(slices.Clip(env.Services), g, plugin.NewSharedData())
 	g.conf.Env = &env
 	g.certificates.Store(sni.NewTable(nil, conf.TLS))
 	g.tls = &tls.Config{GetConfigForClient: g.configFor}

@@ -85,6 +85,17 @@ func (r *request) SetQuery(query string) {
 	r.head.Target, r.target = target, ""
 }
 
+// SetPath implements plugin.Request.
+func (r *request) SetPath(path string) {
+	_, query, hasQuery := bytes.Cut(r.head.Target, []byte("?"))
+	target := http1.AppendPath(nil, path)
+	if hasQuery {
+		target = append(append(target, '?'), query...)
+	}
+	r.path, r.pathText = []byte(path), ""
+	r.head.Target, r.target = target, ""
+}
+
 func (r *request) Headers(fn func(name, value []byte) bool) { r.x.eachHeader(fn) }
 func (r *request) AddHeader(name, value string)             { r.fields.add(name, value) }
 func (r *request) DelHeader(name string)                    { r.fields.del(name) }

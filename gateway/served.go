@@ -146,7 +146,13 @@ func (f *follower) complete(s *servedRoute, svc *serviceConf, followed *followed
 	if err := f.addRule(s, svc, r, followed.created); err != nil {
 		return err
 	}
-	return f.addPlugins(s, svc, r, followed.served)
+	if err := f.addPlugins(s, svc, r, followed.served); err != nil {
+		return err
+	}
+	if s.chain.ReadsRoute() {
+		s.matched.Document = followed.raw
+	}
+	return nil
 }
 
 func cmpOr[T any](a, b *T) *T {

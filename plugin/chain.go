@@ -265,6 +265,14 @@ func (ch *Chain) Empty() bool { return ch.running == 0 }
 // they may want to know what came of the call to the upstream.
 func (ch *Chain) Observes() bool { return len(ch.headerFilter)+len(ch.body)+len(ch.log) > 0 }
 
+// ReadsRoute tells whether a plugin wants Matched.Document.
+func (ch *Chain) ReadsRoute() bool {
+	return slices.ContainsFunc(ch.instances, func(in *instance) bool {
+		reader, ok := in.plugin.(RouteReader)
+		return ok && reader.ReadsRoute() || in.before != nil && in.before.ReadsRoute()
+	})
+}
+
 // Len is the number of plugins, with those that are disabled.
 func (ch *Chain) Len() int { return len(ch.instances) }
 

@@ -115,6 +115,9 @@ type Matched struct {
 	URI, Host string
 	// Ext is what the trailing * of the path pattern stood for.
 	Ext string
+	// Document is the route as the Admin API keeps it, if one of its plugins reads
+	// it (RouteReader); else nil.
+	Document []byte
 	// Params are the path parameters (:name), nil if the pattern has none.
 	Params map[string]string
 }
@@ -155,6 +158,8 @@ type Request interface {
 	// SetQuery replaces the query, and with it the target's: the plugins that
 	// follow and the upstream see the new one.
 	SetQuery(query string)
+	// SetPath replaces the decoded path, and with it the target's.
+	SetPath(path string)
 	// Host is the Host header as sent, with its port.
 	Host() string
 	// Header answers the first value of a header, names compared without case,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -20,17 +21,38 @@ type Function struct {
 	fn   *sandbox.Function
 	conf json.RawMessage
 	host *functionHost
+	// readsRoute is what ReadsRoute answers.
+	readsRoute bool
 }
 
+// ReadsRoute tells whether the source asks for the route as it is configured.
+func (f *Function) ReadsRoute() bool { return f.readsRoute }
+
+// namesRoute tells whether a source speaks of ctx.matched_route or matched_upstream.
+func namesRoute(source string) bool { return strings.Contains(source, "matched_") }
+
 // functionHost is what the process lends to a source.
-type functionHost struct{ log *slog.Logger }
+type functionHost struct {
+	log       *slog.Logger
+	upstreams UpstreamCompiler // nil if there is none
+	shared    *SharedData
+	patterns  patternCache
+}
 
 // newFunctionHost takes it from an environment, which may be nil.
 func newFunctionHost(env *Env) *functionHost {
-	if env == nil || env.Log == nil {
-		return &functionHost{log: slog.New(slog.DiscardHandler)}
+	h := &functionHost{log: slog.New(slog.DiscardHandler)}
+	if env != nil {
+		h.upstreams, _ = Service[UpstreamCompiler](env)
+		h.shared, _ = Service[*SharedData](env)
+		if env.Log != nil {
+			h.log = env.Log
+		}
 	}
-	return &functionHost{log: env.Log}
+	if h.shared == nil {
+		h.shared = NewSharedData()
+	}
+	return h
 }
 
 // functionCall is one call of a source: the Data of its state.
@@ -39,8 +61,13 @@ type functionCall struct {
 	c     *Context // nil while the source is compiled
 	phase Phase
 	said  strings.Builder // what ngx.say has said
-	body  []byte          // ngx.arg[1] in the phase of the body filters
+	// ended: the request is answered with what was said.
+	ended bool
+	body  []byte // ngx.arg[1] in the phase of the body filters
 	last  bool
+	// live are the fields of ctx and ngx.ctx that this call has seen.
+	live  [keptTables]map[string]lua.LValue
+	slept time.Duration
 	// quiet: what the function returns means nothing.
 	quiet bool
 	// asked: the source wanted the request while it was compiled.
@@ -57,8 +84,8 @@ var errFinished = errors.New("function ended")
 // what it is lent; nil only checks it. The error's text is for the client of the Admin
 // API.
 func CompileFunction(source string, conf json.RawMessage, env *Env) (*Function, error) {
-	f := &Function{conf: conf, host: newFunctionHost(env)}
-	fn, err := sandbox.Compile(source, chunkName(source), &functionCall{host: f.host}, openNgx, openCore)
+	f := &Function{conf: conf, host: newFunctionHost(env), readsRoute: namesRoute(source)}
+	fn, err := sandbox.Compile(source, chunkName(source), &functionCall{host: f.host}, openNgx, openRequire)
 	var broken *sandbox.SourceError
 	switch {
 	case errors.Is(err, sandbox.ErrNoFunction):
@@ -122,6 +149,7 @@ func (f *Function) run(call *functionCall) error {
 			status, body, failed = results(values)
 		}
 	})
+	call.keep()
 	if err == nil {
 		err = failed
 	}
@@ -138,7 +166,7 @@ func (call *functionCall) settle(err error) error {
 		return ErrExit
 	case errors.Is(err, errFinished):
 		return nil
-	case err == nil && call.said.Len() > 0:
+	case err == nil && call.ended && !call.filters():
 		return call.c.Exit(call.statusOr(200), call.said.String())
 	}
 	return err
@@ -170,8 +198,11 @@ func (call *functionCall) exit(status, body any) error {
 	if n, ok := body.(json.Number); ok {
 		body = n.String()
 	}
-	if call.said.Len() > 0 {
+	if call.ended {
 		body = call.said.String()
+	}
+	if code == dropStatus {
+		return ErrDrop
 	}
 	return call.c.Exit(code, body)
 }
@@ -201,6 +232,9 @@ func (f *Function) confValue(s *sandbox.State) lua.LValue {
 	s.SetGlobal(name, v)
 	return v
 }
+
+// callHost answers what the source of a state is lent.
+func callHost(s *sandbox.State) *functionHost { return s.Data.(*functionCall).host }
 
 // callOf answers the call that a state is in; a source that asks for the request
 // while it is compiled goes wrong.

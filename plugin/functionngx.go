@@ -2,14 +2,8 @@ package plugin
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha1"
-	"encoding/base64"
-	"encoding/hex"
-	"hash/crc32"
 	"log/slog"
-	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -21,11 +15,14 @@ import (
 // maxFunctionBody bounds the request bodies that functions read.
 const maxFunctionBody = 4 << 20
 
+// maxSleep bounds what one call may sleep altogether.
+const maxSleep = 30 * time.Second
+
 // ngxConstants are the numbers that ngx names.
 var ngxConstants = map[string]int{
 	"OK": 0, "ERROR": -1, "AGAIN": -2, "DONE": -4, "DECLINED": -5,
 	"STDERR": 0, "EMERG": 1, "ALERT": 2, "CRIT": 3, "ERR": 4, "WARN": 5, "NOTICE": 6, "INFO": 7, "DEBUG": 8,
-	"HTTP_CONTINUE": 100, "HTTP_OK": 200, "HTTP_CREATED": 201, "HTTP_ACCEPTED": 202, "HTTP_NO_CONTENT": 204,
+	"HTTP_CONTINUE": 100, "HTTP_SWITCHING_PROTOCOLS": 101, "HTTP_OK": 200, "HTTP_CREATED": 201, "HTTP_ACCEPTED": 202, "HTTP_NO_CONTENT": 204,
 	"HTTP_PARTIAL_CONTENT": 206, "HTTP_SPECIAL_RESPONSE": 300, "HTTP_MOVED_PERMANENTLY": 301, "HTTP_MOVED_TEMPORARILY": 302,
 	"HTTP_SEE_OTHER": 303, "HTTP_NOT_MODIFIED": 304, "HTTP_TEMPORARY_REDIRECT": 307, "HTTP_PERMANENT_REDIRECT": 308,
 	"HTTP_BAD_REQUEST": 400, "HTTP_UNAUTHORIZED": 401, "HTTP_PAYMENT_REQUIRED": 402, "HTTP_FORBIDDEN": 403,
@@ -36,48 +33,168 @@ var ngxConstants = map[string]int{
 	"HTTP_VERSION_NOT_SUPPORTED": 505, "HTTP_INSUFFICIENT_STORAGE": 507,
 }
 
+// ngxMethods are the methods that ngx names, as HTTP_GET and so on.
+var ngxMethods = []string{"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "PATCH", "TRACE"}
+
 type luaFunc = func(s *sandbox.State) int
 
-// setAll enters functions in a table.
-func setAll(s *sandbox.State, t *lua.LTable, functions map[string]luaFunc) {
-	for name, fn := range functions {
-		t.RawSetString(name, s.Register(fn))
+// library makes a table of functions, each of which is made when it is first asked
+// for; more, unless it is nil, answers what else there is.
+func library(s *sandbox.State, functions map[string]luaFunc, more func(s *sandbox.State, name string) lua.LValue) *lua.LTable {
+	return s.Lazy(func(s *sandbox.State, name string) (lua.LValue, bool) {
+		if fn := functions[name]; fn != nil {
+			return s.Register(fn), true
+		}
+		if more == nil {
+			return nil, false
+		}
+		return more(s, name), true
+	})
+}
+
+// openNgx enters ngx, whose status is assigned to like a variable.
+func openNgx(s *sandbox.State) {
+	ngx := s.Lazy(func(s *sandbox.State, name string) (lua.LValue, bool) {
+		switch name {
+		case "status":
+			return lua.LNumber(callOf(s).c.Response.Status()), false
+		case "headers_sent":
+			return lua.LBool(callOf(s).filters()), false
+		}
+		if fn := ngxFunctions[name]; fn != nil {
+			return s.Register(fn), true
+		}
+		return ngxField(s, name), true
+	})
+	ngx.Metatable.(*lua.LTable).RawSetString("__newindex", s.Register(func(s *sandbox.State) int {
+		if lua.LVAsString(s.Get(2)) != "status" {
+			s.RaiseError("attempt to write to undeclared variable")
+		}
+		callOf(s).c.Response.SetStatus(s.CheckInt(3))
+		return 0
+	}))
+	s.SetGlobal("ngx", ngx)
+}
+
+// ngxField answers what ngx has beside functions.
+func ngxField(s *sandbox.State, name string) lua.LValue {
+	if n, ok := ngxConstants[name]; ok {
+		return lua.LNumber(n)
+	}
+	for _, method := range ngxMethods {
+		if name == "HTTP_"+method {
+			return lua.LString(method)
+		}
+	}
+	switch name {
+	case "null":
+		return s.Null()
+	case "var":
+		return s.Variables(getVar, setNgxVar)
+	case "ctx":
+		return keptTable(s, ngxKept, func(s *sandbox.State, field string) lua.LValue {
+			if field == "api_ctx" {
+				return s.GetGlobal(ctxName)
+			}
+			return lua.LNil
+		})
+	case "header":
+		return s.Variables(getResponseHeader, setResponseHeader)
+	case "arg":
+		return argTable(s)
+	case "req":
+		return library(s, requestFunctions, nil)
+	case "resp":
+		return library(s, responseFunctions, nil)
+	case "re":
+		return library(s, patternFunctions, nil)
+	case "shared":
+		return s.Lazy(func(s *sandbox.State, name string) (lua.LValue, bool) { return dictTable(s, name), true })
+	case "worker":
+		return library(s, workerFunctions, nil)
+	case "timer":
+		return library(s, timerFunctions, nil)
+	case "config":
+		t := s.NewTable()
+		t.RawSetString("subsystem", lua.LString("http"))
+		t.RawSetString("ngx_lua_version", lua.LNumber(10026))
+		t.RawSetString("nginx_version", lua.LNumber(1027001))
+		return t
+	}
+	return refusedField(s, name)
+}
+
+// refused are functions of ngx that would leave the request, by table.
+var refused = map[string][]string{
+	"location": {"capture", "capture_multi"},
+	"thread":   {"spawn", "wait", "kill"},
+	"socket":   {"tcp", "udp", "connect", "stream"},
+}
+
+// refusedField answers functions that say that they are not there.
+func refusedField(s *sandbox.State, table string) lua.LValue {
+	names := refused[table]
+	if names == nil {
+		return nil
+	}
+	t := s.NewTable()
+	for _, name := range names {
+		t.RawSetString(name, s.Register(refuse("ngx."+table+"."+name)))
+	}
+	return t
+}
+
+func refuse(name string) luaFunc {
+	return func(s *sandbox.State) int {
+		s.RaiseError("%s is not available to functions of configurations", name)
+		return 0
 	}
 }
 
-// openNgx enters ngx.
-func openNgx(s *sandbox.State) {
-	ngx := s.NewTable()
-	for name, n := range ngxConstants {
-		ngx.RawSetString(name, lua.LNumber(n))
+// ngxFunctions are those of ngx itself.
+var ngxFunctions = merged(outputFunctions, timeFunctions, codecFunctions)
+
+func merged(all ...map[string]luaFunc) map[string]luaFunc {
+	one := map[string]luaFunc{}
+	for _, functions := range all {
+		for name, fn := range functions {
+			one[name] = fn
+		}
 	}
-	for _, m := range []string{"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE"} {
-		ngx.RawSetString("HTTP_"+m, lua.LString(m))
+	return one
+}
+
+// outputFunctions answer and end requests.
+var outputFunctions = map[string]luaFunc{
+	"say": say("\n"), "print": say(""), "log": ngxLog, "exit": ngxExit, "redirect": ngxRedirect, "sleep": ngxSleep,
+	"get_phase":    func(s *sandbox.State) int { return push(s, callOf(s).phaseName()) },
+	"flush":        func(s *sandbox.State) int { callOf(s); return push(s, 1) },
+	"eof":          func(s *sandbox.State) int { callOf(s).ended = true; return push(s, 1) },
+	"send_headers": func(s *sandbox.State) int { callOf(s); return push(s, 1) },
+	"exec":         refuse("ngx.exec"),
+	"on_abort":     refuseSoftly("ngx.on_abort"),
+}
+
+// refuseSoftly answers nil and an error, as functions do that may fail.
+func refuseSoftly(name string) luaFunc {
+	return func(s *sandbox.State) int {
+		pushNil(s)
+		return 1 + push(s, name+" is not available to functions of configurations")
 	}
-	ngx.RawSetString("null", s.Null())
-	ngx.RawSetString("var", s.Variables(getVar, setVar))
-	ngx.RawSetString("ctx", sharedTable(s, "ngx", nil))
-	ngx.RawSetString("header", s.Variables(getResponseHeader, setResponseHeader))
-	setAll(s, ngx, map[string]luaFunc{
-		"say": say("\n"), "print": say(""), "log": ngxLog, "exit": ngxExit, "redirect": ngxRedirect,
-		"get_phase": func(s *sandbox.State) int { return push(s, string(callOf(s).phase)) },
-		"now":       func(s *sandbox.State) int { return push(s, float64(time.Now().UnixMilli())/1000) },
-		"time":      func(s *sandbox.State) int { return push(s, time.Now().Unix()) },
-		"today":     clock(time.DateOnly, false), "localtime": clock(time.DateTime, false), "utctime": clock(time.DateTime, true),
-		"update_time": func(*sandbox.State) int { return 0 }, "flush": func(*sandbox.State) int { return 0 },
-		"http_time": func(s *sandbox.State) int {
-			return push(s, time.Unix(int64(s.CheckNumber(1)), 0).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
-		},
-	})
-	setAll(s, ngx, codecs)
-	req := s.NewTable()
-	setAll(s, req, requestFunctions)
-	ngx.RawSetString("req", req)
-	re := s.NewTable()
-	setAll(s, re, patternFunctions)
-	ngx.RawSetString("re", re)
-	openStatus(s, ngx)
-	s.SetGlobal("ngx", ngx)
+}
+
+// timerFunctions: what runs behind the request's back is not there.
+var timerFunctions = map[string]luaFunc{
+	"at": refuseSoftly("ngx.timer.at"), "every": refuseSoftly("ngx.timer.every"),
+	"running_count": func(s *sandbox.State) int { return push(s, 0) },
+	"pending_count": func(s *sandbox.State) int { return push(s, 0) },
+}
+
+var workerFunctions = map[string]luaFunc{
+	"id":      func(s *sandbox.State) int { return push(s, 0) },
+	"count":   func(s *sandbox.State) int { return push(s, 1) },
+	"pid":     func(s *sandbox.State) int { return push(s, os.Getpid()) },
+	"exiting": func(s *sandbox.State) int { return push(s, false) },
 }
 
 // push pushes one value and answers how many it has pushed.
@@ -91,70 +208,22 @@ func pushNil(s *sandbox.State) int {
 	return 1
 }
 
-// openStatus makes ngx.status and ngx.arg, which are assigned to like variables.
-func openStatus(s *sandbox.State, ngx *lua.LTable) {
-	meta := s.NewTable()
-	meta.RawSetString("__index", s.Register(func(s *sandbox.State) int {
-		if s.CheckString(2) == "status" {
-			return push(s, callOf(s).c.Response.Status())
-		}
-		return pushNil(s)
-	}))
-	meta.RawSetString("__newindex", s.Register(func(s *sandbox.State) int {
-		if s.CheckString(2) != "status" {
-			s.RaiseError("attempt to write to undeclared variable")
-		}
-		callOf(s).c.Response.SetStatus(s.CheckInt(3))
-		return 0
-	}))
-	ngx.Metatable = meta
-	arg := s.NewTable()
-	argMeta := s.NewTable()
-	argMeta.RawSetString("__index", s.Register(func(s *sandbox.State) int {
-		switch call := callOf(s); s.CheckInt(2) {
-		case 1:
-			return push(s, string(call.body))
-		case 2:
-			return push(s, call.last)
-		}
-		return pushNil(s)
-	}))
-	argMeta.RawSetString("__newindex", s.Register(func(s *sandbox.State) int {
-		if s.CheckInt(2) == 1 {
-			callOf(s).body = []byte(lua.LVAsString(s.Get(3)))
-		}
-		return 0
-	}))
-	arg.Metatable = argMeta
-	ngx.RawSetString("arg", arg)
-}
-
-func getVar(s *sandbox.State, name string) lua.LValue {
-	v := callOf(s).c.Var(name)
-	if !v.Present {
-		return lua.LNil
-	}
-	return lua.LString(textOf(v))
-}
-
-func setVar(s *sandbox.State, name string, v lua.LValue) {
-	value := lua.LVAsString(v)
-	switch call := callOf(s); name {
-	case "upstream_uri":
-		call.c.UpstreamTarget = value
-	case "upstream_host":
-		call.c.UpstreamHost = value
-	default:
-		call.c.SetVar(name, value)
-	}
+// failSoftly answers nil and an error.
+func failSoftly(s *sandbox.State, err error) int {
+	pushNil(s)
+	return 1 + push(s, err.Error())
 }
 
 // appendText appends what say and log print of a value.
 func appendText(s *sandbox.State, b *strings.Builder, v lua.LValue) {
-	if t, ok := v.(*lua.LTable); ok {
-		for i := 1; i <= t.Len(); i++ {
+	if t, ok := v.(*lua.LTable); ok && s.GetMetaField(t, "__tostring") == lua.LNil {
+		for i := 1; i <= t.Len() && b.Len() <= sandbox.MaxString; i++ {
 			appendText(s, b, t.RawGetInt(i))
 		}
+		return
+	}
+	if v == s.Null() {
+		b.WriteString("null")
 		return
 	}
 	b.WriteString(s.ToStringMeta(v).String())
@@ -163,6 +232,7 @@ func appendText(s *sandbox.State, b *strings.Builder, v lua.LValue) {
 func say(end string) luaFunc {
 	return func(s *sandbox.State) int {
 		call := callOf(s)
+		call.mayAnswer(s)
 		for i := 1; i <= s.GetTop(); i++ {
 			appendText(s, &call.said, s.Get(i))
 		}
@@ -170,7 +240,32 @@ func say(end string) luaFunc {
 		if call.said.Len() > sandbox.MaxString {
 			s.RaiseError("answer is too long")
 		}
-		return 0
+		call.ended = true
+		return push(s, 1)
+	}
+}
+
+// phaseName is the phase as ngx names it.
+func (call *functionCall) phaseName() string {
+	if call.phase == PhaseBeforeProxy || call.phase == phaseMatch {
+		return string(PhaseAccess)
+	}
+	return string(call.phase)
+}
+
+// filters tells that the phase cannot answer the request.
+func (call *functionCall) filters() bool {
+	switch call.phase {
+	case PhaseRewrite, PhaseAccess, PhaseBeforeProxy:
+		return false
+	}
+	return true
+}
+
+// mayAnswer ends the call if its phase cannot answer the request any more.
+func (call *functionCall) mayAnswer(s *sandbox.State) {
+	if call.filters() {
+		s.RaiseError("API disabled in the context of %s_by_lua*", call.phaseName())
 	}
 }
 
@@ -194,6 +289,9 @@ func ngxLevel(n int) slog.Level {
 // logLine logs the arguments from one on.
 func logLine(s *sandbox.State, level slog.Level, from int) {
 	call := s.Data.(*functionCall)
+	if !call.host.log.Enabled(context.Background(), level) {
+		return
+	}
 	var b strings.Builder
 	for i := from; i <= s.GetTop() && b.Len() < 2048; i++ {
 		appendText(s, &b, s.Get(i))
@@ -206,9 +304,7 @@ const dropStatus = 444
 
 // end answers the request and ends the call.
 func (call *functionCall) end(s *sandbox.State, status int, body any) int {
-	switch call.phase {
-	case PhaseRewrite, PhaseAccess, PhaseBeforeProxy:
-	default:
+	if call.filters() {
 		s.Raise(errFinished)
 	}
 	if status == dropStatus {
@@ -221,136 +317,46 @@ func (call *functionCall) end(s *sandbox.State, status int, body any) int {
 
 func ngxExit(s *sandbox.State) int {
 	call, status := callOf(s), s.CheckInt(1)
-	if call.said.Len() > 0 {
-		if status < 200 {
-			status = call.statusOr(200)
-		}
+	switch {
+	case status == ngxConstants["ERROR"]:
+		return call.end(s, 500, nil)
+	case call.ended && status < 200:
+		return call.end(s, call.statusOr(200), call.said.String())
+	case call.ended:
 		return call.end(s, status, call.said.String())
-	}
-	if status < 200 {
+	case status < 200:
 		s.Raise(errFinished)
 	}
 	return call.end(s, status, nil)
 }
 
 func ngxRedirect(s *sandbox.State) int {
-	call := callOf(s)
+	call, status := callOf(s), s.OptInt(2, 302)
+	call.mayAnswer(s)
+	switch status {
+	case 301, 302, 303, 307, 308:
+	default:
+		s.RaiseError("only ngx.HTTP_MOVED_TEMPORARILY, ngx.HTTP_MOVED_PERMANENTLY, ngx.HTTP_PERMANENT_REDIRECT, ngx.HTTP_SEE_OTHER, and ngx.HTTP_TEMPORARY_REDIRECT are allowed")
+	}
 	call.c.Response.SetHeader("Location", s.CheckString(1))
-	return call.end(s, s.OptInt(2, 302), nil)
+	return call.end(s, status, nil)
 }
 
-func clock(layout string, utc bool) luaFunc {
-	return func(s *sandbox.State) int {
-		now := time.Now()
-		if utc {
-			now = now.UTC()
-		}
-		return push(s, now.Format(layout))
+// ngxSleep waits, but not for a client that has gone.
+func ngxSleep(s *sandbox.State) int {
+	call := callOf(s)
+	call.mayAnswer(s)
+	d := time.Duration(float64(s.CheckNumber(1)) * float64(time.Second))
+	if call.slept += d; d < 0 || call.slept > maxSleep {
+		s.RaiseError("a function may sleep for %d seconds", int(maxSleep.Seconds()))
 	}
-}
-
-// codecs are the functions of ngx that only work on their arguments.
-var codecs = map[string]luaFunc{
-	"encode_base64": func(s *sandbox.State) int {
-		if s.GetTop() > 1 && !lua.LVAsBool(s.Get(2)) {
-			return push(s, base64.RawStdEncoding.EncodeToString([]byte(s.CheckString(1))))
-		}
-		return push(s, base64.StdEncoding.EncodeToString([]byte(s.CheckString(1))))
-	},
-	"decode_base64": func(s *sandbox.State) int {
-		b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s.CheckString(1), "="))
-		if err != nil {
-			return pushNil(s)
-		}
-		return push(s, b)
-	},
-	"md5": func(s *sandbox.State) int {
-		sum := md5.Sum([]byte(s.CheckString(1)))
-		return push(s, hex.EncodeToString(sum[:]))
-	},
-	"md5_bin": func(s *sandbox.State) int {
-		sum := md5.Sum([]byte(s.CheckString(1)))
-		return push(s, sum[:])
-	},
-	"sha1_bin": func(s *sandbox.State) int {
-		sum := sha1.Sum([]byte(s.CheckString(1)))
-		return push(s, sum[:])
-	},
-	"hmac_sha1": func(s *sandbox.State) int {
-		h := hmac.New(sha1.New, []byte(s.CheckString(1)))
-		h.Write([]byte(s.CheckString(2)))
-		return push(s, h.Sum(nil))
-	},
-	"crc32_short":  crc32Of,
-	"crc32_long":   crc32Of,
-	"escape_uri":   func(s *sandbox.State) int { return push(s, escapeComponent(s.CheckString(1))) },
-	"unescape_uri": func(s *sandbox.State) int { return push(s, unescape(s.CheckString(1))) },
-	"encode_args":  func(s *sandbox.State) int { return push(s, encodeArgs(s.CheckTable(1))) },
-	"decode_args":  func(s *sandbox.State) int { return pushArgs(s, s.CheckString(1)) },
-	"quote_sql_str": func(s *sandbox.State) int {
-		return push(s, "'"+strings.NewReplacer(`\`, `\\`, "'", `\'`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\x00", `\0`, "\x1a", `\Z`).Replace(s.CheckString(1))+"'")
-	},
-}
-
-func crc32Of(s *sandbox.State) int {
-	return push(s, int64(crc32.ChecksumIEEE([]byte(s.CheckString(1)))))
-}
-
-// escapeComponent escapes as ngx.escape_uri does, a space as %20.
-func escapeComponent(text string) string {
-	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
-}
-
-// pushArgs pushes a query as a table: a list where a name has several values, true
-// where one has no "=".
-func pushArgs(s *sandbox.State, query string) int {
-	t := s.NewTable()
-	for n := 0; query != "" && n < 100; n++ {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
-		if pair == "" {
-			continue
-		}
-		name, value, has := strings.Cut(pair, "=")
-		var v lua.LValue = lua.LTrue
-		if has {
-			v = lua.LString(unescape(value))
-		}
-		name = unescape(name)
-		switch old := t.RawGetString(name).(type) {
-		case *lua.LNilType:
-			t.RawSetString(name, v)
-		case *lua.LTable:
-			old.Append(v)
-		default:
-			list := s.NewTable()
-			list.Append(old)
-			list.Append(v)
-			t.RawSetString(name, list)
-		}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		s.Idle(d)
+	case <-call.c.Request.Context().Done():
+		s.Raise(ErrDrop)
 	}
-	s.Push(t)
-	return 1
-}
-
-// encodeArgs is the reverse; names come in the order of the table.
-func encodeArgs(t *lua.LTable) string {
-	var parts []string
-	add := func(name string, v lua.LValue) {
-		switch {
-		case v == lua.LTrue:
-			parts = append(parts, escapeComponent(name))
-		case lua.LVCanConvToString(v):
-			parts = append(parts, escapeComponent(name)+"="+escapeComponent(lua.LVAsString(v)))
-		}
-	}
-	t.ForEach(func(key, v lua.LValue) {
-		list, ok := v.(*lua.LTable)
-		if !ok {
-			add(lua.LVAsString(key), v)
-			return
-		}
-		list.ForEach(func(_, item lua.LValue) { add(lua.LVAsString(key), item) })
-	})
-	return strings.Join(parts, "&")
+	return 0
 }

@@ -5,47 +5,86 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"millrace/internal/pcre"
-
 	sandbox "millrace/internal/lua"
 )
 
 // requestFunctions are those of ngx.req.
 var requestFunctions = map[string]luaFunc{
-	"get_method": func(s *sandbox.State) int {
-		call := callOf(s)
-		if own := call.c.UpstreamMethod; own != "" {
-			return push(s, own)
-		}
-		return push(s, call.c.Request.Method())
-	},
+	"get_method": func(s *sandbox.State) int { return push(s, callOf(s).method()) },
 	"set_method": func(s *sandbox.State) int {
-		callOf(s).c.UpstreamMethod = lua.LVAsString(s.Get(1))
+		callOf(s).c.UpstreamMethod = strings.ToUpper(s.CheckString(1))
 		return 0
 	},
-	"get_headers":  func(s *sandbox.State) int { return pushHeaders(s, callOf(s).c.Request.Headers) },
-	"set_header":   func(s *sandbox.State) int { return setHeader(s, callOf(s).c.Request, 1) },
-	"clear_header": func(s *sandbox.State) int { callOf(s).c.Request.DelHeader(s.CheckString(1)); return 0 },
-	"get_uri_args": func(s *sandbox.State) int { return pushArgs(s, callOf(s).query()) },
-	"set_uri_args": func(s *sandbox.State) int { callOf(s).setQuery(argsText(s, 1)); return 0 },
-	"set_uri":      func(s *sandbox.State) int { callOf(s).setPath(s.CheckString(1)); return 0 },
-	"read_body":    func(s *sandbox.State) int { callOf(s).requestBody(s); return 0 },
-	"discard_body": func(*sandbox.State) int { return 0 },
-	"get_body_data": func(s *sandbox.State) int {
-		body := callOf(s).requestBody(s)
-		if len(body) == 0 {
-			return pushNil(s)
-		}
-		return push(s, body)
+	"get_headers": func(s *sandbox.State) int {
+		return pushHeaders(s, callOf(s).c.Request.Headers, lua.LVAsBool(s.Get(2)))
 	},
+	"set_header":    func(s *sandbox.State) int { return setHeader(s, callOf(s).c.Request, 1) },
+	"add_header":    func(s *sandbox.State) int { return addHeader(s, callOf(s).c.Request, 1) }, // of the module ngx.req
+	"clear_header":  func(s *sandbox.State) int { callOf(s).c.Request.DelHeader(headerName(s, 1)); return 0 },
+	"get_uri_args":  func(s *sandbox.State) int { return pushArgs(s, callOf(s).c.Request.Query(), 1) },
+	"set_uri_args":  func(s *sandbox.State) int { callOf(s).c.Request.SetQuery(argsText(s, 1)); return 0 },
+	"set_uri":       setURI,
+	"read_body":     func(s *sandbox.State) int { callOf(s).requestBody(s); return 0 },
+	"discard_body":  func(*sandbox.State) int { return 0 },
+	"get_body_data": getBody,
+	"get_body_file": pushNil,
 	"set_body_data": func(s *sandbox.State) int {
 		callOf(s).c.Request.SetBody([]byte(s.CheckString(1)))
 		return 0
 	},
-	"get_post_args": func(s *sandbox.State) int { return pushArgs(s, string(callOf(s).requestBody(s))) },
+	"set_body_file": refuse("ngx.req.set_body_file"),
+	"socket":        refuse("ngx.req.socket"),
+	"get_post_args": func(s *sandbox.State) int { return pushArgs(s, string(callOf(s).requestBody(s)), 1) },
 	"http_version":  func(s *sandbox.State) int { return push(s, httpVersion(callOf(s).c.Conn.Proto)) },
 	"start_time":    func(s *sandbox.State) int { return push(s, float64(callOf(s).c.Started.UnixMilli())/1000) },
 	"is_internal":   func(s *sandbox.State) int { return push(s, false) },
+	"raw_header":    rawHeader,
+}
+
+func (call *functionCall) method() string {
+	if own := call.c.UpstreamMethod; own != "" {
+		return own
+	}
+	return call.c.Request.Method()
+}
+
+// setURI sets the path. To jump elsewhere with it is not possible in the phases there
+// are.
+func setURI(s *sandbox.State) int {
+	path := s.CheckString(1)
+	if lua.LVAsBool(s.Get(2)) {
+		s.RaiseError("API disabled in the context of access_by_lua*")
+	}
+	if path == "" {
+		s.RaiseError("attempt to use zero-length uri")
+	}
+	callOf(s).c.Request.SetPath("/" + strings.TrimPrefix(path, "/"))
+	return 0
+}
+
+func getBody(s *sandbox.State) int {
+	body := callOf(s).requestBody(s)
+	if len(body) == 0 {
+		return pushNil(s)
+	}
+	return push(s, body)
+}
+
+// rawHeader answers the head of the request; true leaves out its first line.
+func rawHeader(s *sandbox.State) int {
+	c := callOf(s).c
+	var b strings.Builder
+	if !lua.LVAsBool(s.Get(1)) {
+		b.WriteString(c.requestLine() + "\r\n")
+	}
+	c.Request.Headers(func(name, value []byte) bool {
+		b.Write(name)
+		b.WriteString(": ")
+		b.Write(value)
+		b.WriteString("\r\n")
+		return true
+	})
+	return push(s, b.String()+"\r\n")
 }
 
 func httpVersion(proto string) any {
@@ -68,88 +107,98 @@ type headers interface {
 	DelHeader(name string)
 }
 
-// setHeader sets a header to the value or values at the stack's next place; nil
-// deletes it.
+// headerName is an argument that names a header, in which _ stands for -.
+func headerName(s *sandbox.State, at int) string {
+	return strings.ReplaceAll(s.CheckString(at), "_", "-")
+}
+
+// setHeader sets the header that an argument names to the value or values of the next;
+// nil deletes it.
 func setHeader(s *sandbox.State, h headers, at int) int {
-	setHeaderValue(h, strings.ReplaceAll(s.CheckString(at), "_", "-"), s.Get(at+1))
+	setHeaderValue(h, headerName(s, at), s.Get(at+1))
 	return 0
 }
 
 func setHeaderValue(h headers, name string, v lua.LValue) {
-	h.DelHeader(name)
-	if list, ok := v.(*lua.LTable); ok {
-		list.ForEach(func(_, item lua.LValue) { h.AddHeader(name, lua.LVAsString(item)) })
-		return
-	}
-	if v != lua.LNil {
-		h.SetHeader(name, lua.LVAsString(v))
+	switch v := v.(type) {
+	case *lua.LNilType:
+		h.DelHeader(name)
+	case *lua.LTable:
+		h.DelHeader(name)
+		v.ForEach(func(_, item lua.LValue) { h.AddHeader(name, headerText(item)) })
+	default:
+		h.SetHeader(name, headerText(v))
 	}
 }
 
+// addHeader adds values to the header that an argument names.
+func addHeader(s *sandbox.State, h headers, at int) int {
+	name := headerName(s, at)
+	if list, ok := s.Get(at + 1).(*lua.LTable); ok {
+		list.ForEach(func(_, item lua.LValue) { h.AddHeader(name, headerText(item)) })
+	} else {
+		h.AddHeader(name, headerText(s.Get(at+1)))
+	}
+	return 0
+}
+
+// headerText is a value as a header has it.
+func headerText(v lua.LValue) string {
+	if b, ok := v.(lua.LBool); ok {
+		return b.String()
+	}
+	return lua.LVAsString(v)
+}
+
 // pushHeaders pushes headers as a table by names in lower case, which answers for
-// names in any case.
-func pushHeaders(s *sandbox.State, each func(fn func(name, value []byte) bool)) int {
+// names in any case; raw leaves the names as they are.
+func pushHeaders(s *sandbox.State, each func(fn func(name, value []byte) bool), raw bool) int {
 	t := s.NewTable()
 	each(func(name, value []byte) bool {
-		key, v := strings.ToLower(string(name)), lua.LString(value)
-		switch old := t.RawGetString(key).(type) {
-		case *lua.LNilType:
-			t.RawSetString(key, v)
-		case *lua.LTable:
-			old.Append(v)
-		default:
-			list := s.NewTable()
-			list.Append(old)
-			list.Append(v)
-			t.RawSetString(key, list)
+		key, v := string(name), lua.LString(value)
+		if !raw {
+			key = strings.ToLower(key)
 		}
+		addValue(s, t, key, v)
 		return true
 	})
-	meta := s.NewTable()
+	if !raw {
+		t.Metatable = headersMeta(s)
+	}
+	s.Push(t)
+	return 1
+}
+
+// addValue enters a value under a name, which gets a list if it has several.
+func addValue(s *sandbox.State, t *lua.LTable, name string, v lua.LValue) {
+	switch old := t.RawGetString(name).(type) {
+	case *lua.LNilType:
+		t.RawSetString(name, v)
+	case *lua.LTable:
+		old.Append(v)
+	default:
+		list := s.NewTable()
+		list.Append(old)
+		list.Append(v)
+		t.RawSetString(name, list)
+	}
+}
+
+// headersMeta makes a table of headers answer for names in any case, and with _ for -.
+// It is made once a state.
+func headersMeta(s *sandbox.State) lua.LValue {
+	const name = "\x00headers"
+	if meta := s.GetGlobal(name); meta != lua.LNil {
+		return meta
+	}
+	meta := s.CreateTable(0, 1)
 	meta.RawSetString("__index", s.Register(func(s *sandbox.State) int {
 		key := strings.ReplaceAll(strings.ToLower(lua.LVAsString(s.Get(2))), "_", "-")
 		s.Push(s.CheckTable(1).RawGetString(key))
 		return 1
 	}))
-	t.Metatable = meta
-	s.Push(t)
-	return 1
-}
-
-func getResponseHeader(s *sandbox.State, name string) lua.LValue {
-	if v := callOf(s).c.Response.Header(strings.ReplaceAll(name, "_", "-")); v != nil {
-		return lua.LString(v)
-	}
-	return lua.LNil
-}
-
-func setResponseHeader(s *sandbox.State, name string, v lua.LValue) {
-	setHeaderValue(callOf(s).c.Response, strings.ReplaceAll(name, "_", "-"), v)
-}
-
-// target answers the path and query that the upstream will see.
-func (call *functionCall) target() (path, query string) {
-	target := call.c.UpstreamTarget
-	if target == "" {
-		target = call.c.Request.Target()
-	}
-	path, query, _ = strings.Cut(target, "?")
-	return path, query
-}
-
-func (call *functionCall) query() string {
-	_, query := call.target()
-	return query
-}
-
-func (call *functionCall) setQuery(query string) {
-	path, _ := call.target()
-	call.c.UpstreamTarget = withQuery(path, query)
-}
-
-func (call *functionCall) setPath(path string) {
-	_, query := call.target()
-	call.c.UpstreamTarget = withQuery(path, query)
+	s.SetGlobal(name, meta)
+	return meta
 }
 
 // requestBody reads the body.
@@ -167,121 +216,4 @@ func argsText(s *sandbox.State, at int) string {
 		return encodeArgs(t)
 	}
 	return s.CheckString(at)
-}
-
-// patternFunctions are those of ngx.re.
-var patternFunctions = map[string]luaFunc{
-	"match": func(s *sandbox.State) int {
-		subject, p, from := searchArgs(s)
-		found := search(s, p, subject, from, 1)
-		if len(found) == 0 {
-			return pushNil(s)
-		}
-		s.Push(groupsTable(s, p, subject, found[0]))
-		return 1
-	},
-	"find": func(s *sandbox.State) int {
-		subject, p, from := searchArgs(s)
-		found := search(s, p, subject, from, 1)
-		if len(found) == 0 {
-			return pushNil(s)
-		}
-		push(s, found[0][0]+1)
-		return 1 + push(s, found[0][1])
-	},
-	"gmatch": func(s *sandbox.State) int {
-		subject, p, from := searchArgs(s)
-		found := search(s, p, subject, from, 1000)
-		s.Push(s.Register(func(s *sandbox.State) int {
-			if len(found) == 0 {
-				return pushNil(s)
-			}
-			s.Push(groupsTable(s, p, subject, found[0]))
-			found = found[1:]
-			return 1
-		}))
-		return 1
-	},
-	"sub":  func(s *sandbox.State) int { return substitute(s, 1) },
-	"gsub": func(s *sandbox.State) int { return substitute(s, -1) },
-}
-
-// searchArgs reads (subject, pattern, options, ctx).
-func searchArgs(s *sandbox.State) (subject string, p *pcre.Pattern, from int) {
-	p, err := pcre.CompileOptions(s.CheckString(2), s.OptString(3, ""))
-	if err != nil {
-		s.RaiseError("%s", err.Error())
-	}
-	if ctx, ok := s.Get(4).(*lua.LTable); ok {
-		from = max(0, int(lua.LVAsNumber(ctx.RawGetString("pos")))-1)
-	}
-	subject = s.CheckString(1)
-	return subject, p, min(from, len(subject))
-}
-
-// search finds up to n matches; what takes too long finds nothing.
-func search(s *sandbox.State, p *pcre.Pattern, subject string, from, n int) [][]int {
-	found, err := p.FindAll(subject[from:], n)
-	if err != nil {
-		s.RaiseError("%s", err.Error())
-	}
-	for _, match := range found {
-		for i := range match {
-			if match[i] >= 0 {
-				match[i] += from
-			}
-		}
-	}
-	return found
-}
-
-// groupsTable is what ngx.re.match answers: the match at 0, groups by number and
-// name, false for one that took no part.
-func groupsTable(s *sandbox.State, p *pcre.Pattern, subject string, match []int) *lua.LTable {
-	t, names := s.NewTable(), p.Names()
-	for i := range len(match) / 2 {
-		var v lua.LValue = lua.LFalse
-		if text, ok := pcre.Submatch(subject, match, i); ok {
-			v = lua.LString(text)
-		}
-		t.RawSetInt(i, v)
-		if i < len(names) && names[i] != "" {
-			t.RawSetString(names[i], v)
-		}
-	}
-	return t
-}
-
-// substitute is ngx.re.sub and gsub.
-func substitute(s *sandbox.State, n int) int {
-	p, err := pcre.CompileOptions(s.CheckString(2), s.OptString(4, ""))
-	if err != nil {
-		s.RaiseError("%s", err.Error())
-	}
-	subject := s.CheckString(1)
-	fn, ok := s.Get(3).(*lua.LFunction)
-	if !ok {
-		text, count, err := p.Replace(subject, s.CheckString(3), n)
-		if err != nil || len(text) > sandbox.MaxString {
-			s.RaiseError("replacing takes too long or too much")
-		}
-		push(s, text)
-		return 1 + push(s, count)
-	}
-	var b strings.Builder
-	end, found := 0, search(s, p, subject, 0, n)
-	for _, match := range found {
-		b.WriteString(subject[end:match[0]])
-		s.Push(fn)
-		s.Push(groupsTable(s, p, subject, match))
-		s.Call(1, 1)
-		b.WriteString(lua.LVAsString(s.Get(-1)))
-		s.Pop(1)
-		if end = match[1]; b.Len() > sandbox.MaxString {
-			s.RaiseError("string is too long")
-		}
-	}
-	b.WriteString(subject[end:])
-	push(s, b.String())
-	return 1 + push(s, len(found))
 }

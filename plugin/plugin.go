@@ -101,6 +101,9 @@ type Checker interface{ Check() error }
 // has in force. The error's text is shown to the client of the Admin API.
 type EnvChecker interface{ CheckIn(env *Env) error }
 
+// RouteReader is implemented by plugins some of whose instances read Matched.Document.
+type RouteReader interface{ ReadsRoute() bool }
+
 // Closer is implemented by plugins that hold something; Close is called when no
 // request uses the instance any more.
 type Closer interface{ Close() }

@@ -22,6 +22,8 @@ type Script struct {
 	object *sandbox.Object
 	host   *functionHost
 	log    *slog.Logger // for what goes wrong
+	// readsRoute is what ReadsRoute answers.
+	readsRoute bool
 }
 
 var (
@@ -31,6 +33,7 @@ var (
 	_ BodyStreamer  = (*Script)(nil)
 	_ BodyChooser   = (*Script)(nil)
 	_ Logger        = (*Script)(nil)
+	_ RouteReader   = (*Script)(nil)
 )
 
 var errNoScriptObject = errors.New("'script' should be a Lua object")
@@ -38,12 +41,12 @@ var errNoScriptObject = errors.New("'script' should be a Lua object")
 // CompileScript reads the script of a route and runs its chunk once, to see that it
 // answers an object, unless it asks for a request.
 func CompileScript(source, routeID string, env *Env) (*Script, error) {
-	object, err := sandbox.CompileObject(source, "route#"+routeID, openNgx, openCore)
+	object, err := sandbox.CompileObject(source, "route#"+routeID, openNgx, openRequire)
 	if err != nil {
 		return nil, fmt.Errorf("loading the script: %w", err)
 	}
 	host := newFunctionHost(env)
-	p := &Script{object, host, calmlog.New(host.log, "route")}
+	p := &Script{object, host, calmlog.New(host.log, "route"), namesRoute(source)}
 	trial := &functionCall{host: p.host}
 	opened, err := object.Open(trial)
 	switch {
@@ -57,6 +60,9 @@ func CompileScript(source, routeID string, env *Env) (*Script, error) {
 	return p, nil
 }
 
+// ReadsRoute implements RouteReader.
+func (p *Script) ReadsRoute() bool { return p.readsRoute }
+
 // openedScript is the key of a request's object.
 type openedScript struct{}
 
@@ -69,6 +75,7 @@ func objectOf(c *Context) *sandbox.Opened {
 func (p *Script) Access(c *Context) error {
 	call := &functionCall{host: p.host, c: c, phase: PhaseAccess}
 	opened, err := p.object.Open(call)
+	call.keep()
 	if err != nil {
 		return call.settle(err)
 	}
@@ -117,9 +124,11 @@ func (p *Script) run(call *functionCall) error {
 	if opened == nil || !opened.Has(string(call.phase)) {
 		return nil
 	}
-	return call.settle(opened.Call(string(call.phase), call, func(s *sandbox.State) []lua.LValue {
+	err := opened.Call(string(call.phase), call, func(s *sandbox.State) []lua.LValue {
 		return []lua.LValue{s.GetGlobal(ctxName)}
-	}))
+	})
+	call.keep()
+	return call.settle(err)
 }
 
 // filter is run for phases that cannot end the request.

@@ -3,6 +3,7 @@ package plugins
 import (
 	"encoding/json"
 	"log/slog"
+	"slices"
 
 	"millrace/internal/calmlog"
 	"millrace/plugin"
@@ -37,6 +38,7 @@ var (
 	_ plugin.BodyStreamer  = (*serverless)(nil)
 	_ plugin.BodyChooser   = (*serverless)(nil)
 	_ plugin.Logger        = (*serverless)(nil)
+	_ plugin.RouteReader   = (*serverless)(nil)
 )
 
 // UnmarshalJSON keeps the configuration as a whole: functions get it.
@@ -68,6 +70,11 @@ func (p *serverless) compile(env *plugin.Env) error {
 		p.functions = append(p.functions, f)
 	}
 	return nil
+}
+
+// ReadsRoute tells whether one of the functions does.
+func (p *serverless) ReadsRoute() bool {
+	return slices.ContainsFunc(p.functions, (*plugin.Function).ReadsRoute)
 }
 
 // run runs the functions one after the other until one ends the request.

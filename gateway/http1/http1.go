@@ -11,6 +11,7 @@ package http1
 import (
 	"bytes"
 	"errors"
+	"strings"
 )
 
 // Limits of a request's head in bytes, unless others are set: of each line with its
@@ -217,9 +218,21 @@ func IsToken(b []byte) bool { return len(b) > 0 && all(b, classToken) }
 // AppendTarget appends a part of a request target. Bytes that would end it there
 // are percent-encoded.
 func AppendTarget(dst []byte, s string) []byte {
+	return appendEncoded(dst, s, func(c byte) bool { return c <= ' ' || c == 0x7f })
+}
+
+// AppendPath appends a decoded path as it stands in a request target: what cannot
+// stand there is percent-encoded, as nginx does.
+func AppendPath(dst []byte, s string) []byte {
+	return appendEncoded(dst, s, func(c byte) bool {
+		return c <= ' ' || c >= 0x7f || strings.IndexByte("\"#%<>?\\^`{|}", c) >= 0
+	})
+}
+
+func appendEncoded(dst []byte, s string, must func(c byte) bool) []byte {
 	const digits = "0123456789ABCDEF"
 	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c == 0x7f {
+		if c := s[i]; must(c) {
 			dst = append(dst, '%', digits[c>>4], digits[c&15])
 		} else {
 			dst = append(dst, c)

@@ -47,7 +47,7 @@ func TestConditionsAreTestedInOrder(t *testing.T) {
 	}
 	tab := table(t, true, spec("1", "/x", methods("POST"), func(s *Spec[string]) {
 		s.Vars = condition
-		s.Filter = func(vars expr.Lookup) bool { return vars("filter").Text == "1" }
+		s.Filter = func(q *Query) bool { return q.Vars("filter").Text == "1" }
 	}))
 	q := ask("/x")
 	q.Vars = vars

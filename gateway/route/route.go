@@ -28,7 +28,7 @@ type Spec[V any] struct {
 	// Vars and Filter are conditions on variables; nil always holds. Params tells
 	// that ":name" in a path is a parameter, as under radixtree_uri_with_parameter.
 	Vars     *expr.Expr
-	Filter   func(vars expr.Lookup) bool
+	Filter   func(q *Query) bool
 	Params   bool
 	Priority int
 	Created  int64 // orders routes of equal priority: smaller first
@@ -45,7 +45,7 @@ type Rule[V any] struct {
 	addrs   []netip.Prefix
 	hosts   []hostPattern
 	vars    *expr.Expr
-	filter  func(vars expr.Lookup) bool
+	filter  func(q *Query) bool
 	// home is the first slot that the rule is put into where there is none: mostly its
 	// only one. Once used it is not used again, since older tables may refer to it.
 	home   slot[V]

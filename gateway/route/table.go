@@ -15,6 +15,8 @@ type Query struct {
 	Addr           netip.Addr
 	// Vars answers the variables of the request; nil if there are none.
 	Vars expr.Lookup
+	// Asker is who asks; filters know what it is.
+	Asker any
 	// Params are the path parameters of the route that was found, if it has any.
 	Params []Param
 
@@ -130,7 +132,7 @@ func (r *Rule[V]) holds(q *Query) bool {
 	if r.vars != nil && !r.vars.Holds(q.Vars) {
 		return false
 	}
-	return r.filter == nil || r.filter(q.Vars)
+	return r.filter == nil || r.filter(q)
 }
 
 // isFor tells whether one of the hosts is the request's.

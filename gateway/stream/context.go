@@ -10,6 +10,7 @@ func (request) Target() string                        { return "" }
 func (request) Path() string                          { return "" }
 func (request) Query() string                         { return "" }
 func (request) SetQuery(string)                       {}
+func (request) SetPath(string)                        {}
 func (request) Host() string                          { return "" }
 func (request) Header(string) []byte                  { return nil }
 func (request) Headers(func(name, value []byte) bool) {}

@@ -10,6 +10,7 @@ import (
 var (
 	errInstructions = errors.New("too many instructions")
 	errMemory       = errors.New("too much memory")
+	errTime         = errors.New("too much time")
 )
 
 // over is a channel that is closed.
@@ -19,26 +20,31 @@ var over = func() chan struct{} {
 	return c
 }()
 
-// sampleEvery is after how many instructions the memory is looked at.
-const sampleEvery = 256
+// After how many instructions the clock and the memory are looked at. One instruction
+// may call what works on a string of the longest kind.
+const (
+	clockEvery  = 64
+	memoryEvery = 256
+)
 
 // budget is what a call may use up. The virtual machine asks Done before each
 // instruction, which makes this context a counter.
 type budget struct {
 	left   int
 	err    error
-	heap   uint64 // the process's when it was first looked at; 0 before
+	heap   uint64    // the process's when it was first looked at; 0 before
+	until  time.Time // likewise from then on
 	sample [1]metrics.Sample
 }
 
 var _ context.Context = (*budget)(nil)
 
-func (b *budget) begin() { b.left, b.err, b.heap = Instructions, nil, 0 }
+func (b *budget) begin() { b.left, b.err, b.heap, b.until = Instructions, nil, 0, time.Time{} }
 
 // Done counts an instruction.
 func (b *budget) Done() <-chan struct{} {
 	b.left--
-	if b.left%sampleEvery == 0 {
+	if b.left%clockEvery == 0 {
 		b.check()
 	}
 	if b.err != nil {
@@ -52,6 +58,15 @@ func (b *budget) check() {
 		b.err = errInstructions
 		return
 	}
+	if now := time.Now(); b.until.IsZero() {
+		b.until = now.Add(maxTime)
+	} else if now.After(b.until) {
+		b.err = errTime
+		return
+	}
+	if b.left%memoryEvery != 0 {
+		return
+	}
 	b.sample[0].Name = "/memory/classes/heap/objects:bytes"
 	metrics.Read(b.sample[:])
 	heap := b.sample[0].Value.Uint64()
@@ -60,6 +75,14 @@ func (b *budget) check() {
 	}
 	if heap > b.heap+maxGrowth {
 		b.err = errMemory
+	}
+}
+
+// Idle gives the call under way the time that it spends on waiting for something
+// else.
+func (s *State) Idle(d time.Duration) {
+	if !s.budget.until.IsZero() {
+		s.budget.until = s.budget.until.Add(d)
 	}
 }
 

@@ -9,12 +9,14 @@
 package lua
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
@@ -30,6 +32,8 @@ const (
 	// maxGrowth is by how much the memory of the process may grow during a call
 	// that runs for long.
 	maxGrowth = 256 << 20
+	// maxTime is how long one call may compute.
+	maxTime = 5 * time.Second
 	// keptStates is how many idle states of one source are kept.
 	keptStates = 16
 )
@@ -59,6 +63,7 @@ type State struct {
 
 	fn     *lua.LFunction // of a Function
 	budget *budget
+	raised error // what Raise has ended the call under way with
 }
 
 // Library enters functions into a new state.
@@ -163,7 +168,7 @@ func (p *program) open() *State {
 	s := &State{
 		LState: lua.NewState(lua.Options{
 			SkipOpenLibs: true, CallStackSize: 200, RegistrySize: 1 << 8, RegistryMaxSize: 1 << 16,
-			MinimizeStackMemory: true,
+			RegistryGrowStep: 1 << 8, MinimizeStackMemory: true,
 		}),
 		budget: &budget{},
 	}
@@ -192,7 +197,7 @@ func (s *State) run(data any, fn *lua.LFunction, args func(s *State) []lua.LValu
 	s.Data = data
 	defer func() {
 		s.SetTop(0)
-		s.Data = nil
+		s.Data, s.raised = nil, nil
 	}()
 	s.budget.begin()
 	s.Push(fn)
@@ -204,7 +209,7 @@ func (s *State) run(data any, fn *lua.LFunction, args func(s *State) []lua.LValu
 		}
 	}
 	if err := s.PCall(n, lua.MultRet, nil); err != nil {
-		return nil, plainError(err)
+		return nil, cmp.Or(s.raised, plainError(err))
 	}
 	values := make([]lua.LValue, s.GetTop())
 	for i := range values {
@@ -268,18 +273,14 @@ func (f *Function) Call(data any, args func(s *State) []lua.LValue, results func
 func plainError(err error) error {
 	var api *lua.ApiError
 	if errors.As(err, &api) && api.Object != nil {
-		if exit, ok := api.Object.(*lua.LUserData); ok {
-			if cause, ok := exit.Value.(error); ok {
-				return cause
-			}
-		}
 		return errors.New(api.Object.String())
 	}
 	return err
 }
 
-// Raise ends the call under way; Call returns err itself unless the source catches
+// Raise ends the call under way, of which Call returns err itself. No source catches
 // it.
 func (s *State) Raise(err error) {
-	s.Error(&lua.LUserData{Value: err}, 1)
+	s.raised = err
+	s.Error(lua.LString(err.Error()), 0)
 }

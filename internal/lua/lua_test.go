@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -54,6 +55,8 @@ func TestResults(t *testing.T) {
 		`return table.concat({1, 2, 3}, "-")`:                                                                   "1-2-3",
 		`return ("x"):upper(), ("%5.1f"):format(3.14159)`:                                                       "X,  3.1",
 		`return type(os.time()), type(math.random())`:                                                           "number,number",
+		`return os.date("!%Y-%m-%d %H:%M:%S", 0), os.date("!*t", 86400).day, os.difftime(5, 3)`:                 "1970-01-01 00:00:00,2,2",
+		`return ("%-5s|%05.1f"):format("a", 2)`:                                                                 "a    |002.0",
 		`return pcall(function() error("no") end)`:                                                              "false,[string",
 	} {
 		got, err := eval(t, body)
@@ -71,7 +74,7 @@ func TestResults(t *testing.T) {
 
 func TestNothingUnsafeIsThere(t *testing.T) {
 	for _, name := range []string{
-		"io", "os.execute", "os.getenv", "os.exit", "os.remove", "load", "loadstring", "loadfile", "dofile", "require", "module", "debug",
+		"io", "os.execute", "os.getenv", "os.exit", "os.remove", "os.rename", "os.tmpname", "os.setenv", "os.setlocale", "load", "loadstring", "loadfile", "dofile", "require", "module", "debug",
 		"coroutine", "package", "getfenv", "setfenv", "collectgarbage", "string.dump", "print", "newproxy",
 	} {
 		if got, err := eval(t, "return type("+name+")"); err != nil || got != "nil" {
@@ -82,8 +85,10 @@ func TestNothingUnsafeIsThere(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	for body, want := range map[string]string{
-		`while true do end`: "too many instructions",
-		`while true do pcall(function() while true do end end) end`: "too many instructions",
+		`while true do end`: "too m",
+		`while true do pcall(function() while true do end end) end`: "too m",
+		`return ("%999999d"):rep(1000):format(1)`:                   "width or precision too long",
+		`return ("%.100f"):format(1)`:                               "width or precision too long",
 		`local s = "x" while true do s = s .. s end`:                "string is too long",
 		`return ("x"):rep(1e9)`:                                     "string is too long",
 		`return ("x"):rep(1e6):gsub("x", ("y"):rep(1000))`:          "string is too long",
@@ -97,6 +102,24 @@ func TestBounds(t *testing.T) {
 		if _, err := eval(t, body); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", body, err, want)
 		}
+	}
+}
+
+func TestTimeIsBounded(t *testing.T) {
+	b := &budget{}
+	b.begin()
+	for range clockEvery {
+		b.Done()
+	}
+	if b.until.IsZero() || b.Err() != nil {
+		t.Fatalf("the clock was not looked at: %v", b.Err())
+	}
+	b.until = time.Now().Add(-time.Second)
+	for range clockEvery {
+		b.Done()
+	}
+	if b.Err() != errTime {
+		t.Errorf("got %v", b.Err())
 	}
 }
 
@@ -119,7 +142,7 @@ func TestCompileErrors(t *testing.T) {
 
 func TestRaiseEndsTheCall(t *testing.T) {
 	stop := errors.New("stop")
-	f, err := Compile("return function() exit() error('went on') end", "test", nil, func(s *State) {
+	f, err := Compile("return function(how) if how then pcall(exit) else xpcall(exit, function() return 1 end) end error('went on') end", "test", nil, func(s *State) {
 		s.SetGlobal("exit", s.Register(func(s *State) int {
 			s.Raise(stop)
 			return 0
@@ -128,8 +151,10 @@ func TestRaiseEndsTheCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Call(nil, nil, nil); err != stop {
-		t.Errorf("got %v", err)
+	for _, how := range []lua.LBool{true, false} {
+		if err := f.Call(nil, func(*State) []lua.LValue { return []lua.LValue{how} }, nil); err != stop {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

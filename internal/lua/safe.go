@@ -156,9 +156,24 @@ func openSafe(s *State) {
 		s.SetGlobal(name, lua.LNil)
 	}
 	s.SetGlobal(concatName, s.Register(concat))
+	for _, name := range []string{"pcall", "xpcall"} {
+		passRaised(s, name)
+	}
 	openStrings(s)
 	openTables(s)
 	openClock(s)
+}
+
+// passRaised makes a function that catches errors pass on what Raise has raised.
+func passRaised(s *State, name string) {
+	catch := s.GetGlobal(name).(*lua.LFunction).GFunction
+	s.SetGlobal(name, s.Register(func(s *State) int {
+		n := catch(s.LState)
+		if s.raised != nil {
+			s.Raise(s.raised)
+		}
+		return n
+	}))
 }
 
 // openTables bounds what makes strings of tables and tables of numbers.
@@ -188,15 +203,17 @@ func openTables(s *State) {
 
 // openClock enters what of os tells the time.
 func openClock(s *State) {
-	t := s.NewTable()
-	t.RawSetString("time", s.Register(func(s *State) int {
-		s.Push(lua.LNumber(time.Now().Unix()))
-		return 1
-	}))
+	s.Push(s.NewFunction(lua.OpenOs))
+	s.Push(lua.LString(lua.OsLibName))
+	s.LState.Call(1, 0)
+	all, t := s.GetGlobal(lua.OsLibName).(*lua.LTable), s.NewTable()
+	for _, name := range []string{"date", "difftime", "time"} {
+		t.RawSetString(name, all.RawGetString(name))
+	}
 	t.RawSetString("clock", s.Register(func(s *State) int {
 		now := float64(time.Now().UnixMicro()) / 1e6
 		s.Push(lua.LNumber(math.Mod(now, 1e6)))
 		return 1
 	}))
-	s.SetGlobal("os", t)
+	s.SetGlobal(lua.OsLibName, t)
 }

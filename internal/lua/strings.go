@@ -1,10 +1,14 @@
 package lua
 
 import (
+	"regexp"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 )
+
+// longWidth is a directive with a width or precision of more than two digits.
+var longWidth = regexp.MustCompile(`%[-+ #0]*(?:\d{3}|\d*\.\d{3})`)
 
 // openStrings bounds what makes long strings, and puts our own matcher in the place
 // of one without bounds.
@@ -19,6 +23,9 @@ func openStrings(s *State) {
 	format := str.RawGetString("format").(*lua.LFunction).GFunction
 	str.RawSetString("format", s.Register(func(s *State) int {
 		total := len(s.CheckString(1))
+		if longWidth.MatchString(s.CheckString(1)) {
+			s.RaiseError("invalid format (width or precision too long)")
+		}
 		for i := 2; i <= s.GetTop(); i++ {
 			total += len(lua.LVAsString(s.Get(i)))
 		}

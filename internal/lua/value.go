@@ -29,6 +29,34 @@ func (s *State) Null() lua.LValue {
 	return v
 }
 
+// arrayName is the global under which a state keeps what marks tables as lists. No
+// source can name it.
+const arrayName = "\x00array"
+
+// ArrayMeta answers the metatable of tables that are lists in JSON, also empty ones.
+func (s *State) ArrayMeta() *lua.LTable {
+	meta, ok := s.GetGlobal(arrayName).(*lua.LTable)
+	if !ok {
+		meta = s.NewTable()
+		meta.RawSetString(arrayName, lua.LTrue)
+		s.SetGlobal(arrayName, meta)
+	}
+	return meta
+}
+
+// EmptyArray answers an empty list.
+func (s *State) EmptyArray() *lua.LTable {
+	t := s.NewTable()
+	t.Metatable = s.ArrayMeta()
+	return t
+}
+
+// isArray tells whether a table is marked as a list.
+func isArray(t *lua.LTable) bool {
+	meta, ok := t.Metatable.(*lua.LTable)
+	return ok && meta.RawGetString(arrayName) == lua.LTrue
+}
+
 // Value makes a Lua value of what encoding/json decodes to, of texts and of numbers.
 func (s *State) Value(v any) lua.LValue {
 	switch v := v.(type) {
@@ -51,6 +79,7 @@ func (s *State) Value(v any) lua.LValue {
 		for _, item := range v {
 			t.Append(s.Value(item))
 		}
+		t.Metatable = s.ArrayMeta()
 		return t
 	case map[string]any:
 		t := s.CreateTable(0, len(v))
@@ -109,6 +138,9 @@ func goTable(t *lua.LTable, depth int) (any, error) {
 		}
 		object[lua.LVAsString(key)] = item
 	})
+	if n == 0 && entries == 0 && isArray(t) {
+		return []any{}, nil
+	}
 	if failed != nil || n == 0 || entries != n {
 		return object, failed
 	}

@@ -148,6 +148,12 @@ func (r *Request) SetQuery(query string) {
 	r.target = r.r.URL.RequestURI()
 }
 
+// SetPath replaces the path, and with it the target's.
+func (r *Request) SetPath(path string) {
+	r.r.URL.Path, r.r.URL.RawPath = path, ""
+	r.target = r.r.URL.RequestURI()
+}
+
 // Host is the Host header.
 func (r *Request) Host() string { return r.r.Host }
 

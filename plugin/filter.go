@@ -1,0 +1,49 @@
+package plugin
+
+import (
+	"errors"
+
+	lua "github.com/yuin/gopher-lua"
+
+	sandbox "millrace/internal/lua"
+)
+
+// Filter is the filter_func of a route: a Lua function of the variables of a request
+// that says whether the route is for it. It finds what a Function finds, as far as that
+// does not answer the request.
+type Filter struct {
+	fn   *sandbox.Function
+	host *functionHost
+}
+
+// phaseMatch is that of filters: the request has no route yet.
+const phaseMatch Phase = "match"
+
+var errNoFilter = errors.New("'filter_func' should be a function")
+
+// CompileFilter reads the filter_func of a route.
+func CompileFilter(source, routeID string, env *Env) (*Filter, error) {
+	f := &Filter{host: newFunctionHost(env)}
+	fn, err := sandbox.Compile("return "+source, "router#"+routeID, &functionCall{host: f.host}, openNgx, openRequire)
+	if errors.Is(err, sandbox.ErrNoFunction) {
+		return nil, errNoFilter
+	}
+	f.fn = fn
+	return f, err
+}
+
+// Holds tells whether the function says so. It does not if it goes wrong.
+func (f *Filter) Holds(c *Context) (holds bool, err error) {
+	call := &functionCall{host: f.host, c: c, phase: phaseMatch}
+	err = f.fn.Call(call, func(s *sandbox.State) []lua.LValue {
+		ctx := s.GetGlobal(ctxName)
+		return []lua.LValue{s.GetField(ctx, "var"), s.NewTable(), ctx}
+	}, func(_ *sandbox.State, values []lua.LValue) {
+		holds = len(values) > 0 && lua.LVAsBool(values[0])
+	})
+	call.keep()
+	if err == errFinished {
+		return false, nil
+	}
+	return holds, err
+}
