@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"millrace/internal/sealed"
+	"millrace/internal/watermark"
 	"millrace/store"
 	"millrace/whisk"
 )
@@ -46,10 +47,7 @@ type Registry struct {
 	*Directory
 	cfg Config
 
-	mu   sync.Mutex // guards these
-	seen int64      // the revision up to which changes are in force
-	// advanced is closed when seen grows, and replaced.
-	advanced chan struct{}
+	inForce *watermark.Mark // the revision up to which changes are
 
 	// creating is held while a key is chosen, so that no UUID is given twice.
 	creating sync.Mutex
@@ -62,7 +60,7 @@ func Open(ctx context.Context, cfg Config) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{Directory: d, cfg: cfg, advanced: make(chan struct{})}
+	r := &Registry{Directory: d, cfg: cfg, inForce: watermark.New(0)}
 	if err := r.reload(ctx); err != nil {
 		return nil, err
 	}
@@ -85,13 +83,13 @@ func (r *Registry) Run(ctx context.Context) error {
 
 // follow applies changes until the watch ends, then reads everything anew.
 func (r *Registry) follow(ctx context.Context) error {
-	events, err := r.cfg.Store.Watch(ctx, prefix, r.revision())
+	events, err := r.cfg.Store.Watch(ctx, prefix, r.inForce.At())
 	if err == nil {
 		for batch := range events {
 			for i := range batch {
 				r.apply(&batch[i].Entry, batch[i].Deleted)
 			}
-			r.advance(batch[len(batch)-1].ModRevision)
+			r.inForce.Raise(batch[len(batch)-1].ModRevision)
 		}
 	} else if !errors.Is(err, store.ErrCompacted) {
 		return fmt.Errorf("watching %s: %w", prefix, err)
@@ -125,7 +123,8 @@ func (r *Registry) reload(ctx context.Context) error {
 	for i := range entries {
 		r.apply(&entries[i], false)
 	}
-	r.advance(revision)
+	r.inForce.Raise(revision)
+	r.inForce.Lower(revision) // the store may have lost its data, and counts again
 	return nil
 }
 
@@ -160,33 +159,10 @@ func decode(e *store.Entry) (*document, error) {
 	return doc, nil
 }
 
-func (r *Registry) revision() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.seen
-}
-
-func (r *Registry) advance(revision int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.seen = max(r.seen, revision)
-	close(r.advanced)
-	r.advanced = make(chan struct{})
-}
-
 // await returns when the changes up to a revision are in force.
 func (r *Registry) await(ctx context.Context, revision int64) error {
-	for {
-		r.mu.Lock()
-		done, advanced := r.seen >= revision, r.advanced
-		r.mu.Unlock()
-		if done {
-			return nil
-		}
-		select {
-		case <-advanced:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting until a change is in force: %w", ctx.Err())
-		}
+	if err := r.inForce.Wait(ctx, revision); err != nil {
+		return fmt.Errorf("waiting until a change is in force: %w", err)
 	}
+	return nil
 }
