@@ -29,7 +29,7 @@ func Changed(before, after *Config) (keys []string) {
 // values answers the text of every key of a document that is no mapping, references
 // not expanded.
 func values(doc *yaml.Node) map[string]string {
-	f := flattening{all: map[string]string{}, aliases: 1000}
+	f := flattening{all: map[string]string{}, aliases: 50}
 	f.walk("", doc)
 	return f.all
 }
