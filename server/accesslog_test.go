@@ -15,6 +15,7 @@ import (
 // Every request has a line, whether a route was found or not, with the format that
 // APISIX has.
 func TestAccessLog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	site := servertest.Start(t, func(c *config.Config) {
 		c.Roles = []config.Role{config.RoleGateway, config.RoleAdmin}

@@ -21,6 +21,7 @@ import (
 // An ssl object that asks for a certificate gets one from a real authority, which
 // looks for the challenge on a port of the gateway: plain or TLS.
 func TestACME(t *testing.T) {
+	t.Parallel()
 	for _, challenge := range []string{config.HTTP01, config.TLSALPN01} {
 		t.Run(challenge, func(t *testing.T) { testACME(t, challenge) })
 	}

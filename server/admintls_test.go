@@ -52,6 +52,7 @@ func writePair(t *testing.T, name string) (certFile, keyFile string) {
 }
 
 func TestAdminTLS(t *testing.T) {
+	t.Parallel()
 	serverCert, serverKey := writePair(t, "server")
 	clientCert, clientKey := writePair(t, "client")
 	site := servertest.Start(t, func(c *config.Config) {

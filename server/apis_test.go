@@ -33,6 +33,7 @@ func endpoint(site *site, base, path, verb, action, more string) string {
 // The walk of spec/openwhisk.md §7: an API is made, served by web actions of this
 // process, listed and deleted.
 func TestAPIs(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.webAction("open", echoing, `{"web-export":true}`)
 	s.webAction("locked", echoing, `{"web-export":true,"require-whisk-auth":"s3cret"}`)
@@ -80,6 +81,7 @@ func TestAPIs(t *testing.T) {
 
 // Keys are made, used and taken back as docs/apis.md says.
 func TestAPIsWithKeys(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.webAction("open", echoing, `{"web-export":true}`)
 	text := `{"basePath":"/club","info":{"title":"t"},"securityDefinitions":{"k":{"type":"apiKey","name":"x-api-key","in":"query"}},
@@ -105,6 +107,7 @@ func TestAPIsWithKeys(t *testing.T) {
 
 // Nobody is taken for somebody by what a request says of itself.
 func TestAPIsNeedAKey(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	management := s.Functions + "/api/v1/web/whisk.system/apimgmt/"
 	for query, want := range map[string]int{"": 502, "?__ow_user=guest": 400, "?__OW_USER=guest": 502} {
@@ -131,6 +134,7 @@ func TestAPIsNeedAKey(t *testing.T) {
 }
 
 func TestAPIsOutliveARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	keep := func(c *config.Config) { c.Ephemeral, c.Data = false, dir }
 	var path string
@@ -149,6 +153,7 @@ func TestAPIsOutliveARestart(t *testing.T) {
 
 // While everybody knows a key, pages of other sites cannot reach the APIs.
 func TestAPIsByTheRuleOfWellKnownKeys(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for header, want := range map[string]int{"http://localhost:8080": 404, "https://evil.example": 403} {
 		req, _ := http.NewRequest("GET", s.APIs+"/api/x/y", nil)

@@ -14,6 +14,7 @@ import (
 // A body that does not come holds up nobody, and after a chunked one, whose end
 // others may see elsewhere, the connection is not used again.
 func TestUnhurried(t *testing.T) {
+	t.Parallel()
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/read" {
 			_, _ = io.Copy(io.Discard, r.Body)

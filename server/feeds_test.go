@@ -51,6 +51,7 @@ func lifecycle(event, trigger, more string) string {
 
 // The calls are those that wsk makes for trigger create --feed and rule create.
 func TestAlarmFiresAndSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	onDisk := func(c *config.Config) { c.Ephemeral, c.Data = false, dir }
 	const alarm = "whisk.system/actions/alarms/alarm?blocking=true&result=true"
@@ -91,6 +92,7 @@ func TestAlarmFiresAndSurvivesARestart(t *testing.T) {
 
 // A signed request runs the action of the trigger's rule.
 func TestSignedWebhook(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.action("pushed", `function main(p) { return {ref: p.ref, event: p.__ow_headers['x-github-event']} }`)
 	s.put("triggers/push", `{}`)

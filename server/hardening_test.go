@@ -28,6 +28,7 @@ var bad = []string{
 
 // Faults that others write into an etcd leave what was there before.
 func TestFaultsInAnEtcd(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	tools, one := e.client(), upstreamOf(t, "one")
 	put := func(key, value string) {
@@ -56,6 +57,7 @@ func TestFaultsInAnEtcd(t *testing.T) {
 
 // Faults in a file leave out what has them, and nothing else.
 func TestFaultsInAFile(t *testing.T) {
+	t.Parallel()
 	one := upstreamOf(t, "one")
 	path := filepath.Join(t.TempDir(), "apisix.yaml")
 	write := func(marker, fault string) {
@@ -84,6 +86,7 @@ func TestFaultsInAFile(t *testing.T) {
 
 // What config.yaml says of clients holds.
 func TestClientLimitsOfTheConfiguration(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	const text = "nginx_config: {http: {client_header_timeout: 100ms, client_body_timeout: 100ms, client_max_body_size: 10, keepalive_requests: 2, large_client_header_buffers: 2 1k}}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -50,6 +50,7 @@ func numbered(t *testing.T, name string, serial int64) (cert, key string) {
 
 // A client of TLS is told about HTTP/3, and finds it there.
 func TestHTTP3BesideTLS(t *testing.T) {
+	t.Parallel()
 	// An address that no other test uses, so that a port free for TCP is free for UDP.
 	own := netip.MustParseAddrPort("127.0.33.3:0")
 	s := start(t, func(c *config.Config) {

@@ -6,6 +6,7 @@ import (
 )
 
 func TestLocalHosts(t *testing.T) {
+	t.Parallel()
 	loopback := netip.MustParseAddrPort("127.0.0.1:3233")
 	all := netip.MustParseAddrPort("0.0.0.0:3233")
 	for _, c := range []struct {

@@ -37,6 +37,7 @@ func fetch(t *testing.T, method, url, body string) (int, string) {
 
 // Requests show in the metrics on their listener, and server-info on the Control API.
 func TestMetricsListener(t *testing.T) {
+	t.Parallel()
 	site := servertest.Start(t)
 	fetch(t, "PUT", site.Admin+"/apisix/admin/routes/m", `{"uri":"/m","plugins":{"prometheus":{}},"upstream":{"nodes":{"127.0.0.1:1":1}}}`)
 	if status, _ := fetch(t, "GET", site.Gateway+"/m", ""); status != 502 {
@@ -85,6 +86,7 @@ func TestProcessID(t *testing.T) {
 
 // What has been logged is written before the server ends.
 func TestLogsAreWrittenAtTheEnd(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "requests.log")
 	t.Run("server", func(t *testing.T) {
 		site := servertest.Start(t)

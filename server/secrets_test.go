@@ -19,6 +19,7 @@ import (
 
 // spec/gateway.md §9.1, §10.48 and the redis settings at the head of §10.
 func TestEncryptedFields(t *testing.T) {
+	t.Parallel()
 	fields := map[string]string{
 		"key-auth": "key", "basic-auth": "password", "jwt-auth": "secret", "hmac-auth": "secret_key", "jwe-decrypt": "key secret", "csrf": "key",
 		"openwhisk": "service_token", "azure-functions": "authorization.apikey", "openfunction": "authorization.service_token",
@@ -91,6 +92,7 @@ ssls:
 
 // Whether fields are encrypted is configuration; private keys are in any case.
 func TestWithoutEncryptionOfFields(t *testing.T) {
+	t.Parallel()
 	cert, key := selfSigned(t, "test.com")
 	for _, on := range []bool{true, false} {
 		site := servertest.Start(t, func(c *config.Config) {

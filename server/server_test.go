@@ -126,6 +126,7 @@ func relay(t *testing.T, target string) string {
 // What a client sees does not depend on the way that a call takes
 // (spec/gateway.md §8.3, spec/openwhisk.md §3).
 func TestFusedCallIsLikeTheCallOverHTTP(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for name, code := range map[string]string{
 		"echo":      `function main(p) { return p }`,
@@ -229,6 +230,7 @@ func comparable(a answer) answer {
 // An action is on this machine, but not among those for whom the keys that
 // everybody knows, or no key, are enough.
 func TestActionsCannotCallTheAdminAPI(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give actions users of their own, by which they are told apart")
@@ -254,6 +256,7 @@ func TestActionsCannotCallTheAdminAPI(t *testing.T) {
 }
 
 func TestConsoleSaysWhatRuns(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	got := s.must(s.send("GET", s.Console+"/status", ""))
 	for _, want := range []string{`"nodejs:20"`, `"seccomp"`, s.Gateway, s.Admin, s.Functions} {
@@ -264,6 +267,7 @@ func TestConsoleSaysWhatRuns(t *testing.T) {
 }
 
 func TestOnlyTheRolesAskedForRun(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *config.Config) { c.Roles = []config.Role{config.RoleGateway, config.RoleAdmin} })
 	if s.Functions != "" || s.Console != "" {
 		t.Errorf("roles that were not asked for run: %+v", s.Site)

@@ -47,7 +47,7 @@ func startEtcd(t *testing.T, args ...string) *etcd {
 func (e *etcd) start() {
 	e.cmd = exec.Command("etcd", append([]string{"--data-dir", e.dir, "--listen-client-urls", e.url, "--advertise-client-urls", e.url,
 		"--listen-peer-urls", e.peer, "--initial-advertise-peer-urls", e.peer, "--initial-cluster", "default=" + e.peer,
-		"--unsafe-no-fsync", "--log-level", "error"}, e.args...)...)
+		"--unsafe-no-fsync", "--log-level", "error", "--heartbeat-interval", "20", "--election-timeout", "400"}, e.args...)...)
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := e.cmd.Start(); err != nil {
 		e.t.Fatal(err)
@@ -122,6 +122,7 @@ func routeTo(uri, upstream string) string {
 }
 
 func TestRoutesInAnEtcd(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	tools, err := clientv3.New(clientv3.Config{Endpoints: []string{e.url}, DialTimeout: 10 * time.Second})
 	if err != nil {
@@ -176,6 +177,7 @@ func TestRoutesInAnEtcd(t *testing.T) {
 }
 
 func TestRoutesInAFile(t *testing.T) {
+	t.Parallel()
 	one := upstreamOf(t, "one")
 	path := filepath.Join(t.TempDir(), "apisix.yaml")
 	write := func(uri string) {

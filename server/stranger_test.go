@@ -163,6 +163,7 @@ func strangerRequests() []strangerRequest {
 // (spec/openwhisk.md §1.8): whatever it asks, the answer is the same whether the
 // thing exists or not, and holds nothing of it.
 func TestStranger(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	victim, activation := s.victim()
 	stranger := s.namespace("stranger")

@@ -98,6 +98,7 @@ func dial(t *testing.T, addr string) net.Conn {
 
 // What the Admin API answers to is in force for the next connection.
 func TestStreams(t *testing.T) {
+	t.Parallel()
 	site := servertest.Start(t, streaming)
 	a, b := lineServer(t, "a"), lineServer(t, "b")
 	for _, node := range [][2]string{{"a", a}, {"b", b}, {"a", a}} {
@@ -130,6 +131,7 @@ func TestStreams(t *testing.T) {
 }
 
 func TestStreamsOff(t *testing.T) {
+	t.Parallel()
 	site := servertest.Start(t, func(cfg *config.Config) { streaming(cfg); cfg.Gateway.Stream.Enabled = false })
 	if len(site.Streams) > 0 {
 		t.Errorf("open all the same: %v", site.Streams)
@@ -141,6 +143,7 @@ func TestStreamsOff(t *testing.T) {
 
 // A real server and its own client on either side.
 func TestRedisThroughStream(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"redis-server", "redis-cli"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skip(err)
@@ -202,6 +205,7 @@ func answers(addr string) bool {
 // The client that a PROXY head names is the one that plugins see, with and without
 // TLS.
 func TestProxiedListeners(t *testing.T) {
+	t.Parallel()
 	site := servertest.Start(t, func(cfg *config.Config) {
 		free := config.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Network: "tcp", HTTP2: true}
 		cfg.Roles = []config.Role{config.RoleGateway, config.RoleAdmin}

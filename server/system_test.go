@@ -15,6 +15,7 @@ import (
 
 // The catalog is there from the start, in a process that keeps nothing too.
 func TestSystemActions(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	got := make(chan string, 1)
 	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

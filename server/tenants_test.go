@@ -30,6 +30,7 @@ const nothing = `{"exec":{"kind":"nodejs:default","code":"function main() { retu
 // A namespace comes, gets limits, is blocked, and goes, and each step is in force
 // at the next request.
 func TestTenantLife(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *config.Config) { c.Ephemeral, c.Data = false, t.TempDir() })
 	key := s.namespace("acme")
 	s.must(s.rest(key, "PUT", "actions/a", nothing))
@@ -100,6 +101,7 @@ func (s *site) emptied(key string) {
 }
 
 func TestUnrecordedCalls(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	key := s.namespace("acme")
 	s.must(s.operator("PATCH", "/acme/limits", `{"storeActivations":false}`))
@@ -125,6 +127,7 @@ func TestUnrecordedCalls(t *testing.T) {
 // Actions are on this machine, and must not reach the operator API even if they
 // know its key.
 func TestActionsCannotCallTheOperatorAPI(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give actions users of their own, by which they are told apart")
@@ -143,6 +146,7 @@ func TestActionsCannotCallTheOperatorAPI(t *testing.T) {
 // While the well-known keys are in force an action can use that of its own
 // namespace, as the npm module openwhisk does, but not that of another.
 func TestActionsCannotUseForeignWellKnownKeys(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give actions users of their own, by which they are told apart")
@@ -178,6 +182,7 @@ func TestActionsCannotUseForeignWellKnownKeys(t *testing.T) {
 // Namespaces, their keys and the platform's own keys outlive a restart; without the
 // right master key there is no start.
 func TestKeysAreKept(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	inDir := func(c *config.Config) { c.Ephemeral, c.Data, c.Operator.Key = false, dir, "" }
 	var key, operatorKey string
@@ -247,6 +252,7 @@ func open(t *testing.T, change func(*config.Config)) error {
 // Without users in the configuration there are the platform's own namespace and
 // those that are made.
 func TestNoFixedUsers(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *config.Config) { c.Functions.Users = nil })
 	key := s.namespace("acme")
 	if got := s.must(s.rest(key, "GET", "limits", "")); got.Status != http.StatusOK {
@@ -261,6 +267,7 @@ func TestNoFixedUsers(t *testing.T) {
 }
 
 func TestOperatorNeedsFunctions(t *testing.T) {
+	t.Parallel()
 	err := open(t, func(c *config.Config) { c.Ephemeral, c.Roles = true, []config.Role{config.RoleOperator} })
 	if err == nil || !strings.Contains(err.Error(), "the role operator needs the role functions") {
 		t.Errorf("%v", err)

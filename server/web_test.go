@@ -53,6 +53,7 @@ func (s *site) visit(method, path, body string, headers ...string) answer {
 
 // Web actions in Node.js, from the request to the answer and the record.
 func TestWebActions(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.webAction("echo", `function main(p) { return p }`, `{"web-export":true}`)
 	s.webAction("page", `function main(p) { return {headers: {'Set-Cookie': ['a=1', 'b=2'], 'Content-Type': 'text/html'}, statusCode: 201, body: '<h1>' + p.name} }`, `{"web-export":true}`)
@@ -106,6 +107,7 @@ func TestWebActions(t *testing.T) {
 // Where a key that everybody knows is in force, pages from elsewhere reach web
 // actions no more than the REST API.
 func TestWebActionsOnThisMachineOnly(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.webAction("w", `function main() { return {body: 'hi'} }`, `{"web-export":true}`)
 	for _, h := range [][]string{{"Host", "evil.example"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
@@ -120,6 +122,7 @@ func TestWebActionsOnThisMachineOnly(t *testing.T) {
 
 // A sequence is a web action like any: its error too becomes the answer.
 func TestWebSequence(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.action("first", `function main(p) { return p.bad ? {error: {statusCode: 444, body: 'no'}} : {name: p.name} }`)
 	s.action("second", `function main(p) { return {body: 'hi ' + p.name} }`)
@@ -135,6 +138,7 @@ func TestWebSequence(t *testing.T) {
 
 // So is a composition, whose conductor decides what the answer is.
 func TestWebComposition(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.action("double", `function main(p) { return {n: p.n * 2} }`)
 	s.webAction("twice", `function main(p) {
@@ -149,6 +153,7 @@ func TestWebComposition(t *testing.T) {
 
 // The arguments of one visitor stay out of those of another.
 func TestWebActionsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.webAction("w", `function main(p) { return {body: p.n + p.__ow_headers['x-n']} }`, `{"web-export":true}`)
 	ended := make(chan string, 20)

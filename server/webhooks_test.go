@@ -6,6 +6,7 @@ import (
 )
 
 func TestNoWebhook(t *testing.T) {
+	t.Parallel()
 	s := &Server{bound: []boundTo{
 		{"functions.listen", netip.MustParseAddrPort("127.0.0.1:3233")},
 		{"deployment.admin.admin_listen", netip.MustParseAddrPort("127.0.0.1:9180")},

@@ -38,6 +38,7 @@ func askAdmin(t *testing.T, method, url, body string, headers ...string) (int, s
 // TestWholeConfiguration puts the resources as a whole and meets them in the
 // gateway with the next request.
 func TestWholeConfiguration(t *testing.T) {
+	t.Parallel()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "from ", r.URL.Path) }))
 	defer backend.Close()
 	site := servertest.Start(t, func(c *config.Config) {

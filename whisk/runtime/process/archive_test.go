@@ -83,6 +83,7 @@ func zipHeaders(n int) []byte {
 }
 
 func TestArchives(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	returns := func(text string) string { return `exports.main = () => ({a: '` + text + `'})` }
 	for _, c := range []struct {
@@ -118,6 +119,7 @@ func TestArchives(t *testing.T) {
 }
 
 func TestBadArchives(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{MaxUnpacked: 1 << 20, MaxEntries: 50})
 	many := make([]entry, 60)
 	for n := range many {
@@ -165,6 +167,7 @@ func TestBadArchives(t *testing.T) {
 
 // The unpacked code is shared, kept for a while, and known to its action only.
 func TestCodeStore(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newCodeStore(dir, Config{CodeCache: 10, MaxUnpacked: 1 << 20, MaxEntries: 10})
 	archive := func(content string) []byte { return zipOf(t, entry{name: "index.js", content: content}) }

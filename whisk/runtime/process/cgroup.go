@@ -2,6 +2,7 @@ package process
 
 import (
 	"bufio"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,9 +16,9 @@ import (
 )
 
 // cgroups makes a control group for every instance, below the one that the
-// platform itself is in: v1 or v2, whichever holds the controller. A group of one
-// platform process is named after it, so that what a killed one left behind can be
-// told from what is in use.
+// platform itself is in: v1 or v2, whichever holds the controller. The groups of a
+// launcher are in a folder named after its process, so that what a killed one left behind
+// can be told from what is in use.
 type cgroups struct {
 	memory string // folder of the groups with the memory controller, or empty
 	pids   string
@@ -34,12 +35,12 @@ func openCgroups(missing map[string]string) *cgroups {
 		missing[layerMemory], missing[layerPIDs] = err.Error(), err.Error()
 		return nil
 	}
-	g := &cgroups{}
+	g, name := &cgroups{}, groupPrefix(os.Getpid())+rand.Text()[:8]
 	for _, c := range []struct {
 		name, layer string
 		dir         *string
 	}{{"memory", layerMemory, &g.memory}, {"pids", layerPIDs, &g.pids}} {
-		dir, v2, err := prepareController(mounts, c.name)
+		dir, v2, err := prepareController(mounts, c.name, name)
 		if err != nil {
 			missing[c.layer] = err.Error()
 			continue
@@ -101,9 +102,9 @@ func underMount(mount, root, path string) string {
 	return filepath.Join(mount, path)
 }
 
-// prepareController makes the folder for our groups in the hierarchy that has the
-// controller.
-func prepareController(mounts map[string]string, controller string) (dir string, v2 bool, err error) {
+// prepareController makes the folder of a name for our groups in the hierarchy that has
+// the controller.
+func prepareController(mounts map[string]string, controller, name string) (dir string, v2 bool, err error) {
 	own, ok := mounts[controller]
 	if !ok {
 		if own, ok = mounts[""]; !ok {
@@ -115,7 +116,7 @@ func prepareController(mounts map[string]string, controller string) (dir string,
 		v2 = true
 	}
 	removeStale(own)
-	dir = filepath.Join(own, groupName(os.Getpid()))
+	dir = filepath.Join(own, name)
 	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
 		return "", false, err
 	}
@@ -149,22 +150,21 @@ func delegate(own, controller string) error {
 	return writeFile(own, "cgroup.subtree_control", "+"+controller)
 }
 
-// groupName is the name of the folder for the groups of a process. It has the process
-// id namespace in it, since whoever runs in another one cannot tell whether the process
-// is still there.
-func groupName(pid int) string {
+// groupPrefix begins the name of the folder for the groups of a launcher. It has the
+// process id namespace in it, since whoever runs in another one cannot tell whether the
+// process is still there.
+func groupPrefix(pid int) string {
 	var namespace syscall.Stat_t
 	_ = syscall.Stat("/proc/self/ns/pid", &namespace) // 0 without a /proc: nobody else's
-	return fmt.Sprintf("%s%d-%d", cgroupPrefix, namespace.Ino, pid)
+	return fmt.Sprintf("%s%d-%d-", cgroupPrefix, namespace.Ino, pid)
 }
 
 // removeStale removes the groups of platform processes that are no more.
 func removeStale(own string) {
-	dirs, _ := filepath.Glob(filepath.Join(own, cgroupPrefix+"*"))
+	dirs, _ := filepath.Glob(filepath.Join(own, cgroupPrefix+"*-*-*"))
 	for _, dir := range dirs {
-		_, number, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), cgroupPrefix), "-")
-		pid, err := strconv.Atoi(number)
-		if err == nil && filepath.Base(dir) == groupName(pid) && syscall.Kill(pid, 0) == syscall.ESRCH {
+		pid, err := strconv.Atoi(strings.Split(filepath.Base(dir), "-")[2])
+		if err == nil && strings.HasPrefix(filepath.Base(dir), groupPrefix(pid)) && syscall.Kill(pid, 0) == syscall.ESRCH {
 			removeEmpty(dir)
 		}
 	}

@@ -73,6 +73,7 @@ func expect(t *testing.T, said map[string]any, want map[string]string) {
 }
 
 func TestFilesOfTheHost(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	need(t, l, layerRoot)
 	data := filepath.Join(t.TempDir(), "data")
@@ -131,6 +132,7 @@ func TestProcessesOfTheHost(t *testing.T) {
 
 // As the host sees it, an instance of a platform that is root is not root.
 func TestOwnUserID(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give user ids away")
@@ -154,6 +156,7 @@ func TestOwnUserID(t *testing.T) {
 }
 
 func TestSystemCalls(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	need(t, l, layerSeccomp)
 	said := attempt(t, l, "python:3.10", `
@@ -199,6 +202,7 @@ def main(a):
 
 // The numbers of 32-bit calls mean other calls; they must not get past the filter.
 func TestForeignSystemCalls(t *testing.T) {
+	t.Parallel()
 	if goruntime.GOARCH != "amd64" {
 		t.Skip("only amd64 has them")
 	}
@@ -219,6 +223,7 @@ def main(a):
 }
 
 func TestProcessLimit(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{MaxProcesses: 40})
 	need(t, l, layerPIDs)
 	said := attempt(t, l, "python:3.10", `
@@ -242,6 +247,7 @@ def main(a):
 }
 
 func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	need(t, l, layerMemory)
 	small := func(in *runtime.Init) { in.MemoryMB = 128 }
@@ -265,6 +271,7 @@ func TestMemoryLimit(t *testing.T) {
 
 // ActionLimitsTests opens 1009 files and expects EMFILE before the 1024th.
 func TestFileLimit(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	need(t, l, layerLimits)
 	said := attempt(t, l, "nodejs:20", `
@@ -287,6 +294,7 @@ function main() {
 }
 
 func TestTmpLimit(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{TmpMB: 8})
 	need(t, l, layerRoot)
 	said := attempt(t, l, "nodejs:20", tries(`
@@ -297,6 +305,7 @@ func TestTmpLimit(t *testing.T) {
 }
 
 func TestNetwork(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -333,6 +342,7 @@ def main(a):
 }
 
 func TestHostileWire(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	needKind(t, l, "nodejs:20")
 	for name, frame := range map[string]string{
@@ -355,6 +365,7 @@ func TestHostileWire(t *testing.T) {
 }
 
 func TestRequire(t *testing.T) {
+	t.Parallel()
 	all := newLauncher(t, Config{})
 	complete := all.layers.complete()
 	l, err := New(Config{Isolation: IsolationRequire, Dir: t.TempDir()})
@@ -370,6 +381,7 @@ func TestRequire(t *testing.T) {
 }
 
 func TestSwitchedOff(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{Isolation: IsolationOff})
 	for _, y := range l.Layers() {
 		if y.Active || y.Reason == "" {
@@ -390,6 +402,7 @@ func poll(t *testing.T, what string, ok func() bool) {
 
 // Where the machine refuses a mount namespace, Landlock alone still keeps files.
 func TestWithoutOwnRoot(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	need(t, l, layerLandlock)
 	l.layers.flags &^= syscall.CLONE_NEWNS
@@ -417,6 +430,7 @@ func TestWithoutOwnRoot(t *testing.T) {
 // In the user namespace of a container root has some ids only, and then
 // instances run as root in a user namespace of their own.
 func TestIDsOfContainers(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]bool{
 		"         0          0 4294967295\n":            true,
 		"0 1000 1\n":                                    false,

@@ -50,6 +50,7 @@ func exists(pid int) bool { return syscall.Kill(pid, 0) == nil }
 // A platform that is killed takes its instances with it, busy ones too, and the
 // next one cleans up.
 func TestKilledPlatform(t *testing.T) {
+	t.Parallel()
 	probe := newLauncher(t, Config{})
 	needKind(t, probe, "nodejs:20")
 	for _, isolation := range []string{IsolationAuto, IsolationOff} {
@@ -83,7 +84,7 @@ func TestKilledPlatform(t *testing.T) {
 			if err != nil || len(runs) != 1 {
 				t.Errorf("%v, folders after the next start: %v", err, runs)
 			}
-			groups, err := filepath.Glob("/sys/fs/cgroup/*/" + groupName(cmd.Process.Pid))
+			groups, err := filepath.Glob("/sys/fs/cgroup/*/" + groupPrefix(cmd.Process.Pid) + "*")
 			if err != nil || len(groups) > 0 {
 				t.Errorf("%v, groups after the next start: %v", err, groups)
 			}
@@ -94,6 +95,7 @@ func TestKilledPlatform(t *testing.T) {
 // All that holds for root's platform holds for another user's, as far as the
 // machine lets it.
 func TestUnprivileged(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("the other tests run without privileges already")
 	}
@@ -132,6 +134,7 @@ func copyFile(from, to string) error {
 
 // Close ends calls and frees everything, also while many are launched and run.
 func TestCloseWhileBusy(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l, err := New(Config{Dir: dir})
 	if err != nil {
@@ -170,6 +173,7 @@ func TestCloseWhileBusy(t *testing.T) {
 }
 
 func TestLaunchEndsWithContext(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	needKind(t, l, "nodejs:20")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -183,6 +187,7 @@ func TestLaunchEndsWithContext(t *testing.T) {
 }
 
 func TestKindsMapToTheNearest(t *testing.T) {
+	t.Parallel()
 	found := []interpreter{
 		{family: "nodejs", version: "18.2.0", number: 18000}, {family: "nodejs", version: "20.1.1", number: 20000},
 		{family: "python", version: "3.9.1", number: 3009}, {family: "python", version: "3.12.0", number: 3012},
@@ -212,6 +217,7 @@ func TestKindsMapToTheNearest(t *testing.T) {
 
 // What is known of a program is forgotten when its file changes.
 func TestProbesAreKept(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	program, known := filepath.Join(dir, "python3"), filepath.Join(dir, "known.json")
 	write := func(version string) {

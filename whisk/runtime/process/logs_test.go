@@ -21,6 +21,7 @@ func joined(reply *runtime.Reply) string {
 }
 
 func TestOutputOfChildren(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	needKind(t, l, "nodejs:20")
 	i := action(t, l, "nodejs:20", `function main() { require('child_process').execSync('echo child; echo bad >&2', {stdio: 'inherit'}) }`)
@@ -33,6 +34,7 @@ func TestOutputOfChildren(t *testing.T) {
 
 // Output of a child that goes on for ever holds up neither calls nor memory.
 func TestEndlessOutput(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	needKind(t, l, "nodejs:20")
 	i := action(t, l, "nodejs:20", `let c; function main() { c = c || require('child_process').spawn('yes', {stdio: 'inherit'}) }`,
@@ -49,6 +51,7 @@ func TestEndlessOutput(t *testing.T) {
 }
 
 func TestLogsBeforeTheEnd(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	for kind, code := range map[string]string{
 		"nodejs:20":   `function main() { console.log('so far'); for (;;); }`,
@@ -69,6 +72,7 @@ func TestLogsBeforeTheEnd(t *testing.T) {
 // TestLogsBetweenCalls: what is written between two calls is the second one's. The
 // action writes when it is told to, after the first call's logs have been taken.
 func TestLogsBetweenCalls(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	needKind(t, l, "nodejs:20")
 	tell, err := net.Listen("tcp", "127.0.0.1:0")
@@ -100,6 +104,7 @@ func TestLogsBetweenCalls(t *testing.T) {
 
 // A collector without a process: bounds hold for lines of any kind.
 func TestLogBounds(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"empty lines": strings.Repeat("\n", 1<<20),
 		"one line":    strings.Repeat("x", 1<<20),

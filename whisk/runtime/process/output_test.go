@@ -11,6 +11,7 @@ import (
 
 // Output that a pipe cannot hold at once is the call's all the same.
 func TestOutputLargerThanAPipe(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	for kind, code := range map[string]string{
 		"nodejs:20":   `function main(a) { console.log('z'.repeat(300000)); console.error('e'.repeat(200000)); if (a.exit) process.exit(1) }`,
@@ -32,6 +33,7 @@ func TestOutputLargerThanAPipe(t *testing.T) {
 
 // An action that writes without end neither fills its memory nor outlives its time.
 func TestOutputWithoutEnd(t *testing.T) {
+	t.Parallel()
 	l := newLauncher(t, Config{})
 	i := action(t, l, "nodejs:20", `function main() { for (;;) console.log('e'.repeat(1000)) }`, func(in *runtime.Init) { in.MemoryMB = 128 })
 	reply, err := i.Run(t.Context(), &runtime.Run{Args: []byte("{}"), Deadline: time.Now().Add(time.Second)})

@@ -104,6 +104,7 @@ func call(i runtime.Instance, args string) (*runtime.Reply, error) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	runtimetest.Run(t, func(t *testing.T) runtime.Launcher { return newLauncher(t, Config{}) })
 }
 
@@ -116,5 +117,6 @@ func (l nodeOnly) Kinds() []runtime.Kind {
 }
 
 func TestConformanceWithoutIsolation(t *testing.T) {
+	t.Parallel()
 	runtimetest.Run(t, func(t *testing.T) runtime.Launcher { return nodeOnly{newLauncher(t, Config{Isolation: IsolationOff})} })
 }

@@ -20,6 +20,7 @@ func answerFrame(t frameType, id uint32, body string) string {
 }
 
 func TestFrames(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 10_000)
 	text := answerFrame(frameReady, 0, "") + answerFrame(frameOK, 1, "short") + answerFrame(frameFailed, 2, long) + answerFrame(frameOK, 3, "last")
 	for name, r := range map[string]io.Reader{"whole": strings.NewReader(text), "bytewise": iotest.OneByteReader(strings.NewReader(text))} {
@@ -57,6 +58,7 @@ func FuzzFrames(f *testing.F) {
 
 // No text of a caller can pass for another field of what we say.
 func TestSaidTexts(t *testing.T) {
+	t.Parallel()
 	in := &runtime.Run{Namespace: "n", Action: "a", Version: "v", ActivationID: "i", TransactionID: "t\x00__OW_API_KEY\x00", APIKey: "k"}
 	if got := string(appendRun(nil, in)); got != "n\x00a\x00v\x00i\x00t__OW_API_KEY\x00\x00k" {
 		t.Errorf("%q", got)

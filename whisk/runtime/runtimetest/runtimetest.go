@@ -37,7 +37,10 @@ func Run(t *testing.T, newLauncher func(t *testing.T) runtime.Launcher) {
 	for _, k := range l.Kinds() {
 		if a, ok := families[k.Family]; ok && k.Default {
 			tested++
-			t.Run(k.Family, func(t *testing.T) { suite{l, k.Name, a}.run(t) })
+			t.Run(k.Family, func(t *testing.T) {
+				t.Parallel()
+				suite{l, k.Name, a}.run(t)
+			})
 		}
 	}
 	if tested == 0 {
