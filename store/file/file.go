@@ -10,13 +10,16 @@ package file
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"millrace/internal/envref"
@@ -44,14 +47,31 @@ type Store struct {
 	*mem.Store
 	cfg  Config
 	seen stamp
-	have map[string]string // what the file said, by key
+	// settled: as long as the file is as seen, it says what it said when it was read.
+	settled bool
+	text    [sha256.Size]byte // of what it said
+	have    map[string]string // what the file said, by key
 }
 
-// stamp tells whether a file has changed.
+// stamp tells one state of a file from another. The times and the size alone would not:
+// two writes can come between two ticks of the file system's clock, and what a symbolic
+// link leads to can be as old and as large as what it led to before.
 type stamp struct {
-	modified time.Time
-	size     int64
+	device, inode     uint64
+	modified, changed syscall.Timespec
+	size              int64
 }
+
+func stampOf(info os.FileInfo) stamp {
+	st := info.Sys().(*syscall.Stat_t)
+	return stamp{uint64(st.Dev), st.Ino, st.Mtim, st.Ctim, st.Size}
+}
+
+// tick is longer than any file system's clock takes from one time to the next.
+const tick = 3 * time.Second
+
+// settled tells whether a file that changes after now will have another stamp.
+func (s stamp) settled(now time.Time) bool { return now.Sub(time.Unix(s.changed.Unix())) > tick }
 
 var _ store.Store = (*Store)(nil)
 
@@ -72,7 +92,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 func (s *Store) Run(ctx context.Context) error {
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()
-	complained := ""
+	missing := false // or cannot be read
 	for {
 		select {
 		case <-ctx.Done():
@@ -80,36 +100,43 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-t.C:
 		}
 		changed, err := s.load(ctx)
+		var unread *fs.PathError
+		away := errors.As(err, &unread)
 		switch {
-		case err != nil && ctx.Err() == nil && err.Error() != complained:
-			complained = err.Error()
+		case ctx.Err() != nil, away && missing:
+		case err != nil:
 			s.cfg.Log.Error("reading the configuration; what was there before stays", "file", s.cfg.Path, "error", err)
 		case changed:
-			complained = ""
 			s.cfg.Log.Info("the configuration has been read again", "file", s.cfg.Path)
 		}
+		missing = away
 	}
 }
 
-// load reads the file if it has changed.
+// load reads the file if it has changed. What it says wrongly is told once.
 func (s *Store) load(ctx context.Context) (changed bool, err error) {
 	info, err := os.Stat(s.cfg.Path)
 	if err != nil {
 		return false, err
 	}
-	now := stamp{info.ModTime(), info.Size()}
-	if now == s.seen {
+	now, begun := stampOf(info), time.Now()
+	if now == s.seen && s.settled {
 		return false, nil
 	}
 	text, err := os.ReadFile(s.cfg.Path)
 	if err != nil {
 		return false, err
 	}
+	s.seen, s.settled = now, now.settled(begun)
+	sum := sha256.Sum256(text)
+	if sum == s.text {
+		return false, nil
+	}
+	s.text = sum
 	wanted, err := s.parse(text)
 	if err != nil {
 		return false, err
 	}
-	s.seen = now
 	return true, s.apply(ctx, wanted)
 }
 

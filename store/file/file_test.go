@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -156,6 +158,113 @@ func TestFollowing(t *testing.T) {
 			t.Errorf("%q: %s", step.text, diff)
 		}
 	}
+}
+
+// However a file changes, what it says last counts: with the time and the size of
+// before, by a link to another file, or gone for a while. What is wrong is told once.
+func TestChangesOfTheFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "apisix.yaml")
+	old := time.Now().Add(-time.Hour)
+	put := func(name, uri string) {
+		t.Helper()
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte("routes: [{id: 1, uri: "+uri+"}]\n #END \n"), 0o600), os.Chtimes(name, old, old)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(to, name string) { // as Kubernetes does it, at once
+		t.Helper()
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.Symlink(to, name+".new"), os.Rename(name+".new", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("..1/apisix.yaml", "/a")
+	put("..2/apisix.yaml", "/b")
+	link("..1", "..data")
+	link("..data/apisix.yaml", "apisix.yaml")
+	s, err := Open(t.Context(), Config{Log: slog.New(slog.DiscardHandler), Path: path, Lookup: environment})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, step := range []struct {
+		what    string
+		change  func()
+		changed bool
+		want    string
+	}{
+		{"nothing", func() {}, false, "/a"},
+		{"another folder", func() { link("..2", "..data") }, true, "/b"},
+		{"the same again", func() { put("..2/apisix.yaml", "/b") }, false, "/b"},
+		{"the same time and size", func() { put("..2/apisix.yaml", "/c") }, true, "/c"},
+		{"at once again", func() { put("..2/apisix.yaml", "/d") }, true, "/d"},
+		{"gone", func() { os.Remove(path) }, false, "/d"},
+		{"still gone", func() {}, false, "/d"},
+		{"a file in its place", func() { put("apisix.yaml", "/e") }, true, "/e"},
+		{"broken", func() { put("apisix.yaml", "[") }, false, "/e"},
+		{"half written", func() { os.Truncate(path, 10) }, false, "/e"},
+		{"whole", func() { put("apisix.yaml", "/f") }, true, "/f"},
+	} {
+		step.change()
+		changed, _ := s.load(t.Context())
+		if got := contents(t, s)["/apisix/routes/1"]; changed != step.changed || got != `{"id":1,"uri":"`+step.want+`"}` {
+			t.Errorf("%s: changed %t, %s", step.what, changed, got)
+		}
+	}
+}
+
+// logged is a log that can be read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// What is wrong with a file is told once, and again when it is wrong again.
+func TestComplaints(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "apisix.yaml")
+		write(t, path, "routes: []\n#END\n")
+		var log logged
+		s, err := Open(t.Context(), Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Path: path, Lookup: environment})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx) }()
+		for what, change := range []func(){
+			func() { write(t, path, "routes: [") },
+			func() { os.Remove(path) },
+			func() { write(t, path, "routes: [{id: 1}]\n#END\n") },
+			func() { os.Remove(path) },
+		} {
+			change()
+			time.Sleep(5*pollEvery + pollEvery/2)
+			synctest.Wait()
+			if n := strings.Count(log.String(), "what was there before stays"); n != []int{1, 2, 2, 3}[what] {
+				t.Errorf("after change %d there are %d complaints: %s", what, n, log.String())
+			}
+		}
+		cancel()
+		<-ended
+	})
 }
 
 func FuzzParse(f *testing.F) {

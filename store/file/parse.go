@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -21,8 +22,8 @@ var collections = []string{
 
 // hasEnd tells whether the last line that is not empty is #END.
 func hasEnd(text []byte) bool {
-	last := strings.TrimRight(string(text), " \t\r\n")
-	return last == "#END" || strings.HasSuffix(last, "\n#END")
+	text = bytes.TrimSpace(text)
+	return string(bytes.TrimSpace(text[bytes.LastIndexByte(text, '\n')+1:])) == "#END"
 }
 
 // parse answers the values of a file (YAML, of which JSON is a part) by key.
