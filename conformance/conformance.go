@@ -23,6 +23,7 @@
 package conformance
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -57,6 +58,9 @@ type Target struct {
 	// and fire nothing in a minute; {{noroom_auth}}, the key of one that may have no
 	// calls in flight.
 	Vars map[string]string
+	// BackendHost is the address of this machine by which the target reaches what
+	// stands behind it in scripts; 127.0.0.1 if it is empty.
+	BackendHost string
 	// With starts a server with the files of a script. Without it such a script is
 	// run if the target is Configured, which says that it has been started with them.
 	With       func(t *testing.T, files map[string]string) Target
@@ -119,7 +123,14 @@ func (s *script) run(t *testing.T, target Target) {
 				t.Skip("it wants a server that was started with its config.yaml; -configured says that this one was")
 			}
 		}
-		newRun(target).cases(t, s.cases)
+		b, err := startBackends(cmp.Or(target.BackendHost, "127.0.0.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.close()
+		r := newRun(target)
+		b.nameIn(r.vars)
+		r.cases(t, s.cases)
 	})
 }
 

@@ -30,6 +30,7 @@ var (
 	adminKey   = flag.String("admin-key", servertest.AdminKey, "key of the Admin API")
 	whiskKey   = flag.String("whisk-key", servertest.GuestKey, "key of the namespace guest")
 	settle     = flag.Duration("settle", 5*time.Second, "how long a change may take to be seen")
+	backend    = flag.String("backend-host", "127.0.0.1", "address by which the server reaches what the scripts have behind it")
 	configured = flag.Bool("configured", false, "the server was started with the config.yaml of the script that -run names")
 )
 
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs all scripts: against the server that the flags name, or against
 // our own.
 func TestScripts(t *testing.T) {
-	target := Target{Bases: map[string]string{}, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle, Configured: *configured}
+	target := Target{Bases: map[string]string{}, AdminKey: *adminKey, WhiskKey: *whiskKey, Settle: *settle, Configured: *configured, BackendHost: *backend}
 	for part, address := range addresses {
 		if *address != "" {
 			target.Bases[part] = *address
@@ -80,7 +81,7 @@ func runOwn(t *testing.T) {
 		}
 	}
 	whole := wholeTarget(t)
-	small := targetOf(servertest.Start(t, func(c *config.Config) { c.Roles = []config.Role{config.RoleGateway, config.RoleAdmin} }))
+	small := targetOf(servertest.Start(t, asByDefault))
 	var lanes sync.WaitGroup
 	lane := func(scripts []*script, target Target) {
 		lanes.Go(func() {
@@ -94,6 +95,14 @@ func runOwn(t *testing.T) {
 	lane(gateway, small)
 	lane(configured, Target{With: withFiles})
 	lanes.Wait()
+}
+
+// asByDefault has what an APISIX has that nobody configured.
+func asByDefault(c *config.Config) {
+	c.Roles = []config.Role{config.RoleGateway, config.RoleAdmin}
+	secured := c.Gateway.Listen[0]
+	secured.HTTP2 = true
+	c.Gateway.TLS.Enabled, c.Gateway.TLS.Listen = true, []config.Listener{secured}
 }
 
 // readAll reads the scripts of this package.
@@ -126,17 +135,25 @@ func wholeTarget(t *testing.T) Target {
 	return target
 }
 
-// withFiles starts a server of ours with the files of a script.
+// withFiles starts a server of ours with the files of a script, and the etcd that its
+// config.yaml may name.
 func withFiles(t *testing.T, files map[string]string) Target {
 	t.Helper()
-	folder := t.TempDir()
+	folder, etcd := t.TempDir(), ""
+	if strings.Contains(files["config.yaml"], "{{etcd}}") {
+		etcd = startEtcd(t)
+	}
 	for name, text := range files {
+		text = strings.ReplaceAll(text, "{{etcd}}", etcd)
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	target := targetOf(servertest.StartFile(t, filepath.Join(folder, "config.yaml")))
 	target.Bases["file"] = folder
+	if etcd != "" {
+		target.Bases["etcd"] = etcd
+	}
 	return target
 }
 

@@ -24,9 +24,10 @@ type expectJSON struct {
 func (e expectJSON) check(res *response, vars *variables) error {
 	text := res.body
 	if e.path != "" {
-		found := gjson.GetBytes(text, e.path)
+		path := vars.expand(e.path)
+		found := gjson.GetBytes(text, path)
 		if !found.Exists() {
-			return fmt.Errorf("the body has no %s", e.path)
+			return fmt.Errorf("the body has no %s", path)
 		}
 		text = []byte(found.Raw)
 		if e.decoded {

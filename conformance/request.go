@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
 )
 
 // patience bounds one request, and one conversation by bytes.
@@ -63,7 +66,11 @@ func (r *run) request(c *testCase) (*response, error) {
 		Transport: transport, Timeout: patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	req, err := http.NewRequest(c.method, base.String(), strings.NewReader(r.vars.expand(c.body)))
+	text, err := r.body(c)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequest(c.method, base.String(), strings.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +90,23 @@ func (r *run) request(c *testCase) (*response, error) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	return &response{status: res.StatusCode, proto: res.Proto, header: res.Header, body: body, tls: res.TLS, err: err}, err
+}
+
+// body is the body of a case as it is sent.
+func (r *run) body(c *testCase) (string, error) {
+	text := r.vars.expand(c.body)
+	for _, name := range c.base64 {
+		member := gjson.Get(text, name)
+		plain := member.Raw
+		if member.Type == gjson.String {
+			plain = member.String()
+		}
+		var err error
+		if text, err = sjson.Set(text, name, base64.StdEncoding.EncodeToString([]byte(plain))); err != nil {
+			return "", fmt.Errorf("encoding %s of the body: %w", name, err)
+		}
+	}
+	return text, nil
 }
 
 // transportOf answers what speaks the version of HTTP of a case, and what ends it.

@@ -36,8 +36,9 @@ type connection struct {
 	sni         string // the server name asked for; none is sent without
 	alpn        []string
 	tlsVersion  string
-	certificate string // names in the client's certificate; none is shown without
-	stranger    bool   // an authority signed it that nobody knows
+	certificate string   // names in the client's certificate; none is shown without
+	stranger    bool     // an authority signed it that nobody knows
+	base64      []string // members of the JSON body that are sent in Base64
 }
 
 type field struct{ name, value string }
@@ -133,6 +134,8 @@ func (c *testCase) parseConnection(line string) error {
 		c.sni = rest
 	case "alpn":
 		c.alpn = strings.Fields(rest)
+	case "base64":
+		c.base64 = strings.Fields(rest)
 	case "tls":
 		if _, known := tlsVersions[rest]; !known {
 			return errors.New("no such version of TLS")

@@ -3,6 +3,7 @@ package conformance
 import (
 	"encoding/base64"
 	"maps"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -21,16 +22,21 @@ func newVariables(target Target) *variables {
 	maps.Copy(v.values, target.Vars)
 	for part, base := range target.Bases {
 		v.values[part] = base
-		v.values[part+"_addr"] = address(base)
-		if _, port, ok := strings.Cut(address(base), ":"); ok {
-			v.values[part+"_port"] = port
-		}
+		v.address(part, address(base))
 	}
 	v.values["admin_key"] = target.AdminKey
 	v.values["whisk_key"] = target.WhiskKey
 	v.values["whisk_auth"] = base64.StdEncoding.EncodeToString([]byte(target.WhiskKey))
 	v.values["whisk_uuid"], _, _ = strings.Cut(target.WhiskKey, ":")
 	return v
+}
+
+// address gives an address of host:port its three names.
+func (v *variables) address(name, addr string) {
+	v.values[name+"_addr"] = addr
+	if host, port, err := net.SplitHostPort(addr); err == nil {
+		v.values[name+"_host"], v.values[name+"_port"] = host, port
+	}
 }
 
 // address is host:port of a base URL, or of what is one already.
@@ -85,7 +91,7 @@ var givenVars = []string{"norate_auth", "norate_namespace", "noroom_auth"}
 func (v *variables) lacking(c *testCase) string {
 	names := slices.Clone(givenVars)
 	for _, part := range parts {
-		names = append(names, part, part+"_addr", part+"_port")
+		names = append(names, part, part+"_addr", part+"_host", part+"_port")
 	}
 	for _, name := range names {
 		if _, known := v.values[name]; !known && c.reads("{{"+name+"}}") {
