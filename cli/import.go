@@ -78,14 +78,14 @@ func (e *env) importOpenwhisk(cmd *cobra.Command, f *importFlags) error {
 		return fmt.Errorf("destination (--to-apihost, --to-auth, or wsk property set): %w", err)
 	}
 	defer to.Close()
-	return e.reported(func(report func(transfer.Line)) error {
+	return e.reported(f.dryRun, func(report func(transfer.Line)) error {
 		return transfer.Run(cmd.Context(), transfer.Options{From: from, To: to, Overwrite: f.overwrite, DryRun: f.dryRun, Report: report})
 	})
 }
 
 // reported prints the lines of a copy and their number; something that is missing
 // at the destination is an error.
-func (e *env) reported(run func(report func(transfer.Line)) error) error {
+func (e *env) reported(dryRun bool, run func(report func(transfer.Line)) error) error {
 	missing, counts := false, map[transfer.Outcome]int{}
 	table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	err := run(func(l transfer.Line) {
@@ -96,7 +96,11 @@ func (e *env) reported(run func(report func(transfer.Line)) error) error {
 	if flushed := table.Flush(); err == nil {
 		err = flushed
 	}
-	fmt.Fprintln(e.out, importSummary(counts))
+	summary := importSummary(counts)
+	if dryRun {
+		summary = "a dry run, nothing is written: " + summary
+	}
+	fmt.Fprintln(e.out, summary)
 	if err == nil && missing {
 		err = errMissing
 	}

@@ -33,7 +33,8 @@ from its etcd or its apisix.yaml, to the Admin API of a running Millrace.
 --config is APISIX's own config.yaml: it says where its etcd is, how to reach it,
 and the keyring that decrypts secret fields (without it APISIX's default keyring
 is tried). What exists at the destination is kept, unless --overwrite is given; so
-the command can be run again. The exit code is 1 if something is missing.
+the command can be run again. What the destination has just as the source has it is
+unchanged, and left alone. The exit code is 1 if something is missing.
 
 To go on using the etcd itself, name it in deployment.etcd.host instead.`,
 		Args: cobra.NoArgs,
@@ -47,7 +48,7 @@ To go on using the etcd itself, name it in deployment.etcd.host instead.`,
 	flags.StringVar(&f.admin, "admin", "http://127.0.0.1:9180", "`URL` of the destination's Admin API")
 	flags.StringVar(&f.adminKey, "admin-key", "", "the `KEY` of the Admin API (default: $MILLRACE_ADMIN_KEY, else the well-known one)")
 	flags.BoolVar(&f.overwrite, "overwrite", false, "replace what exists at the destination")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "read everything and write nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "write nothing, and say what a run would do: what is created, replaced, unchanged, in conflict or refused")
 	return cmd
 }
 
@@ -68,7 +69,7 @@ func (e *env) importAPISIX(cmd *cobra.Command, f *apisixFlags) error {
 	if f.file != "" || !cfg.Gateway.DataEncryption.Enabled {
 		o.Keyring = o.Keyring.OnlyKeys()
 	}
-	return e.reported(func(report func(transfer.Line)) error {
+	return e.reported(f.dryRun, func(report func(transfer.Line)) error {
 		o.Report = report
 		return transfer.CopyResources(cmd.Context(), o)
 	})

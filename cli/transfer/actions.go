@@ -28,25 +28,16 @@ type execDocument struct {
 // actions copies those with code first, then sequences, whose components must
 // exist.
 func (c *copying) actions(ctx context.Context) error {
-	docs, err := c.list(ctx, "actions")
-	if err != nil {
-		return err
-	}
-	all, err := summaries(docs)
-	if err != nil {
-		return err
-	}
 	var sequences []waiting
-	for i := range all {
-		var d actionDocument
-		if err := c.read(ctx, &d, "actions", all[i].path()...); err != nil {
-			return err
+	err := each(ctx, c, "actions", func(s *summary, d *actionDocument) {
+		if c.ofPackage(ctx, s, d); d.Exec.Kind == whisk.KindSequence {
+			sequences = append(sequences, waiting{s.path(), d})
+			return
 		}
-		if c.ofPackage(ctx, &all[i], &d); d.Exec.Kind == whisk.KindSequence {
-			sequences = append(sequences, waiting{all[i].path(), &d})
-			continue
-		}
-		c.putAction(ctx, all[i].path(), &d)
+		c.putAction(ctx, s.path(), d)
+	})
+	if err != nil {
+		return err
 	}
 	c.putSequences(ctx, sequences)
 	return nil

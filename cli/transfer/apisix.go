@@ -54,7 +54,11 @@ func CopyResources(ctx context.Context, o Resources) error {
 	slices.SortStableFunc(entries, func(a, b store.Entry) int {
 		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.CreateRevision, b.CreateRevision))
 	})
-	c := &adminClient{Resources: o, http: &http.Client{Timeout: 30 * time.Second}}
+	c := &adminClient{Resources: o, http: &http.Client{Timeout: 30 * time.Second}, source: map[string]bool{}}
+	for _, e := range entries {
+		_, path := splitKey(e.Key)
+		c.source[path] = true
+	}
 	defer c.http.CloseIdleConnections()
 	for _, e := range entries {
 		if err := c.copy(ctx, e); err != nil {
@@ -83,6 +87,8 @@ var renamed = map[string]string{"ssl": "ssls", "proto": "protos"}
 type adminClient struct {
 	Resources
 	http *http.Client
+	// source has the keys of what is copied.
+	source map[string]bool
 }
 
 // copy copies one entry, if it is a resource. The error is for what ends the run.
@@ -95,15 +101,15 @@ func (c *adminClient) copy(ctx context.Context, e store.Entry) error {
 	if id == "" || string(e.Value) == "init_dir" || folder == "data_plane" {
 		return nil
 	}
-	line := Line{Kind: strings.TrimSuffix(folder, "s"), Name: id}
+	line := Line{Kind: kindName(folder), Name: id}
 	if !slices.Contains(resourceOrder, folder) {
 		line.Outcome, line.Note = Skipped, "there is no such kind of resource here"
 		c.Report(line)
 		return nil
 	}
-	body, err := c.document(e.Value)
+	doc, err := c.document(e.Value)
 	if err == nil {
-		line.Outcome, err = c.put(ctx, path, body)
+		line.Outcome, err = c.put(ctx, path, doc)
 	}
 	var refused *refusal
 	switch {
@@ -112,14 +118,16 @@ func (c *adminClient) copy(ctx context.Context, e store.Entry) error {
 	case err != nil:
 		return err
 	case line.Outcome == Kept:
-		line.Note = "the destination has one of this id"
+		line.Note = "the destination has another of this id"
+	case line.Outcome == Conflict:
+		line.Note = "the destination has another of this id, which --overwrite would replace"
 	}
 	c.Report(line)
 	return nil
 }
 
 // document is a resource as a client of the Admin API sends it.
-func (c *adminClient) document(value []byte) ([]byte, error) {
+func (c *adminClient) document(value []byte) (map[string]json.RawMessage, error) {
 	value, err := resource.DecryptJSON(value, c.Keyring)
 	if err != nil {
 		return nil, &refusal{text: err.Error()}
@@ -128,22 +136,33 @@ func (c *adminClient) document(value []byte) ([]byte, error) {
 	if err := json.Unmarshal(value, &doc); err != nil {
 		return nil, &refusal{text: "it is no JSON object"}
 	}
+	withoutOwn(doc)
+	return doc, nil
+}
+
+// withoutOwn takes out what the Admin API itself writes into a resource.
+func withoutOwn(doc map[string]json.RawMessage) {
 	for _, key := range []string{"id", "create_time", "update_time", "validity_start", "validity_end"} {
 		delete(doc, key)
 	}
-	return json.Marshal(doc)
 }
 
-func (c *adminClient) put(ctx context.Context, path string, body []byte) (Outcome, error) {
-	if c.DryRun {
-		return Untouched, nil
-	}
-	there, err := c.exists(ctx, path)
+func (c *adminClient) put(ctx context.Context, path string, doc map[string]json.RawMessage) (Outcome, error) {
+	current, err := c.current(ctx, path)
+	there := current != nil
 	switch {
 	case err != nil:
 		return Failed, err
+	case there && same(doc, current):
+		return Unchanged, nil
+	case c.DryRun:
+		return c.foresee(ctx, path, doc, there)
 	case there && !c.Overwrite:
 		return Kept, nil
+	}
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return Failed, err
 	}
 	status, text, err := c.send(ctx, http.MethodPut, path, body)
 	switch {
@@ -157,19 +176,36 @@ func (c *adminClient) put(ctx context.Context, path string, body []byte) (Outcom
 	return Created, nil
 }
 
-func (c *adminClient) exists(ctx context.Context, path string) (bool, error) {
+// current is a resource as the destination has it; nil if it has none of this id.
+func (c *adminClient) current(ctx context.Context, path string) (map[string]json.RawMessage, error) {
 	status, text, err := c.send(ctx, http.MethodGet, path, nil)
 	switch {
 	case err != nil:
-		return false, err
+		return nil, err
 	case status == http.StatusNotFound:
-		return false, nil
+		return nil, nil
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return false, fmt.Errorf("asking the Admin API %s: %w", c.Admin, refusalOf(status, text).err())
+		return nil, fmt.Errorf("asking the Admin API %s (another key is given by --admin-key): %w", c.Admin, refusalOf(status, text).err())
 	case status > 299:
-		return false, refusalOf(status, text)
+		return nil, refusalOf(status, text)
 	}
-	return true, nil
+	var answer struct {
+		Value map[string]json.RawMessage `json:"value"`
+		Node  struct {                   // of APISIX 2
+			Value map[string]json.RawMessage `json:"value"`
+		} `json:"node"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("reading what the Admin API has of %s: %w", path, err)
+	}
+	if answer.Value == nil {
+		answer.Value = answer.Node.Value
+	}
+	if answer.Value == nil {
+		answer.Value = map[string]json.RawMessage{}
+	}
+	withoutOwn(answer.Value)
+	return answer.Value, nil
 }
 
 func (c *adminClient) send(ctx context.Context, method, path string, body []byte) (status int, text []byte, err error) {
@@ -185,7 +221,7 @@ func (c *adminClient) send(ctx context.Context, method, path string, body []byte
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, nil, fmt.Errorf("asking the Admin API: %w", err)
+		return 0, nil, fmt.Errorf("asking the Admin API (another is given by --admin): %w", err)
 	}
 	defer resp.Body.Close()
 	text, err = io.ReadAll(io.LimitReader(resp.Body, 4<<20))

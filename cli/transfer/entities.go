@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -23,16 +22,6 @@ func (s *summary) path() []string {
 		return []string{pkg, s.Name}
 	}
 	return []string{s.Name}
-}
-
-func summaries(docs []json.RawMessage) ([]summary, error) {
-	out := make([]summary, len(docs))
-	for i := range docs {
-		if err := json.Unmarshal(docs[i], &out[i]); err != nil {
-			return nil, fmt.Errorf("reading a list of the source: %w", err)
-		}
-	}
-	return out, nil
 }
 
 // head is what all documents have.
@@ -64,29 +53,20 @@ type packageDocument struct {
 }
 
 func (c *copying) packages(ctx context.Context) error {
-	docs, err := c.list(ctx, "packages")
+	var bindings []func() // after what they bind
+	err := each(ctx, c, "packages", func(s *summary, d *packageDocument) {
+		if d.Binding != nil && d.Binding.Name != "" {
+			bindings = append(bindings, func() { c.putPackage(ctx, s.Name, d) })
+			return
+		}
+		d.Binding = nil // an empty object is what packages have
+		c.putPackage(ctx, s.Name, d)
+	})
 	if err != nil {
 		return err
 	}
-	all, err := summaries(docs)
-	if err != nil {
-		return err
-	}
-	documents := make([]packageDocument, len(all))
-	for i := range all {
-		if err := c.read(ctx, &documents[i], "packages", all[i].Name); err != nil {
-			return err
-		}
-		if b := documents[i].Binding; b != nil && b.Name == "" {
-			documents[i].Binding = nil // an empty object is what packages have
-		}
-	}
-	for _, bindings := range []bool{false, true} { // what is bound comes first
-		for i := range all {
-			if d := &documents[i]; (d.Binding != nil) == bindings {
-				c.putPackage(ctx, all[i].Name, d)
-			}
-		}
+	for _, put := range bindings {
+		put()
 	}
 	return nil
 }
@@ -124,27 +104,14 @@ func (c *copying) ownParameters(ctx context.Context, d *packageDocument) whisk.K
 type triggerDocument struct{ head }
 
 func (c *copying) triggers(ctx context.Context) error {
-	docs, err := c.list(ctx, "triggers")
-	if err != nil {
-		return err
-	}
-	all, err := summaries(docs)
-	if err != nil {
-		return err
-	}
-	for i := range all {
-		var d triggerDocument
-		if err := c.read(ctx, &d, "triggers", all[i].Name); err != nil {
-			return err
-		}
+	return each(ctx, c, "triggers", func(s *summary, d *triggerDocument) {
 		note := d.encrypted()
-		o, err := c.write(ctx, d, "triggers", all[i].Name)
+		o, err := c.write(ctx, d, "triggers", s.Name)
 		if feed := textOf(d.Annotations.Find("feed")); feed != "" && err == nil && o != Kept {
-			note = join(note, c.feed(ctx, feed, all[i].Name))
+			note = join(note, c.feed(ctx, feed, s.Name))
 		}
-		c.report("trigger", all[i].Name, o, note, err)
-	}
-	return nil
+		c.report("trigger", s.Name, o, note, err)
+	})
 }
 
 type entityPath struct {
@@ -176,26 +143,13 @@ type rulePut struct {
 }
 
 func (c *copying) rules(ctx context.Context) error {
-	docs, err := c.list(ctx, "rules")
-	if err != nil {
-		return err
-	}
-	all, err := summaries(docs)
-	if err != nil {
-		return err
-	}
-	for i := range all {
-		var d ruleDocument
-		if err := c.read(ctx, &d, "rules", all[i].Name); err != nil {
-			return err
-		}
-		o, err := c.write(ctx, rulePut{head: d.head, Trigger: d.Trigger.in(c), Action: d.Action.in(c)}, "rules", all[i].Name)
+	return each(ctx, c, "rules", func(s *summary, d *ruleDocument) {
+		o, err := c.write(ctx, rulePut{head: d.head, Trigger: d.Trigger.in(c), Action: d.Action.in(c)}, "rules", s.Name)
 		if err == nil && d.Status == "inactive" && (o == Created || o == Replaced) {
-			err = c.To.Do(ctx, "POST", remote.Path("namespaces", c.target, "rules", all[i].Name), nil, map[string]string{"status": "inactive"}, nil)
+			err = c.To.Do(ctx, "POST", remote.Path("namespaces", c.target, "rules", s.Name), nil, map[string]string{"status": "inactive"}, nil)
 		}
-		c.report("rule", all[i].Name, o, "", err)
-	}
-	return nil
+		c.report("rule", s.Name, o, "", err)
+	})
 }
 
 func textOf(raw json.RawMessage) string {

@@ -27,6 +27,8 @@ const (
 	Created   Outcome = iota
 	Replaced          // it was there, and Overwrite was set
 	Kept              // it was there and stays as it was
+	Unchanged         // it was there just as it is at the source
+	Conflict          // DryRun: another is there, which would be kept
 	Changed           // created, but not as it was: see the note
 	Skipped           // it has no place at the destination: see the note
 	Failed            // the destination refused it: see the note
@@ -35,7 +37,7 @@ const (
 
 // String is the word that reports have for an outcome.
 func (o Outcome) String() string {
-	return [...]string{"created", "replaced", "kept", "changed", "skipped", "failed", "found"}[o]
+	return [...]string{"created", "replaced", "kept", "unchanged", "conflict", "changed", "skipped", "failed", "found"}[o]
 }
 
 // Line is one line of the report.
@@ -103,14 +105,24 @@ func (c *copying) prepare(ctx context.Context) error {
 	return nil
 }
 
-// list reads a collection of the source, oldest first.
-func (c *copying) list(ctx context.Context, collection string) ([]json.RawMessage, error) {
+// each reads the documents of a collection of the source, the oldest first, and calls
+// fn with each.
+func each[T any](ctx context.Context, c *copying, collection string, fn func(s *summary, doc *T)) error {
 	all, err := c.From.List(ctx, remote.Path("namespaces", c.source, collection))
 	if err != nil {
-		return nil, fmt.Errorf("listing the %s of the source: %w", collection, err)
+		return fmt.Errorf("listing the %s of the source: %w", collection, err)
 	}
-	slices.Reverse(all)
-	return all, nil
+	for _, listed := range slices.Backward(all) {
+		s, doc := &summary{}, new(T)
+		if err := json.Unmarshal(listed, s); err != nil {
+			return fmt.Errorf("reading a list of the source: %w", err)
+		}
+		if err := c.read(ctx, doc, collection, s.path()...); err != nil {
+			return err
+		}
+		fn(s, doc)
+	}
+	return nil
 }
 
 // read reads a document of the source into out.
