@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
+	"millrace/gateway/follow"
 	"millrace/gateway/route"
 	"millrace/gateway/secret"
 	"millrace/internal/watermark"
@@ -23,32 +23,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	pool.Go(func() { g.secrets.Run(ctx) })
 	defer pool.Wait()
 	f := newFollower(g)
-	for wait := time.Duration(0); ; wait = min(max(100*time.Millisecond, 2*wait), 5*time.Second) {
-		f.pause(ctx, wait)
-		followed, err := f.follow(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if followed {
-			wait = 0
-		}
-		g.conf.Log.Warn("following the configuration", "err", err)
+	following := follow.Follower{
+		Log: g.conf.Log, Store: g.conf.Store, Check: g.conf.Check, Apply: f.apply,
+		Changed: g.secrets.Changed(), Following: g.applied.follows, Applied: g.applied.Mark,
 	}
-}
-
-// pause waits, and takes in meanwhile what changes without the store.
-func (f *follower) pause(ctx context.Context, wait time.Duration) {
-	over := time.After(wait)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-over:
-			return
-		case <-f.g.secrets.Changed():
-			f.apply(ctx, nil, -1)
-		}
-	}
+	return following.Run(ctx)
 }
 
 // WaitApplied returns when requests are served with the store's revision or a
@@ -87,10 +66,7 @@ func (p *progress) note(folder string, revision int64) {
 // follower turns changes of the store into new tables. Only Run's goroutine
 // uses it.
 type follower struct {
-	g *Gateway
-	// seen is what a new listing can be compared with.
-	seen *store.Known
-
+	g             *Gateway
 	routes        map[string]*followedRoute
 	upstreams     map[string]*sharedUpstream
 	services      map[string]*serviceConf
@@ -127,7 +103,7 @@ type followedRoute struct {
 
 func newFollower(g *Gateway) *follower {
 	return &follower{
-		g: g, seen: store.NewKnown(), routes: map[string]*followedRoute{},
+		g: g, routes: map[string]*followedRoute{},
 		upstreams: map[string]*sharedUpstream{}, services: map[string]*serviceConf{},
 		pluginConfigs: map[string]*pluginConf{}, users: map[string]*followedUser{},
 		globalRules: map[string]*globalRule{}, gone: map[*heldChain]bool{},
@@ -136,48 +112,12 @@ func newFollower(g *Gateway) *follower {
 	}
 }
 
-// follow lists and watches until the watch ends; followed says that it began.
-func (f *follower) follow(ctx context.Context) (followed bool, err error) {
-	entries, revision, err := f.g.conf.Store.List(ctx, resource.Prefix)
-	if err != nil {
-		return false, err
-	}
-	f.g.applied.follows(true)
-	defer f.g.applied.follows(false)
-	f.apply(ctx, f.seen.Difference(entries), revision)
-	f.g.applied.Lower(revision) // the store may have lost its data, and counts again
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	changes, err := f.g.conf.Store.Watch(ctx, resource.Prefix, revision)
-	if err != nil {
-		return false, err
-	}
-	for {
-		select {
-		case events, open := <-changes:
-			if !open {
-				return true, errors.New("the store ended the watch")
-			}
-			if n := len(events); n > 0 {
-				f.apply(ctx, events, events[n-1].ModRevision)
-			}
-		case <-f.g.secrets.Changed():
-			f.apply(ctx, nil, -1)
-		}
-	}
-}
-
 // apply takes in changes of the store, and of the secrets that it refers to, and
-// swaps the snapshot. revision is the store's, -1 if only secrets have changed.
-func (f *follower) apply(ctx context.Context, events []store.Event, revision int64) {
+// swaps the snapshot.
+func (f *follower) apply(ctx context.Context, events []store.Event) {
 	ch := changes{routes: map[string]bool{}}
 	f.secrets.Settle(ctx, events)
-	faults := f.checkAll(events)
 	for i := range events {
-		if faults != nil && faults[i] != nil {
-			f.refuse(&events[i], faults[i])
-			continue
-		}
 		f.take(&events[i], &ch)
 	}
 	f.takeChangedSecrets(&ch)
@@ -188,7 +128,6 @@ func (f *follower) apply(ctx context.Context, events []store.Event, revision int
 		f.setCertificates()
 	}
 	f.closeGone()
-	f.g.applied.Raise(revision)
 }
 
 // letGo closes a chain once requests have a way to find what has come for it.
@@ -211,13 +150,12 @@ func (f *follower) closeGone() {
 
 // take notes one change and marks what it touches.
 func (f *follower) take(e *store.Event, ch *changes) {
-	f.seen.Note(e)
 	folder, id, ok := resource.SplitKey(e.Key)
 	if !ok {
 		return
 	}
 	f.g.applied.note(folder, e.ModRevision)
-	if err := guard(func() error { return f.takeInto(folder, id, e, ch) }); err != nil {
+	if err := follow.Guard(func() error { return f.takeInto(folder, id, e, ch) }); err != nil {
 		f.g.conf.Log.Error("reading configuration; what was there before stays", "key", e.Key, "err", err)
 	}
 }
@@ -408,7 +346,7 @@ func (f *follower) recompile(id string, r *followedRoute) (next *servedRoute, ke
 	if r.gone {
 		return nil, false
 	}
-	err := guard(func() (err error) {
+	err := follow.Guard(func() (err error) {
 		next, err = f.compileRoute(id, r)
 		return err
 	})

@@ -195,11 +195,11 @@ func TestDeletedRouteInABatch(t *testing.T) {
 	event := func(key, value string, deleted bool) store.Event {
 		return store.Event{Entry: store.Entry{Key: "/apisix/" + key, Value: []byte(value), ModRevision: 1, CreateRevision: 1}, Deleted: deleted}
 	}
-	f.apply(t.Context(), []store.Event{event("routes/1", `{"uri":"/x","upstream_id":"u","service_id":"s"}`, false)}, 1)
+	f.apply(t.Context(), []store.Event{event("routes/1", `{"uri":"/x","upstream_id":"u","service_id":"s"}`, false)})
 	f.apply(t.Context(), []store.Event{
 		event("routes/1", "", true), event("upstreams/u", `{"nodes":{}}`, false),
 		event("services/s", `{}`, false), event("plugin_configs/p", `{"plugins":{}}`, false),
-	}, 2)
+	})
 	if len(f.routes) != 0 {
 		t.Errorf("routes left: %v", f.routes)
 	}

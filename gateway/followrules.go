@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"millrace/gateway/follow"
 	"millrace/plugin"
 	"millrace/resource"
 	"millrace/store"
@@ -59,7 +60,7 @@ func (f *follower) recompileGlobal() *heldChain {
 // clients out. nil: it never was.
 func (f *follower) compileRule(rule *globalRule, before *plugin.Chain) (chain *plugin.Chain) {
 	compile := func(plugins resource.Plugins) error {
-		return guard(func() (err error) {
+		return follow.Guard(func() (err error) {
 			chain, err = plugin.Recompile(plugins, f.g.conf.Env, before)
 			return err
 		})

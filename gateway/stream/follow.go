@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync"
-	"time"
 
+	"millrace/gateway/follow"
 	"millrace/gateway/secret"
 	"millrace/gateway/sni"
 	"millrace/plugin"
@@ -25,22 +23,11 @@ func (s *Server) Run(ctx context.Context) error {
 	resolving.Go(func() { _ = s.secrets.Run(ctx) })
 	defer resolving.Wait()
 	f := newFollower(s)
-	for wait := time.Duration(0); ; wait = min(max(100*time.Millisecond, 2*wait), 5*time.Second) {
-		if wait > 0 {
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait):
-			}
-		}
-		followed, err := f.follow(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if followed {
-			wait = 0
-		}
-		s.conf.Log.Warn("following the configuration of streams", "err", err)
+	following := follow.Follower{
+		Log: s.conf.Log.With("of", "streams"), Store: s.conf.Store, Wants: wants, Check: s.conf.Check, Apply: f.apply,
+		Changed: s.secrets.Changed(), Applied: s.applied,
 	}
+	return following.Run(ctx)
 }
 
 // WaitApplied returns when connections are served with the store's revision or a
@@ -52,10 +39,7 @@ func (s *Server) WaitApplied(ctx context.Context, revision int64) error {
 // follower turns changes of the store into new tables. Only Run's goroutine uses
 // it.
 type follower struct {
-	s *Server
-	// seen has the keys that matter here, so that a new listing can be compared.
-	seen *store.Known
-
+	s         *Server
 	routes    map[string]*followedRoute
 	upstreams map[string]*target
 	services  map[string]*resource.Service
@@ -80,44 +64,14 @@ type followedSSL struct {
 
 func newFollower(s *Server) *follower {
 	return &follower{
-		s: s, seen: store.NewKnown(), routes: map[string]*followedRoute{}, upstreams: map[string]*target{},
+		s: s, routes: map[string]*followedRoute{}, upstreams: map[string]*target{},
 		services: map[string]*resource.Service{}, ssls: map[string]followedSSL{}, dirty: map[string]bool{},
 		secrets: s.secrets.Reader(s.conf.Keyring),
 	}
 }
 
-// follow lists and watches until the watch ends; followed says that it began.
-func (f *follower) follow(ctx context.Context) (followed bool, err error) {
-	entries, revision, err := f.s.conf.Store.List(ctx, resource.Prefix)
-	if err != nil {
-		return false, err
-	}
-	entries = slices.DeleteFunc(entries, func(e store.Entry) bool { return !f.follows(e.Key) })
-	f.apply(ctx, f.seen.Difference(entries), revision)
-	f.s.applied.Lower(revision) // the store may have lost its data, and counts again
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	changes, err := f.s.conf.Store.Watch(ctx, resource.Prefix, revision)
-	if err != nil {
-		return false, err
-	}
-	for {
-		select {
-		case events, ok := <-changes:
-			if !ok {
-				return true, errors.New("the store ended the watch")
-			}
-			if n := len(events); n > 0 {
-				f.apply(ctx, events, events[n-1].ModRevision)
-			}
-		case <-f.s.secrets.Changed():
-			f.apply(ctx, nil, -1)
-		}
-	}
-}
-
-// follows tells whether a key is of a resource that matters for streams.
-func (f *follower) follows(key string) bool {
+// wants tells whether a key is of a resource that matters for streams.
+func wants(key string) bool {
 	switch folder, _, _ := resource.SplitKey(key); folder {
 	case "stream_routes", "upstreams", "services", "ssls", "plugin_metadata", "secrets":
 		return true
@@ -126,14 +80,11 @@ func (f *follower) follows(key string) bool {
 }
 
 // apply takes in changes of the store, and of the secrets that it refers to, and swaps
-// the table. revision is the store's, -1 if only secrets have changed.
-func (f *follower) apply(ctx context.Context, events []store.Event, revision int64) {
-	events = slices.DeleteFunc(slices.Clone(events), func(e store.Event) bool { return !f.follows(e.Key) })
+// the table.
+func (f *follower) apply(ctx context.Context, events []store.Event) {
 	f.secrets.Settle(ctx, events)
 	for i := range events {
-		e := &events[i]
-		f.seen.Note(e)
-		f.take(e)
+		f.take(&events[i])
 	}
 	for _, e := range f.secrets.Again() {
 		f.take(&e)
@@ -141,7 +92,6 @@ func (f *follower) apply(ctx context.Context, events []store.Event, revision int
 	if len(f.dirty) > 0 {
 		f.rebuild()
 	}
-	f.s.applied.Raise(revision)
 }
 
 // parse reads a stored resource with the secrets that it refers to.
@@ -149,29 +99,13 @@ func parse[T any](f *follower, e *store.Event) (*T, error) { return secret.Parse
 
 // take takes in one change. What cannot be read leaves what was there before.
 func (f *follower) take(e *store.Event) {
-	if err := guard(func() error { return f.takeInto(e) }); err != nil {
+	if err := follow.Guard(func() error { return f.takeInto(e) }); err != nil {
 		f.s.conf.Log.Error("reading configuration of streams; what was there before stays", "key", e.Key, "err", err)
 	}
 }
 
-// guard makes a panic, which some configuration that nobody thought of may lead to, an
-// error of that configuration alone.
-func guard(fn func() error) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = fmt.Errorf("a panic: %v\n%s", reason, debug.Stack())
-		}
-	}()
-	return fn()
-}
-
 // takeInto notes one change and marks the routes that it touches.
 func (f *follower) takeInto(e *store.Event) error {
-	if check := f.s.conf.Check; check != nil && !e.Deleted {
-		if err := check(e.Key, e.Value); err != nil {
-			return err
-		}
-	}
 	folder, id, _ := resource.SplitKey(e.Key)
 	switch folder {
 	case "stream_routes":
@@ -356,7 +290,7 @@ func (f *follower) rebuild() {
 			continue
 		}
 		var next *route
-		err := guard(func() (err error) {
+		err := follow.Guard(func() (err error) {
 			if r.conf != nil {
 				next, err = f.compileRoute(id, r)
 			}
