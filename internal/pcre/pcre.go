@@ -35,7 +35,10 @@ func Compile(text string) (*Pattern, error) {
 	}
 	re, err := regexp2.Compile(text, regexp2.None)
 	if err != nil {
-		return nil, compileError(text, err)
+		var rewritten error
+		if re, rewritten = regexp2.Compile(atomic(text), regexp2.None); rewritten != nil {
+			return nil, compileError(text, err)
+		}
 	}
 	re.MatchTimeout = matchTimeout
 	return &Pattern{backtracking: re}, nil

@@ -19,6 +19,16 @@ func TestMatchString(t *testing.T) {
 		{`^(a)\1$`, "aa", true},
 		{`^(?>a+)b$`, "aab", true},
 		{`^(?>a+)ab$`, "aab", false},
+		{`^a++b$`, "aab", true},
+		{`^a++ab$`, "aab", false},
+		{`^\d*+\.?+x{2,3}+$`, "12.xxx", true},
+		{`^x{1,2}+x$`, "xx", false},
+		{`^(?:a|[]*+]b)*+c$`, "a+bac", true},
+		{`^[[:alpha:]]++[a-z]$`, "abc", false},
+		{`^((?:ab)?+c)++d(?!e)$`, "abccd", true},
+		{`^\x{61}++\+\++$`, "aa+++", true},
+		{`^\(*+a$`, "((a", true},
+		{`^(?=a*+)a$`, "a", true},
 		{`^(a+)+(?!x)$`, strings.Repeat("a", 200) + "b", false}, // takes for ever without a limit
 	}
 	for _, tt := range tests {
@@ -44,6 +54,8 @@ func TestCompileErrors(t *testing.T) {
 		`[a`:       `pcre2_compile() failed: missing terminating ] for character class in "[a"`,
 		`*a`:       `pcre2_compile() failed: quantifier does not follow a repeatable item in "*a"`,
 		`a\`:       `pcre2_compile() failed: \ at end of pattern in "a\"`,
+		`++a`:      `pcre2_compile() failed: quantifier does not follow a repeatable item in "++a"`,
+		`(a++`:     "",
 		`[b-a]`:    `pcre2_compile() failed: range out of order in character class in "[b-a]"`,
 		`\p{Nope}`: "compiling pattern: ",
 	} {
