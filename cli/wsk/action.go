@@ -165,11 +165,7 @@ func (a *app) actionListCommand() *cobra.Command {
 		Use:   "list [NAMESPACE | PACKAGE_NAME]",
 		Short: "list all actions in a namespace or actions contained in a package",
 		Args:  between(0, 1, "An optional namespace is the only valid argument."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
+		RunE: a.asking(func(ctx context.Context, c *client, args []string) error {
 			namespace, pkg, err := c.collection(args)
 			if err != nil {
 				return err
@@ -178,8 +174,8 @@ func (a *app) actionListCommand() *cobra.Command {
 			if pkg != "" {
 				path = c.path(namespace, "actions", pkg) + "/"
 			}
-			return a.list(cmd.Context(), c, "actions", namespace, path, f)
-		},
+			return a.list(ctx, c, "actions", namespace, path, f)
+		}),
 	}
 	f.add(cmd)
 	return cmd

@@ -71,22 +71,18 @@ func (a *app) activationListCommand() *cobra.Command {
 		Use:   "list [NAMESPACE or NAME]",
 		Short: "list activations",
 		Args:  between(0, 1, "An optional namespace is the only valid argument."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
+		RunE: a.asking(func(ctx context.Context, c *client, args []string) error {
 			namespace, name, err := c.activationsOf(args)
 			if err != nil {
 				return err
 			}
-			all, err := c.activations(cmd.Context(), namespace, name, f.query())
+			all, err := c.activations(ctx, namespace, name, f.query())
 			if err != nil {
 				return because(err, "Unable to obtain the list of activations for namespace '%s'", namespace)
 			}
 			a.printActivations(all, f.full)
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().IntVarP(&f.skip, "skip", "s", 0, "exclude the first SKIP number of activations from the result")
 	cmd.Flags().IntVarP(&f.limit, "limit", "l", 30, "only return LIMIT number of activations from the collection with a maximum LIMIT of 200 activations")
@@ -231,23 +227,19 @@ func (a *app) oneActivation(use, short, doing string, most int, run func(ctx con
 		Use:   use,
 		Short: short,
 		Args:  func(_ *cobra.Command, args []string) error { return which.check(args, most) },
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
-			id, rest, err := which.id(cmd.Context(), c, args)
+		RunE: a.asking(func(ctx context.Context, c *client, args []string) error {
+			id, rest, err := which.id(ctx, c, args)
 			if err != nil {
 				return because(err, "Unable to get %s", doing)
 			}
 			if err := knownField(activation{}, rest); err != nil {
 				return err
 			}
-			if err := run(cmd.Context(), c, id, rest); err != nil {
+			if err := run(ctx, c, id, rest); err != nil {
 				return because(err, "Unable to get %s '%s'", doing, id)
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().BoolVarP(&which.last, "last", "l", false, "retrieves the most recent activation")
 	return cmd

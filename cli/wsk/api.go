@@ -106,6 +106,17 @@ func apiVerb(text string) (string, error) {
 	return verb, nil
 }
 
+// ofAPIs is asking for a command on APIs, whose arguments name a target.
+func (a *app) ofAPIs(run func(ctx context.Context, c *client, t apiTarget) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		t, err := parseAPITarget(args)
+		if err != nil {
+			return err
+		}
+		return a.asking(func(ctx context.Context, c *client, _ []string) error { return run(ctx, c, t) })(cmd, args)
+	}
+}
+
 // query is what every request about APIs says.
 func (t apiTarget) query(c *client) url.Values {
 	tenant, _, _ := strings.Cut(c.auth, ":")
@@ -193,27 +204,19 @@ func (a *app) apiDeleteCommand() *cobra.Command {
 		Use:   "delete BASE_PATH | API_NAME [API_PATH [API_VERB]]",
 		Short: "delete an API",
 		Args:  between(1, 3, "An API base path or API name is required.  An optional API relative path and operation may also be provided."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := parseAPITarget(args)
-			if err != nil {
-				return err
-			}
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
-			if err := c.manageAPI(cmd.Context(), http.MethodDelete, "deleteApi", t.query(c), nil, nil); err != nil {
+		RunE: a.ofAPIs(func(ctx context.Context, c *client, t apiTarget) error {
+			if err := c.manageAPI(ctx, http.MethodDelete, "deleteApi", t.query(c), nil, nil); err != nil {
 				return because(err, "Unable to delete API")
 			}
-			switch len(args) {
-			case 1:
+			switch {
+			case t.path == "":
 				a.ok("deleted API %s", t.base)
-			case 2:
+			case t.verb == "":
 				a.ok("deleted %s from %s", t.path, t.base)
 			default:
 				a.ok("deleted %s %s from %s", t.path, t.verb, t.base)
 			}
 			return nil
-		},
+		}),
 	}
 }

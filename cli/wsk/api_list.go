@@ -1,6 +1,7 @@
 package wsk
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -23,21 +24,13 @@ func (a *app) apiListCommand() *cobra.Command {
 		Use:   "list [[BASE_PATH | API_NAME] [API_PATH [API_VERB]]",
 		Short: "list APIs",
 		Args:  between(0, 3, "Optional parameters are: API base path (or API name), API relative path and operation."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := parseAPITarget(args)
-			if err != nil {
-				return err
-			}
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
+		RunE: a.ofAPIs(func(ctx context.Context, c *client, t apiTarget) error {
 			query := t.query(c)
-			if len(args) == 0 {
+			if t == (apiTarget{}) {
 				query.Set("limit", fmt.Sprint(f.limit))
 				query.Set("skip", fmt.Sprint(f.skip))
 			}
-			all, err := c.apis(cmd.Context(), query)
+			all, err := c.apis(ctx, query)
 			var rows []apiRow
 			if err == nil {
 				rows, err = apiRows(all, t)
@@ -50,7 +43,7 @@ func (a *app) apiListCommand() *cobra.Command {
 			}
 			a.printAPIs(rows, f.full)
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().IntVarP(&f.skip, "skip", "s", 0, "exclude the first SKIP number of entities from the result")
 	cmd.Flags().IntVarP(&f.limit, "limit", "l", 30, "only return LIMIT number of entities from the collection")

@@ -33,14 +33,10 @@ func (a *app) deadLetterListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "list the calls that were given up, newest first",
 		Args:  between(0, 0, "No arguments are required."),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
+		RunE: a.asking(func(ctx context.Context, c *client, _ []string) error {
 			var all []deadLetter
 			query := url.Values{"limit": {fmt.Sprint(limit)}, "skip": {fmt.Sprint(skip)}}
-			if err := c.get(cmd.Context(), c.path(c.namespace, "deadletters"), query, &all); err != nil {
+			if err := c.get(ctx, c.path(c.namespace, "deadletters"), query, &all); err != nil {
 				return because(err, "Unable to obtain the list of dead letters for namespace '%s'", c.namespace)
 			}
 			fmt.Fprintf(a.Out, deadLetterRow, "Given up", "Activation ID", "Attempts", "Status", "Action")
@@ -48,7 +44,7 @@ func (a *app) deadLetterListCommand() *cobra.Command {
 				fmt.Fprintf(a.Out, deadLetterRow, time.UnixMilli(l.Failed).Format(time.DateTime), l.ID, fmt.Sprint(l.Attempts), l.Status, l.Action)
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().IntVarP(&skip, "skip", "s", 0, "exclude the first SKIP number of dead letters from the result")
 	cmd.Flags().IntVarP(&limit, "limit", "l", 30, "only return LIMIT number of dead letters, 200 at most")
@@ -61,16 +57,12 @@ func (a *app) deadLetterCommandFor(verb, short string, run func(ctx context.Cont
 		Use:   verb + " ACTIVATION_ID",
 		Short: short,
 		Args:  between(1, 1, "An activation ID is required."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
-			if err := run(cmd.Context(), c, c.path(c.namespace, "deadletters", args[0]), args[0]); err != nil {
+		RunE: a.asking(func(ctx context.Context, c *client, args []string) error {
+			if err := run(ctx, c, c.path(c.namespace, "deadletters", args[0]), args[0]); err != nil {
 				return because(err, "Unable to %s dead letter '%s'", verb, args[0])
 			}
 			return nil
-		},
+		}),
 	}
 }
 

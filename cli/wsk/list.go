@@ -55,17 +55,9 @@ func (a *app) listCommandFor(collection string) *cobra.Command {
 		Use:   "list [NAMESPACE]",
 		Short: "list all " + collection,
 		Args:  between(0, 1, "An optional namespace is the only valid argument."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
-			namespace, err := c.onlyNamespace(args)
-			if err != nil {
-				return err
-			}
-			return a.list(cmd.Context(), c, collection, namespace, c.path(namespace, collection), f)
-		},
+		RunE: a.inNamespace(func(ctx context.Context, c *client, namespace string) error {
+			return a.list(ctx, c, collection, namespace, c.path(namespace, collection), f)
+		}),
 	}
 	f.add(cmd)
 	return cmd

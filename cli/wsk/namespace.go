@@ -16,13 +16,9 @@ func (a *app) namespaceListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "list available namespaces",
 		Args:  between(0, 0, "No arguments are required."),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
+		RunE: a.asking(func(ctx context.Context, c *client, _ []string) error {
 			var names []string
-			if err := c.get(cmd.Context(), "/namespaces", nil, &names); err != nil {
+			if err := c.get(ctx, "/namespaces", nil, &names); err != nil {
 				return because(err, "Unable to obtain the list of available namespaces")
 			}
 			a.heading("namespaces")
@@ -30,7 +26,7 @@ func (a *app) namespaceListCommand() *cobra.Command {
 				fmt.Fprintln(a.Out, name)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -50,20 +46,12 @@ func (a *app) entitiesCommand(use, short string, limit int) *cobra.Command {
 		Use:   use,
 		Short: short,
 		Args:  between(0, 1, "An optional namespace is the only valid argument."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
-			namespace, err := c.onlyNamespace(args)
-			if err != nil {
-				return err
-			}
-			if err := a.listNamespace(cmd.Context(), c, namespace, f); err != nil {
+		RunE: a.inNamespace(func(ctx context.Context, c *client, namespace string) error {
+			if err := a.listNamespace(ctx, c, namespace, f); err != nil {
 				return because(err, "Unable to obtain the list of entities for namespace '%s'", namespace)
 			}
 			return nil
-		},
+		}),
 	}
 	if limit > 0 {
 		f.add(cmd)

@@ -85,28 +85,10 @@ func sharedFlag(text string) (*bool, error) {
 }
 
 func (a *app) packageGetCommand() *cobra.Command {
-	var summary bool
-	cmd := &cobra.Command{
-		Use:   "get PACKAGE_NAME [FIELD_FILTER]",
-		Short: "get package",
-		Args:  between(1, 2, "A package name is required."),
-		RunE: a.named(func(ctx context.Context, c *client, n name, field []string) error {
-			var got pkg
-			if err := knownField(got, field); err != nil {
-				return err
-			}
-			if err := c.get(ctx, c.entity("packages", n), nil, &got); err != nil {
-				return because(err, "Unable to get package '%s'", n.short())
-			}
-			if summary {
-				a.packageSummary(&got)
-				return nil
-			}
-			return a.show("package", n.short(), got, field)
-		}),
-	}
-	cmd.Flags().BoolVarP(&summary, "summary", "s", false, "summarize package details; parameters with prefix \"*\" are bound, \"**\" are bound and finalized")
-	return cmd
+	return getCommand(a, getting[pkg]{
+		noun: "package", summary: "summarize package details; parameters with prefix \"*\" are bound, \"**\" are bound and finalized",
+		summarize: a.packageSummary,
+	})
 }
 
 func (a *app) packageSummary(p *pkg) {

@@ -56,18 +56,9 @@ func (a *app) packageRefreshCommand() *cobra.Command {
 		Use:   "refresh [NAMESPACE]",
 		Short: "refresh package bindings",
 		Args:  between(0, 1, "An optional namespace is the only valid argument."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(true)
-			if err != nil {
-				return err
-			}
-			namespace, err := c.onlyNamespace(args)
-			if err != nil {
-				return err
-			}
+		RunE: a.inNamespace(func(ctx context.Context, c *client, namespace string) error {
 			var changes struct{ Added, Updated, Deleted []json.RawMessage }
-			err = c.call(cmd.Context(), http.MethodPost, c.path(namespace, "packages", "refresh"), nil, nil, &changes)
-			if err != nil {
+			if err := c.call(ctx, http.MethodPost, c.path(namespace, "packages", "refresh"), nil, nil, &changes); err != nil {
 				return because(err, "Package refresh for namespace '%s' failed", namespace)
 			}
 			fmt.Fprintf(a.Out, "'%s' refreshed successfully\n", namespace)
@@ -75,7 +66,7 @@ func (a *app) packageRefreshCommand() *cobra.Command {
 			a.refreshed("updated", changes.Updated)
 			a.refreshed("deleted", changes.Deleted)
 			return nil
-		},
+		}),
 	}
 }
 

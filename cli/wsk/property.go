@@ -36,10 +36,12 @@ func (a *app) propertyCommand() *cobra.Command {
 	return group("property", "work with whisk properties", a.propertySetCommand(), a.propertyUnsetCommand(), a.propertyGetCommand())
 }
 
-func (a *app) propertySetCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "set",
-		Short: "set property",
+// propertiesCommand changes the properties file. change does so for one property and
+// says what was done, "" if the command line does not name it.
+func (a *app) propertiesCommand(verb string, change func(cmd *cobra.Command, p *properties, prop property) (done string, err error)) *cobra.Command {
+	return &cobra.Command{
+		Use:   verb,
+		Short: verb + " property",
 		Args:  between(0, 0, "No arguments are required."),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.readProperties()
@@ -48,26 +50,17 @@ func (a *app) propertySetCommand() *cobra.Command {
 			}
 			var done []string
 			for _, prop := range fileProperties() {
-				flag := cmd.Flag(prop.flag)
-				if !flag.Changed {
-					continue
+				line, err := change(cmd, p, prop)
+				if err != nil {
+					return err
 				}
-				value := flag.Value.String()
-				if strings.ContainsAny(value, "\r\n") {
-					return usageError("The value of --%s must be one line.", prop.flag)
-				}
-				p.set(prop.name, value)
-				if prop.secret {
-					done = append(done, fmt.Sprintf("%s set. Run 'wsk property get --%s' to see the new value.", prop.noun(), prop.flag))
-				} else {
-					done = append(done, fmt.Sprintf("%s set to %s", prop.noun(), value))
+				if line != "" {
+					done = append(done, line)
 				}
 			}
 			return a.saveProperties(p, done)
 		},
 	}
-	cmd.Flags().String("namespace", "", "whisk `NAMESPACE`")
-	return cmd
 }
 
 // saveProperties writes the file and then says what was done.
@@ -84,31 +77,37 @@ func (a *app) saveProperties(p *properties, done []string) error {
 	return nil
 }
 
+func (a *app) propertySetCommand() *cobra.Command {
+	cmd := a.propertiesCommand("set", func(cmd *cobra.Command, p *properties, prop property) (string, error) {
+		flag := cmd.Flag(prop.flag)
+		value := flag.Value.String()
+		switch {
+		case !flag.Changed:
+			return "", nil
+		case strings.ContainsAny(value, "\r\n"):
+			return "", usageError("The value of --%s must be one line.", prop.flag)
+		}
+		p.set(prop.name, value)
+		if prop.secret {
+			return fmt.Sprintf("%s set. Run 'wsk property get --%s' to see the new value.", prop.noun(), prop.flag), nil
+		}
+		return fmt.Sprintf("%s set to %s", prop.noun(), value), nil
+	})
+	cmd.Flags().String("namespace", "", "whisk `NAMESPACE`")
+	return cmd
+}
+
 func (a *app) propertyUnsetCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "unset",
-		Short: "unset property",
-		Args:  between(0, 0, "No arguments are required."),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := a.readProperties()
-			if err != nil {
-				return err
-			}
-			var done []string
-			for _, prop := range fileProperties() {
-				if given, _ := cmd.Flags().GetBool(prop.flag); !given {
-					continue
-				}
-				p.unset(prop.name)
-				line := prop.noun() + " unset"
-				if prop.preset != "" {
-					line += "; the default value of " + prop.preset + " will be used"
-				}
-				done = append(done, line+".")
-			}
-			return a.saveProperties(p, done)
-		},
-	}
+	cmd := a.propertiesCommand("unset", func(cmd *cobra.Command, p *properties, prop property) (string, error) {
+		if given, _ := cmd.Flags().GetBool(prop.flag); !given {
+			return "", nil
+		}
+		p.unset(prop.name)
+		if prop.preset != "" {
+			return prop.noun() + " unset; the default value of " + prop.preset + " will be used.", nil
+		}
+		return prop.noun() + " unset.", nil
+	})
 	for _, prop := range fileProperties() {
 		cmd.Flags().Bool(prop.flag, false, prop.label)
 	}

@@ -100,28 +100,9 @@ func (a *app) ruleWriteCommand(update bool) *cobra.Command {
 }
 
 func (a *app) ruleGetCommand() *cobra.Command {
-	var summary bool
-	cmd := &cobra.Command{
-		Use:   "get RULE_NAME [FIELD_FILTER]",
-		Short: "get rule",
-		Args:  between(1, 2, ruleNameRequired),
-		RunE: a.named(func(ctx context.Context, c *client, n name, field []string) error {
-			var got rule
-			if err := knownField(got, field); err != nil {
-				return err
-			}
-			if err := c.get(ctx, c.entity("rules", n), nil, &got); err != nil {
-				return because(err, "Unable to get rule '%s'", n.short())
-			}
-			if summary {
-				fmt.Fprintf(a.Out, "%s /%s/%s\n   (%s: %s)\n", a.paint("1", "rule"), got.Namespace, got.Name, a.paint("1", "status"), got.Status)
-				return nil
-			}
-			return a.show("rule", n.short(), got, field)
-		}),
-	}
-	cmd.Flags().BoolVarP(&summary, "summary", "s", false, "summarize rule details")
-	return cmd
+	return getCommand(a, getting[rule]{noun: "rule", summary: "summarize rule details", summarize: func(got *rule) {
+		fmt.Fprintf(a.Out, "%s /%s/%s\n   (%s: %s)\n", a.paint("1", "rule"), got.Namespace, got.Name, a.paint("1", "status"), got.Status)
+	}})
 }
 
 func (a *app) ruleDeleteCommand() *cobra.Command {

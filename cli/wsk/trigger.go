@@ -200,39 +200,26 @@ func (a *app) updateTrigger(ctx context.Context, c *client, n name, f *triggerFl
 }
 
 func (a *app) triggerGetCommand() *cobra.Command {
-	var summary bool
-	cmd := &cobra.Command{
-		Use:   "get TRIGGER_NAME [FIELD_FILTER]",
-		Short: "get trigger",
-		Args:  between(1, 2, triggerNameRequired),
-		RunE: a.named(func(ctx context.Context, c *client, n name, field []string) error {
-			var got trigger
-			if err := knownField(got, field); err != nil {
-				return err
-			}
-			if err := c.get(ctx, c.entity("triggers", n), nil, &got); err != nil {
-				return because(err, "Unable to get trigger '%s'", n.short())
-			}
-			feed := got.Annotations.value("feed")
-			switch {
-			case summary:
-				a.summary("trigger", "/"+got.Namespace+"/"+got.Name, got.Annotations, got.Parameters)
-				return nil
-			case feed == nil || len(field) > 0:
-				return a.show("trigger", n.short(), got, field)
-			}
-			feedName, err := c.parseName(plain(feed))
-			if err == nil {
-				err = a.tellFeed(ctx, c, feedName, n, "READ", nil)
-			}
-			if err != nil {
-				return because(err, "Unable to get trigger '%s'", n.short())
-			}
-			return nil
-		}),
+	return getCommand(a, getting[trigger]{
+		noun: "trigger", summary: "summarize trigger details; parameters with prefix \"*\" are bound",
+		summarize: func(got *trigger) {
+			a.summary("trigger", "/"+got.Namespace+"/"+got.Name, got.Annotations, got.Parameters)
+		},
+		instead: a.askFeed,
+	})
+}
+
+// askFeed shows what the feed of a trigger says of it, if there is a feed.
+func (a *app) askFeed(ctx context.Context, c *client, n name, got *trigger) (shown bool, err error) {
+	feed := got.Annotations.value("feed")
+	if feed == nil {
+		return false, nil
 	}
-	cmd.Flags().BoolVarP(&summary, "summary", "s", false, "summarize trigger details; parameters with prefix \"*\" are bound")
-	return cmd
+	feedName, err := c.parseName(plain(feed))
+	if err != nil {
+		return false, err
+	}
+	return true, a.tellFeed(ctx, c, feedName, n, "READ", nil)
 }
 
 func (a *app) triggerDeleteCommand() *cobra.Command {
