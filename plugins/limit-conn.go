@@ -100,12 +100,9 @@ func (p *limitConn) Access(c *plugin.Context) error {
 	used := 0
 	for i := range p.rules {
 		r := &p.rules[i]
-		key, found := r.key.of(c)
-		if !found && p.Rules != nil {
+		key, applies := r.key.forRule(c, p.Rules != nil)
+		if !applies {
 			continue
-		}
-		if !found {
-			key = c.Conn.RemoteAddr
 		}
 		used++
 		if err := p.enter(c, r, key, held); err != nil {
@@ -142,13 +139,8 @@ func (p *limitConn) enter(c *plugin.Context, r *connRule, key string, held *occu
 	return nil
 }
 
-// broken answers a request that cannot be counted, unless it may pass all the same.
 func (p *limitConn) broken(c *plugin.Context, err error) error {
-	if p.AllowDegradation {
-		return nil
-	}
-	p.env.Log.Error("limiting requests under way", "plugin", "limit-conn", "route", c.Matched.RouteID, "err", err)
-	return c.Exit(500, nil)
+	return p.rejection.broken(c, p.env.Log, "limit-conn", err)
 }
 
 // Log counts the request out and learns from how long it took.

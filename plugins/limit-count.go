@@ -207,12 +207,9 @@ func (p *limitCount) Access(c *plugin.Context) error {
 	used := 0
 	for i := range p.rules {
 		r := &p.rules[i]
-		key, found := r.key.of(c)
-		if !found && p.Rules != nil {
+		key, applies := r.key.forRule(c, p.Rules != nil)
+		if !applies {
 			continue
-		}
-		if !found {
-			key = c.Conn.RemoteAddr
 		}
 		used++
 		if err := p.count(c, r, key); err != nil {
@@ -274,11 +271,6 @@ func resetText(d time.Duration) string {
 	return string(text)
 }
 
-// broken answers a request that cannot be counted, unless it may pass all the same.
 func (p *limitCount) broken(c *plugin.Context, err error) error {
-	if p.AllowDegradation {
-		return nil
-	}
-	p.env.Log.Error("counting requests", "plugin", "limit-count", "route", c.Matched.RouteID, "err", err)
-	return c.Exit(500, nil)
+	return p.rejection.broken(c, p.env.Log, "limit-count", err)
 }

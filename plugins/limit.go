@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -87,6 +88,15 @@ func (r *rejection) reject(c *plugin.Context) error {
 	return c.Exit(r.RejectedCode, nil)
 }
 
+// broken answers a request that cannot be counted, unless it may pass all the same.
+func (r *rejection) broken(c *plugin.Context, log *slog.Logger, name string, err error) error {
+	if r.AllowDegradation {
+		return nil
+	}
+	log.Error("counting requests", "plugin", name, "route", c.Matched.RouteID, "err", err)
+	return c.Exit(500, nil)
+}
+
 // limitKey is what requests are counted by.
 type limitKey struct {
 	constant bool
@@ -126,6 +136,16 @@ func (k *limitKey) orClient(c *plugin.Context) string {
 		return key
 	}
 	return c.Conn.RemoteAddr
+}
+
+// forRule answers the key that a rule counts a request by. A rule that is one of several
+// does not apply to requests without its key; one that stands alone counts those by
+// their client.
+func (k *limitKey) forRule(c *plugin.Context, several bool) (key string, applies bool) {
+	if several {
+		return k.of(c)
+	}
+	return k.orClient(c), true
 }
 
 // amount is a number of the configuration, or a variable that holds one.
