@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"millrace/gateway/ocsp"
 	"millrace/gateway/proxyproto"
 	"millrace/gateway/upstream"
 	"millrace/internal/rawio"
@@ -51,6 +52,10 @@ func (l *listener) startProxied(conn net.Conn) {
 
 // Trusts tells whether a peer may name the client that it speaks for.
 func (g *Gateway) Trusts(peer netip.Addr) bool { return g.realIP.has(peer) }
+
+// Stapler keeps what responders say of the certificates of ssl objects, for others that
+// show them too. The gateway runs it.
+func (g *Gateway) Stapler() *ocsp.Stapler { return g.conf.TLS.Stapler }
 
 // Pool is where the gateway's upstreams are.
 func (g *Gateway) Pool() *upstream.Pool { return g.pool }

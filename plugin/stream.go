@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"millrace/internal/expr"
@@ -139,6 +140,9 @@ func (c *Context) streamVar(name string) expr.Value {
 	}
 	if sharedVariables[name] {
 		return variables[name](c)
+	}
+	if rest, ok := strings.CutPrefix(name, "ssl_"); ok {
+		return c.tlsVar(rest)
 	}
 	return present(c.extra[name])
 }

@@ -48,7 +48,12 @@ func (c *Context) tlsVar(name string) expr.Value {
 
 // verified is what came of checking the certificate that the client has shown.
 func (c *Context) verified() expr.Value {
-	if len(c.Conn.TLS.PeerCertificates) == 0 || c.Conn.Client == nil {
+	switch {
+	case len(c.Conn.TLS.PeerCertificates) == 0:
+		return expr.Text("NONE")
+	case c.Stream != nil: // what fails there is the end of the connection
+		return expr.Text("SUCCESS")
+	case c.Conn.Client == nil:
 		return expr.Text("NONE")
 	}
 	if err := c.Conn.Client.CheckCertificate(); err != nil {

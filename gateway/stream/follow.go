@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,9 +45,13 @@ type follower struct {
 	upstreams map[string]*target
 	services  map[string]*resource.Service
 	ssls      map[string]followedSSL
-	// dirty are the routes that a batch of changes touches.
-	dirty   map[string]bool
-	secrets *secret.Reader
+	secrets   *secret.Reader
+
+	// What a batch of changes touches: routes, the resources that others refer to, and
+	// whether certificates of listeners are among them.
+	dirty           map[string]bool
+	changed         map[reference]bool
+	newCertificates bool
 }
 
 // followedRoute is a route as it was last good; conf is nil once it is deleted.
@@ -55,6 +60,9 @@ type followedRoute struct {
 	created int64
 	served  *route
 }
+
+// reference names a resource: the folder of its kind, and its id.
+type reference struct{ folder, id string }
 
 // followedSSL is an ssl object made ready, with the order in which it came.
 type followedSSL struct {
@@ -65,7 +73,7 @@ type followedSSL struct {
 func newFollower(s *Server) *follower {
 	return &follower{
 		s: s, routes: map[string]*followedRoute{}, upstreams: map[string]*target{},
-		services: map[string]*resource.Service{}, ssls: map[string]followedSSL{}, dirty: map[string]bool{},
+		services: map[string]*resource.Service{}, ssls: map[string]followedSSL{}, dirty: map[string]bool{}, changed: map[reference]bool{},
 		secrets: s.secrets.Reader(s.conf.Keyring),
 	}
 }
@@ -88,6 +96,12 @@ func (f *follower) apply(ctx context.Context, events []store.Event) {
 	}
 	for _, e := range f.secrets.Again() {
 		f.take(&e)
+	}
+	if f.newCertificates {
+		f.setCertificates()
+	}
+	if len(f.changed) > 0 {
+		f.markDependents()
 	}
 	if len(f.dirty) > 0 {
 		f.rebuild()
@@ -154,7 +168,7 @@ func (f *follower) takeUpstream(id string, e *store.Event) error {
 	f.upstreams[id].Close()
 	delete(f.upstreams, id)
 	f.s.upstreams.Delete(id)
-	f.markUpstream(id)
+	f.changed[reference{"upstreams", id}] = true
 	return nil
 }
 
@@ -164,7 +178,7 @@ func (f *follower) setUpstream(id string, conf *resource.Upstream) {
 	f.upstreams[id].Close()
 	f.upstreams[id] = t
 	f.s.upstreams.Store(id, t)
-	f.markUpstream(id)
+	f.changed[reference{"upstreams", id}] = true
 }
 
 func (f *follower) takeService(id string, e *store.Event) error {
@@ -177,25 +191,40 @@ func (f *follower) takeService(id string, e *store.Event) error {
 		}
 		f.services[id] = conf
 	}
-	f.mark(func(r *resource.StreamRoute) bool { return string(r.ServiceID) == id })
+	f.changed[reference{"services", id}] = true
 	return nil
 }
 
-// mark makes the routes dirty that uses says.
-func (f *follower) mark(uses func(*resource.StreamRoute) bool) {
+// markDependents makes anew what refers to a resource that has changed: upstreams, and
+// then routes.
+func (f *follower) markDependents() {
+	for id, t := range f.upstreams {
+		if f.certChanged(t.conf) {
+			f.setUpstream(id, t.conf)
+		}
+	}
 	for id, r := range f.routes {
-		if r.conf != nil && uses(r.conf) {
+		if r.conf != nil && f.dependsOnChanged(r.conf) {
 			f.dirty[id] = true
 		}
 	}
+	clear(f.changed)
 }
 
-// markUpstream makes the routes dirty that use an upstream.
-func (f *follower) markUpstream(id string) {
-	f.mark(func(r *resource.StreamRoute) bool {
-		service := f.services[string(r.ServiceID)]
-		return string(r.UpstreamID) == id || service != nil && string(service.UpstreamID) == id
-	})
+func (f *follower) dependsOnChanged(r *resource.StreamRoute) bool {
+	if f.upstreamChanged(r.UpstreamID, r.Upstream) || f.changed[reference{"services", string(r.ServiceID)}] {
+		return true
+	}
+	service := f.services[string(r.ServiceID)]
+	return service != nil && f.upstreamChanged(service.UpstreamID, service.Upstream)
+}
+
+func (f *follower) upstreamChanged(id resource.ID, inline *resource.Upstream) bool {
+	return f.changed[reference{"upstreams", string(id)}] || f.certChanged(inline)
+}
+
+func (f *follower) certChanged(u *resource.Upstream) bool {
+	return u != nil && u.TLS != nil && f.changed[reference{"ssls", string(u.TLS.ClientCertID)}]
 }
 
 // takeSSL keeps the certificates of an ssl object, be they for the listeners or for
@@ -213,25 +242,20 @@ func (f *follower) takeSSL(id string, e *store.Event) error {
 	if cert != nil {
 		f.s.clientCerts[id] = *cert
 	}
-	all := slices.SortedFunc(maps.Values(f.ssls), func(a, b followedSSL) int { return int(a.created - b.created) })
+	f.changed[reference{"ssls", id}], f.newCertificates = true, true
+	return nil
+}
+
+// setCertificates swaps the table of certificates. Of two objects with the same name the
+// newer one counts.
+func (f *follower) setCertificates() {
+	f.newCertificates = false
+	all := slices.SortedFunc(maps.Values(f.ssls), func(a, b followedSSL) int { return cmp.Compare(a.created, b.created) })
 	entries := make([]*sni.Entry, len(all))
 	for i := range all {
 		entries[i] = all[i].entry
 	}
 	f.s.certificates.Store(sni.NewTable(entries, f.s.conf.TLS))
-	uses := func(u *resource.Upstream) bool {
-		return u != nil && u.TLS != nil && string(u.TLS.ClientCertID) == id
-	}
-	for upstreamID, t := range f.upstreams {
-		if uses(t.conf) {
-			f.setUpstream(upstreamID, t.conf)
-		}
-	}
-	f.mark(func(r *resource.StreamRoute) bool {
-		service := f.services[string(r.ServiceID)]
-		return uses(r.Upstream) || service != nil && uses(service.Upstream)
-	})
-	return nil
 }
 
 // readSSL makes the certificates of an ssl object ready: a server's or a client's,

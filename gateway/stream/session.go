@@ -126,12 +126,13 @@ func (x *session) serverName(node *upstream.Node) string {
 
 // noteAttempt begins what plugins are told of a call to a node.
 func (x *session) noteAttempt(node *upstream.Node) {
-	addrs := node.Addr
-	if before := x.ctx.Upstream.Addr; before != "" {
-		addrs = before + ", " + addrs
+	before := &x.ctx.Upstream
+	next := plugin.Upstream{Addr: node.Addr, Scheme: x.target.upstream.Scheme}
+	next.UnresolvedHost, _, _ = net.SplitHostPort(node.Addr)
+	if before.Addr != "" {
+		next.Addr, next.Earlier = before.Addr+", "+node.Addr, append(before.Earlier, before.Attempt)
 	}
-	host, _, _ := net.SplitHostPort(node.Addr)
-	x.ctx.Upstream = plugin.Upstream{Addr: addrs, UnresolvedHost: host, Scheme: x.target.upstream.Scheme}
+	*before = next
 }
 
 // left tells the upstream that the session with its node is over.

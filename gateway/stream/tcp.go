@@ -92,7 +92,10 @@ func (c *tcp) handshake(limit time.Time) error {
 	}
 	c.client = secured
 	state := secured.ConnectionState()
-	c.x.info.ServerName = state.ServerName
+	c.x.ctx.Conn.TLS = &state
+	if c.x.info.ServerName = state.ServerName; state.ServerName == "" {
+		c.x.info.ServerName = c.x.s.conf.TLS.Fallback
+	}
 	if chosen.AsksClients() {
 		return chosen.Verify(&state)
 	}
