@@ -177,8 +177,10 @@ type Status struct {
 // AccessLog says where a line for each request is written to; nowhere without Path.
 type AccessLog struct {
 	Enabled bool
-	// Path is of a file. One that is not absolute is below the data folder.
-	Path string
+	// Path is of a file. One that is not absolute is below the data folder. Implied: the
+	// file does not name it.
+	Path    string
+	Implied bool
 	// Format has variables such as $request in it; Escape, of their values, is
 	// default, json or none, as in nginx.
 	Format, Escape string

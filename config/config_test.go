@@ -457,3 +457,19 @@ func TestChanged(t *testing.T) {
 		t.Errorf("from the defaults: %q", got)
 	}
 }
+
+// Whoever says something of the access log has one.
+func TestAccessLogPath(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "nginx_config: {http: {keepalive_timeout: 1s}}": "",
+		"nginx_config: {http: {enable_access_log: true}}":                                 "logs/access.log",
+		"nginx_config: {http: {access_log_format: $uri}}":                                 "logs/access.log",
+		"nginx_config: {http: {access_log_format: $uri, access_log: /x.log}}":             "/x.log",
+		"nginx_config: {http: {access_log_format: $uri, access_log: ''}}":                 "",
+		"nginx_config: {http: {access_log_format_escape: json, enable_access_log: true}}": "logs/access.log",
+	} {
+		if got := mustParse(t, text, nil).Gateway.AccessLog.Path; got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}

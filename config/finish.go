@@ -17,6 +17,7 @@ func (k *keys) finish(d *decoder) {
 	k.finishRoles(d)
 	k.finishSource(d)
 	_, k.c.Gateway.TLS.Given = d.given["apisix.ssl"]
+	k.finishAccessLog(d)
 	_, byNginx := d.given["nginx_config.error_log_level"]
 	if _, own := d.given["log.level"]; byNginx && !own {
 		k.c.Log.Level = k.errorLevel
@@ -28,6 +29,20 @@ func (k *keys) finish(d *decoder) {
 	if a := k.c.Admin; !a.KeyRequired && k.c.Has(RoleAdmin) && !a.Listen.Loopback() && !onlyLoopback(a.AllowFrom) {
 		d.warnings = append(d.warnings, fmt.Sprintf("%s: deployment.admin.admin_key_required is false: whoever reaches %s can change every route",
 			d.file, a.Listen.Address()))
+	}
+}
+
+// finishAccessLog: whoever says something of the access log wants one, where APISIX
+// has it unless the file says where.
+func (k *keys) finishAccessLog(d *decoder) {
+	l := &k.c.Gateway.AccessLog
+	if _, named := d.given["nginx_config.http.access_log"]; named {
+		return
+	}
+	for _, key := range []string{"enable_access_log", "access_log_format", "access_log_format_escape", "access_log_buffer"} {
+		if _, given := d.given["nginx_config.http."+key]; given {
+			l.Path, l.Implied = "logs/access.log", true
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"maps"
 	"net/netip"
 
 	"gopkg.in/yaml.v3"
@@ -209,9 +210,7 @@ func (k *keys) nginx() object {
 		},
 		"charset": only("utf-8"),
 	}
-	l := &g.AccessLog
-	http["enable_access_log"], http["access_log"], http["access_log_buffer"] = boolean(&l.Enabled), text(&l.Path), size(&l.Buffer, 1)
-	http["access_log_format"], http["access_log_format_escape"] = text(&l.Format), oneOf(&l.Escape, "default", "json", "none")
+	maps.Copy(http, g.AccessLog.keys())
 	http["variables_hash_max_size"], http["proxy_ssl_server_name"] = shipped("2048", noNginx), shipped("true", noNginx)
 	http.noEffects(noLua, "lua_shared_dict", "custom_lua_shared_dict")
 
@@ -220,7 +219,9 @@ func (k *keys) nginx() object {
 	o["error_log"] = shipped("logs/error.log", "logs go to standard error")
 	o.noEffects(noLua, "meta")
 	o["max_pending_timers"], o["max_running_timers"] = shipped("16384", noLua), shipped("4096", noLua)
-	o.noEffects(noNginx, "stream", "stream_configuration_snippet")
+	stream := g.Stream.AccessLog.keys()
+	o["stream"] = stream.noEffects(noLua, "lua_shared_dict")
+	o.noEffects("nginx text means nothing without nginx", "stream_configuration_snippet")
 	o.noEffects("nginx text means nothing without nginx", "main_configuration_snippet", "http_configuration_snippet",
 		"http_server_configuration_snippet", "http_server_location_configuration_snippet",
 		"http_admin_configuration_snippet", "http_end_configuration_snippet")
@@ -251,6 +252,17 @@ func (k *keys) deployment() object {
 			"enable_admin_ui":    shipped("true", "the console stands in its place, see console.listen"),
 		},
 		"etcd": k.etcd(),
+	}
+}
+
+// keys are those of an access log among others.
+func (l *AccessLog) keys() object {
+	return object{
+		"enable_access_log":        boolean(&l.Enabled),
+		"access_log":               text(&l.Path),
+		"access_log_buffer":        size(&l.Buffer, 1),
+		"access_log_format":        text(&l.Format),
+		"access_log_format_escape": oneOf(&l.Escape, "default", "json", "none"),
 	}
 }
 

@@ -15,6 +15,7 @@ type Stream struct {
 	UDP     []Listener
 	// MaxConnections and MaxSessions bound what is open at once, over TCP and UDP.
 	MaxConnections, MaxSessions int
+	AccessLog                   AccessLog
 	// Plugins are the names of the plugins that stream routes may use.
 	Plugins []string
 	// Protocols are the names that the protocol of a stream route may have.
@@ -40,6 +41,10 @@ type ProxyProtocol struct {
 func defaultStream() Stream {
 	return Stream{
 		MaxConnections: 16384, MaxSessions: 16384,
+		AccessLog: AccessLog{
+			Path: "logs/access_stream.log", Escape: "default", Buffer: 16 << 10,
+			Format: "$remote_addr [$time_local] $protocol $status $bytes_sent $bytes_received $session_time",
+		},
 		Plugins: []string{"ip-restriction", "limit-conn", "mqtt-proxy", "syslog", "traffic-split"},
 	}
 }

@@ -35,7 +35,7 @@ func (s *Server) Reload(cfg *config.Config) (waiting []string, err error) {
 		}
 	}
 	logged := cfg.Gateway.AccessLog
-	if is := logged.Enabled && logged.Path != ""; is != (s.accessLog != nil) && s.gateway != nil {
+	if is := logged.Enabled && logged.Path != "" && (s.state.dir != "" || !logged.Implied); is != (s.accessLog != nil) && s.gateway != nil {
 		waiting = append(waiting, "nginx_config.http.access_log (whether there is one)")
 	} else if is && s.accessLog != nil {
 		conf, err := s.accessLogSettings(&logged)

@@ -67,6 +67,7 @@ type Server struct {
 
 	operatorKeyFile string
 	accessLog       *accesslog.Log // nil if there is none
+	streamLog       *accesslog.Log // likewise, of streams
 }
 
 // part is a piece that runs as long as the server.

@@ -57,12 +57,16 @@ func (s *Server) openStreams(g *gateway.Config, process *plugins.Process) error 
 		return nil
 	}
 	role := s.gateway
+	log, err := s.openStreamLog()
+	if err != nil {
+		return err
+	}
 	security := g.TLS
 	security.Stapler = role.Stapler()
 	role.streams = stream.New(stream.Config{
 		Log: g.Log, Store: g.Store, Env: g.Env, Keyring: g.Keyring, Check: g.Check, Secrets: g.Secrets, Pool: role.Pool(), TLS: security,
 		ProxyProtocol: cfg.ProxyProtocol.Streams, Trusts: role.Trusts, ProxyToNodes: cfg.ProxyProtocol.ToNodes,
-		MaxConnections: cfg.Stream.MaxConnections, MaxSessions: cfg.Stream.MaxSessions, DrainTimeout: g.DrainTimeout,
+		MaxConnections: cfg.Stream.MaxConnections, MaxSessions: cfg.Stream.MaxSessions, DrainTimeout: g.DrainTimeout, AccessLog: log,
 	})
 	process.Lend(role.streams)
 	for _, name := range cfg.Stream.Protocols {

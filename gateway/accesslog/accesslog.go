@@ -1,4 +1,4 @@
-// Package accesslog writes a line for each request to a file, in the formats of
+// Package accesslog writes a line for each request, or for each connection of stream routes, to a file, in the formats of
 // nginx's access logs.
 package accesslog
 
@@ -47,14 +47,17 @@ type Log struct {
 	spare []byte   // Run's
 }
 
-var _ plugin.Logger = (*Log)(nil)
+var (
+	_ plugin.Logger       = (*Log)(nil)
+	_ plugin.StreamLogger = (*Log)(nil)
+)
 
 // Open opens the file, which is made if there is none. Run writes to it.
 func Open(cfg Config) (*Log, error) {
 	l := &Log{log: cfg.Log, cfg: cfg, format: compile(cfg.Format, cfg.Escape), wake: make(chan struct{}, 1)}
 	var err error
 	if l.file, err = openFile(cfg.Path); err != nil {
-		return nil, fmt.Errorf("opening the access log (nginx_config.http.access_log): %w", err)
+		return nil, fmt.Errorf("opening an access log (access_log in nginx_config): %w", err)
 	}
 	return l, nil
 }
@@ -85,6 +88,9 @@ func (l *Log) Log(c *plugin.Context) {
 		l.signal()
 	}
 }
+
+// LogStream enters the line of a connection that has ended.
+func (l *Log) LogStream(c *plugin.Context) { l.Log(c) }
 
 // Reopen opens the file anew, once what waits has been written to the old one.
 func (l *Log) Reopen() {

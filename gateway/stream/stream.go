@@ -60,6 +60,9 @@ type Config struct {
 	// OpenTimeout bounds the steps before a node is called: PROXY head, TLS handshake
 	// and what plugins look ahead for. 0 stands for 30 s.
 	OpenTimeout time.Duration
+	// AccessLog hears of every connection when it has ended, those without a route too;
+	// nil if nobody does.
+	AccessLog plugin.StreamLogger
 	// DrainTimeout bounds how long Serve waits for connections when its context
 	// ends. 0 stands for 30 s.
 	DrainTimeout time.Duration
@@ -129,7 +132,11 @@ func New(conf Config) *Server {
 // when the connection has ended.
 func (x *session) walk() {
 	defer x.rescue()
+	if log := x.s.conf.AccessLog; log != nil {
+		defer log.LogStream(&x.ctx)
+	}
 	if !x.match() {
+		x.response.status = 500
 		x.s.log.Info("closing a connection that no stream route matches", "listener", x.l.addr, "client", x.ctx.Conn.RemoteAddr)
 		return
 	}
