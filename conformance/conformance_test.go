@@ -20,6 +20,7 @@ import (
 
 	"millrace/config"
 	"millrace/server/servertest"
+	"millrace/store/etcd/etcdtest"
 	"millrace/whisk/runtime/process"
 )
 
@@ -141,7 +142,7 @@ func withFiles(t *testing.T, files map[string]string) Target {
 	t.Helper()
 	folder, etcd := t.TempDir(), ""
 	if strings.Contains(files["config.yaml"], "{{etcd}}") {
-		etcd = startEtcd(t)
+		etcd = etcdtest.Start(t).URL
 	}
 	for name, text := range files {
 		text = strings.ReplaceAll(text, "{{etcd}}", etcd)
