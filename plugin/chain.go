@@ -156,59 +156,37 @@ func (ch *Chain) has(name string) bool {
 	return slices.ContainsFunc(ch.instances, func(in *instance) bool { return in.name == name })
 }
 
-// Rewrite runs the rewrite phase up to the first plugin that answers the request
-// (ErrExit), drops it (ErrDrop) or goes wrong.
-func (ch *Chain) Rewrite(c *Context) error {
-	for i := range ch.rewrite {
-		s := &ch.rewrite[i]
+// run runs a phase up to the first plugin that answers the request (ErrExit), drops it
+// (ErrDrop) or goes wrong.
+func run[P any](steps []step[P], c *Context, phase Phase, call func(P, *Context) error) error {
+	for i := range steps {
+		s := &steps[i]
 		if s.in.guarded {
-			if runs, err := s.in.enter(c, PhaseRewrite); err != nil {
+			runs, err := s.in.enter(c, phase)
+			if err != nil {
 				return s.in.outcome(c, err)
-			} else if !runs {
+			}
+			if !runs {
 				continue
 			}
 		}
-		if err := s.plugin.Rewrite(c); err != nil {
+		if err := call(s.plugin, c); err != nil {
 			return s.in.outcome(c, err)
 		}
 	}
 	return nil
 }
 
+// Rewrite runs the rewrite phase up to the first plugin that answers the request
+// (ErrExit), drops it (ErrDrop) or goes wrong.
+func (ch *Chain) Rewrite(c *Context) error { return run(ch.rewrite, c, PhaseRewrite, Rewriter.Rewrite) }
+
 // Access runs the access phase; it ends as Rewrite does.
-func (ch *Chain) Access(c *Context) error {
-	for i := range ch.access {
-		s := &ch.access[i]
-		if s.in.guarded {
-			if runs, err := s.in.enter(c, PhaseAccess); err != nil {
-				return s.in.outcome(c, err)
-			} else if !runs {
-				continue
-			}
-		}
-		if err := s.plugin.Access(c); err != nil {
-			return s.in.outcome(c, err)
-		}
-	}
-	return nil
-}
+func (ch *Chain) Access(c *Context) error { return run(ch.access, c, PhaseAccess, Accesser.Access) }
 
 // BeforeProxy runs the before-proxy phase; it ends as Rewrite does.
 func (ch *Chain) BeforeProxy(c *Context) error {
-	for i := range ch.beforeProxy {
-		s := &ch.beforeProxy[i]
-		if s.in.guarded {
-			if runs, err := s.in.enter(c, PhaseBeforeProxy); err != nil {
-				return s.in.outcome(c, err)
-			} else if !runs {
-				continue
-			}
-		}
-		if err := s.plugin.BeforeProxy(c); err != nil {
-			return s.in.outcome(c, err)
-		}
-	}
-	return nil
+	return run(ch.beforeProxy, c, PhaseBeforeProxy, BeforeProxier.BeforeProxy)
 }
 
 // outcome settles what a phase ends with after the plugin returned err.

@@ -137,18 +137,7 @@ func pushArgs(s *sandbox.State, query string, at int) int {
 		if has {
 			v = lua.LString(unescape(value))
 		}
-		name = unescape(name)
-		switch old := t.RawGetString(name).(type) {
-		case *lua.LNilType:
-			t.RawSetString(name, v)
-		case *lua.LTable:
-			old.Append(v)
-		default:
-			list := s.NewTable()
-			list.Append(old)
-			list.Append(v)
-			t.RawSetString(name, list)
-		}
+		addValue(s, t, unescape(name), v)
 	}
 	s.Push(t)
 	return 1
