@@ -166,19 +166,32 @@ func TestRedisThroughStream(t *testing.T) {
 		_ = redis.Wait()
 	}
 	t.Cleanup(func() { _ = redis.Process.Kill(); _ = redis.Wait() })
-	site := servertest.Start(t, streaming)
-	putStream(t, site, `{"upstream":{"type":"roundrobin","nodes":{%q:1}}}`, addr)
-	host, port, _ := net.SplitHostPort(site.Streams["tcp"])
+	site := servertest.Start(t, func(cfg *config.Config) { streaming(cfg); cfg.Gateway.Stream.Protocols = []string{"redis"} })
+	t.Run("passed on", func(t *testing.T) {
+		putStream(t, site, `{"upstream":{"type":"roundrobin","nodes":{%q:1}}}`, addr)
+		askRedis(t, site.Streams["tcp"])
+	})
+	t.Run("understood", func(t *testing.T) {
+		putStream(t, site, `{"protocol":{"name":"redis","conf":{"faults":[{"commands":["get"],"key":"slow","delay":1}]}},"upstream":{"type":"roundrobin","nodes":{%q:1}}}`, addr)
+		askRedis(t, site.Streams["tcp"])
+		askRedis(t, site.Streams["tcp"], "-3") // version 3 of its protocol
+	})
+}
+
+// askRedis has redis-cli, with further arguments, store things and look them up.
+func askRedis(t *testing.T, addr string, more ...string) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(addr)
 	cli := func(args ...string) string {
-		out, err := exec.Command("redis-cli", append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
+		out, err := exec.Command("redis-cli", append(append([]string{"-h", host, "-p", port}, more...), args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %v %s", args, err, out)
 		}
 		return strings.TrimSpace(string(out))
 	}
 	long := strings.Repeat("x", 100_000)
-	for _, c := range []struct{ args, want string }{{"ping", "PONG"}, {"set k " + long, "OK"}, {"get k", long}, {"incr n", "1"}, {"incr n", "2"}} {
-		if got := cli(strings.Fields(c.args)...); got != c.want {
+	for _, c := range []struct{ args, want string }{{"ping", "PONG"}, {"set k " + long, "OK"}, {"get k", long}, {"set n 0", "OK"}, {"incr n", "1"}, {"incr n", "2"}, {"hset h a b", ""}, {"hget h a", "b"}} {
+		if got := cli(strings.Fields(c.args)...); got != c.want && c.want != "" {
 			t.Errorf("%.20s: got %.100q", c.args, got)
 		}
 	}

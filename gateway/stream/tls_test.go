@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,9 +11,18 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
+
+	xocsp "golang.org/x/crypto/ocsp"
+
+	"millrace/gateway/ocsp"
+	"millrace/plugin"
 )
 
 // authority signs certificates in tests.
@@ -21,6 +31,8 @@ type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	pem  string
+	// responder is whom its certificates name for OCSP; "" for nobody.
+	responder string
 }
 
 func newAuthority(t testing.TB) *authority {
@@ -57,6 +69,9 @@ func (a *authority) pair(name string) (cert, key string) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if a.responder != "" {
+		template.OCSPServer = []string{a.responder}
 	}
 	_, private, cert := a.make(template, a.cert, a.key)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
@@ -196,4 +211,87 @@ func TestTLSToNodes(t *testing.T) {
 	if got := say(t, r.dial(r.tcp), "hello"); got != "strict hello" {
 		t.Errorf("got %q", got)
 	}
+}
+
+// Without a server name clients are taken to want fallback_sni; what TLS has settled is
+// known to plugins.
+func TestFallbackNameAndVariables(t *testing.T) {
+	a, b, ca := startNode(t, "a", nil), startNode(t, "b", nil), newAuthority(t)
+	log := make(chan string, 10)
+	r := start(t, func(c *Config) {
+		c.TLS.Fallback = "a.test.com"
+		c.AccessLog = logTo(func(ctx *plugin.Context) {
+			log <- ctx.Var("ssl_protocol").Text + " " + ctx.Var("ssl_client_verify").Text + " " + ctx.Var("ssl_client_s_dn").Text + " " + ctx.Var("ssl_server_name").Text
+		})
+	})
+	cert, key := ca.pair("a.test.com")
+	r.put("ssls/1", `{"sni":"a.test.com","cert":%q,"key":%q,"client":{"ca":%q}}`, cert, key, ca.pem)
+	r.put("stream_routes/1", `{%s}`, nodes(b.addr))
+	r.put("stream_routes/2", `{"sni":"a.test.com",%s}`, nodes(a.addr))
+	for _, name := range []string{"", "a.test.com"} {
+		c, err := r.dialTLS(name, ca.certificate("client"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := say(t, c, "hello"); got != "a hello" {
+			t.Errorf("%q: got %q", name, got)
+		}
+		c.Close()
+		if got := <-log; got != "TLSv1.3 SUCCESS CN=client a.test.com" {
+			t.Errorf("%q: variables %q", name, got)
+		}
+	}
+}
+
+// logTo is an access log.
+type logTo func(*plugin.Context)
+
+func (l logTo) LogStream(c *plugin.Context) { l(c) }
+
+// Clients that ask for it are shown what the certificate's responder says.
+func TestStapling(t *testing.T) {
+	n, ca := startNode(t, "n", nil), newAuthority(t)
+	responder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		question, err := xocsp.ParseRequest(body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		answer, err := xocsp.CreateResponse(ca.cert, ca.cert, xocsp.Response{
+			Status: xocsp.Good, SerialNumber: question.SerialNumber, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour),
+		}, ca.key)
+		if err != nil {
+			t.Error(err)
+		}
+		w.Write(answer)
+	}))
+	defer responder.Close()
+	stapler := ocsp.New(slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { _ = stapler.Run(ctx) })
+	r := start(t, func(c *Config) { c.TLS.Stapler = stapler })
+	ca.responder = responder.URL
+	cert, key := ca.pair("a.test.com")
+	r.put("ssls/1", `{"sni":"a.test.com","cert":%q,"key":%q,"ocsp_stapling":{"enabled":true}}`, cert+ca.pem, key)
+	r.put("stream_routes/1", `{%s}`, nodes(n.addr))
+	eventually(t, "an answer is stapled", func() bool {
+		c, err := r.dialTLS("a.test.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		staple := c.ConnectionState().OCSPResponse
+		if len(staple) == 0 {
+			return false
+		}
+		answer, err := xocsp.ParseResponse(staple, ca.cert)
+		if err != nil || answer.Status != xocsp.Good {
+			t.Errorf("%+v, %v", answer, err)
+		}
+		return true
+	})
 }
