@@ -25,7 +25,7 @@ import (
 // etcdctl runs the real tool on an etcd.
 func (e *etcd) etcdctl(args ...string) string {
 	e.t.Helper()
-	cmd := exec.Command("etcdctl", append([]string{"--endpoints", e.url}, args...)...)
+	cmd := exec.Command("etcdctl", append([]string{"--endpoints", e.URL}, args...)...)
 	cmd.Env = append(cmd.Environ(), "ETCDCTL_API=3")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -37,7 +37,7 @@ func (e *etcd) etcdctl(args ...string) string {
 // client is a client for what other tools would do.
 func (e *etcd) client() *clientv3.Client {
 	e.t.Helper()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.url}, DialTimeout: 30 * time.Second})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.URL}, DialTimeout: 30 * time.Second})
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestWrittenByAPISIX(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	site := servertest.Start(t, onEtcd("/apisix", e.url))
+	site := servertest.Start(t, onEtcd("/apisix", e.URL))
 	for _, path := range []string{"/one", "/auth"} {
 		want := map[string]string{"/one": "200 ok", "/auth": "401 ok"}[path]
 		awaitAnswer(t, site, path, want)
@@ -121,7 +121,7 @@ func TestWrittenByAPISIX(t *testing.T) {
 func TestWrittenForAPISIX(t *testing.T) {
 	t.Parallel()
 	e := startEtcd(t)
-	site := servertest.Start(t, onEtcd("/gw/", e.url))
+	site := servertest.Start(t, onEtcd("/gw/", e.URL))
 	stored := func(key string) map[string]any {
 		t.Helper()
 		_, text, ok := strings.Cut(e.etcdctl("get", "/gw/"+key), "\n")
@@ -230,9 +230,9 @@ func TestEtcdOfSeveralGateways(t *testing.T) {
 	t.Parallel()
 	e := startEtcd(t)
 	tools := e.client()
-	wire := layCable(t, e.url)
+	wire := layCable(t, e.URL)
 	one, two := upstreamOf(t, "one"), upstreamOf(t, "two")
-	first := servertest.Start(t, onEtcd("/apisix", "http://"+freeport.Address(t), e.url))
+	first := servertest.Start(t, onEtcd("/apisix", "http://"+freeport.Address(t), e.URL))
 	second := servertest.Start(t, onEtcd("/apisix", "http://"+wire.Addr().String()))
 	put := func(site *servertest.Site, path, body string) {
 		t.Helper()
@@ -293,7 +293,7 @@ func TestEtcdWithUsersAndTLS(t *testing.T) {
 	root = append(root, "--user", "root:secret")
 
 	settings := func(c *config.Config) {
-		onEtcd("/apisix", e.url)(c)
+		onEtcd("/apisix", e.URL)(c)
 		c.Gateway.TLS.TrustedCertificate = serverCert
 		s := &c.Gateway.Source.Etcd
 		s.User, s.Password = "gw", "pass"
@@ -303,8 +303,8 @@ func TestEtcdWithUsersAndTLS(t *testing.T) {
 	one, two := upstreamOf(t, "one"), upstreamOf(t, "two")
 	as("put", "/apisix/routes/x", routeTo("/x", one))
 	awaitAnswer(t, site, "/x", "200 one")
-	e.stop() // with the tokens that it has given out
-	e.start()
+	e.Stop() // with the tokens that it has given out
+	e.Start()
 	e.awaitHealth(root...)
 	as("put", "/apisix/routes/x", routeTo("/x", two))
 	awaitAnswer(t, site, "/x", "200 two")
@@ -332,7 +332,7 @@ func TestEtcdWithUsersAndTLS(t *testing.T) {
 func (e *etcd) awaitHealth(args ...string) {
 	e.t.Helper()
 	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		cmd := exec.Command("etcdctl", append([]string{"--endpoints", e.url, "get", "/apisix/any"}, args...)...)
+		cmd := exec.Command("etcdctl", append([]string{"--endpoints", e.URL, "get", "/apisix/any"}, args...)...)
 		cmd.Env = append(cmd.Environ(), "ETCDCTL_API=3")
 		out, err := cmd.CombinedOutput()
 		if err == nil {
@@ -373,14 +373,14 @@ func TestEtcdAwayAtStart(t *testing.T) {
 		t.Errorf("got %s, want %s", err, want)
 	}
 	e := startEtcd(t)
-	e.stop()
+	e.Stop()
 	started := make(chan struct{})
 	time.AfterFunc(time.Second, func() {
 		defer close(started)
-		e.start()
+		e.Start()
 	})
 	defer func() { <-started }()
-	site := servertest.Start(t, onEtcd("/apisix", e.url))
+	site := servertest.Start(t, onEtcd("/apisix", e.URL))
 	awaitAnswer(t, site, "/", `404 {"error_msg":"404 Route Not Found"}`)
 }
 
@@ -389,7 +389,7 @@ func TestEtcdAwayAtStart(t *testing.T) {
 func TestServerInfoInEtcd(t *testing.T) {
 	t.Parallel()
 	e := startEtcd(t)
-	site := servertest.Start(t, onEtcd("/apisix", e.url), func(c *config.Config) {
+	site := servertest.Start(t, onEtcd("/apisix", e.URL), func(c *config.Config) {
 		c.Gateway.Plugins, c.Gateway.ID = []string{"server-info"}, "gateway-1"
 	})
 	tools := e.client()

@@ -39,7 +39,7 @@ func TestFaultsInAnEtcd(t *testing.T) {
 	}
 	put("x", routeTo("/one", one))
 	put("never", bad[0])
-	site := servertest.Start(t, onEtcd("/apisix", e.url))
+	site := servertest.Start(t, onEtcd("/apisix", e.URL))
 	awaitAnswer(t, site, "/one", "200 one")
 	for i, value := range bad {
 		put("x", value)

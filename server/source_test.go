@@ -6,60 +6,28 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"millrace/config"
-	"millrace/internal/freeport"
 	"millrace/server/servertest"
+	"millrace/store/etcd/etcdtest"
 )
 
-// etcd is a real one that can be stopped and started again.
+// etcd is a real one.
 type etcd struct {
-	t              *testing.T
-	url, peer, dir string
-	args           []string
-	cmd            *exec.Cmd
+	*etcdtest.Server
+	t *testing.T
 }
 
 // startEtcd starts one; with arguments for TLS its URL is https.
 func startEtcd(t *testing.T, args ...string) *etcd {
 	t.Helper()
-	if _, err := exec.LookPath("etcd"); err != nil {
-		t.Skip("etcd is not installed; scripts/install.sh test brings it")
-	}
-	e := &etcd{t: t, url: "http://" + freeport.Address(t), peer: "http://" + freeport.Address(t), dir: t.TempDir(), args: args}
-	if slices.Contains(args, "--cert-file") {
-		e.url = strings.Replace(e.url, "http:", "https:", 1)
-	}
-	e.start()
-	t.Cleanup(e.stop)
-	return e
-}
-
-func (e *etcd) start() {
-	e.cmd = exec.Command("etcd", append([]string{"--data-dir", e.dir, "--listen-client-urls", e.url, "--advertise-client-urls", e.url,
-		"--listen-peer-urls", e.peer, "--initial-advertise-peer-urls", e.peer, "--initial-cluster", "default=" + e.peer,
-		"--unsafe-no-fsync", "--log-level", "error", "--heartbeat-interval", "20", "--election-timeout", "400"}, e.args...)...)
-	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := e.cmd.Start(); err != nil {
-		e.t.Fatal(err)
-	}
-}
-
-func (e *etcd) stop() {
-	if e.cmd != nil {
-		e.cmd.Process.Kill()
-		e.cmd.Wait()
-		e.cmd = nil
-	}
+	return &etcd{etcdtest.Start(t, args...), t}
 }
 
 // answerOf gets a path of the gateway.
@@ -124,7 +92,7 @@ func routeTo(uri, upstream string) string {
 func TestRoutesInAnEtcd(t *testing.T) {
 	t.Parallel()
 	e := startEtcd(t)
-	tools, err := clientv3.New(clientv3.Config{Endpoints: []string{e.url}, DialTimeout: 10 * time.Second})
+	tools, err := clientv3.New(clientv3.Config{Endpoints: []string{e.URL}, DialTimeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +110,7 @@ func TestRoutesInAnEtcd(t *testing.T) {
 	site := servertest.Start(t, func(c *config.Config) {
 		c.Roles = []config.Role{config.RoleGateway, config.RoleAdmin}
 		c.Gateway.Source.Provider = "etcd"
-		c.Gateway.Source.Etcd = config.Etcd{Hosts: []string{e.url}, Prefix: "/apisix", Timeout: 5 * time.Second, Retries: 10}
+		c.Gateway.Source.Etcd = config.Etcd{Hosts: []string{e.URL}, Prefix: "/apisix", Timeout: 5 * time.Second, Retries: 10}
 	})
 	awaitAnswer(t, site, "/before", "200 one")
 	put("/apisix/routes/y", routeTo("/by-others", two))
@@ -157,7 +125,7 @@ func TestRoutesInAnEtcd(t *testing.T) {
 		t.Errorf("what others see: %v, %v", r, err)
 	}
 
-	e.stop()
+	e.Stop()
 	for _, path := range []string{"/before", "/by-others", "/by-admin"} {
 		if got := answerOf(t, site, path); !strings.HasPrefix(got, "200 ") {
 			t.Errorf("%s while etcd is away: %s", path, got)
@@ -166,7 +134,7 @@ func TestRoutesInAnEtcd(t *testing.T) {
 	if status, text := adminPut(t, site, "routes/w", strings.Replace(routeTo("/w", one), `"id":"x",`, "", 1)); status != 503 || text != `{"error_msg":"has no healthy etcd endpoint available"}`+"\n" {
 		t.Errorf("a write while etcd is away: %d %s", status, text)
 	}
-	e.start()
+	e.Start()
 	deadline := time.Now().Add(30 * time.Second)
 	for time.Now().Before(deadline) {
 		if _, err = tools.Put(t.Context(), "/apisix/routes/y", routeTo("/by-others", one)); err == nil {

@@ -6,12 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,72 +16,25 @@ import (
 
 	"millrace/internal/freeport"
 	"millrace/store"
+	"millrace/store/etcd/etcdtest"
 	"millrace/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is a real etcd with a folder of its own: a cluster by itself, or a member.
+// server is a real etcd.
 type server struct {
-	t               testing.TB
-	name, url, peer string
-	dir, cluster    string
-	args            []string
-	cmd             *exec.Cmd
+	*etcdtest.Server
+	t testing.TB
 }
 
-func startServer(t testing.TB, args ...string) *server { return startCluster(t, 1, args...)[0] }
-
-// startCluster starts a cluster of some members.
-func startCluster(t testing.TB, members int, args ...string) []*server {
-	t.Helper()
-	if _, err := exec.LookPath("etcd"); err != nil {
-		t.Skip("etcd is not installed; scripts/install.sh test brings it")
-	}
-	all, names := make([]*server, members), make([]string, members)
-	for i := range all {
-		all[i] = &server{t: t, name: fmt.Sprint("m", i), url: "http://" + freeport.Address(t), peer: "http://" + freeport.Address(t), dir: t.TempDir(), args: args}
-		names[i] = all[i].name + "=" + all[i].peer
-	}
-	for _, s := range all {
-		s.cluster = strings.Join(names, ",")
-		s.start()
-		t.Cleanup(s.stop)
-	}
-	return all
-}
-
-func (s *server) start() {
-	s.t.Helper()
-	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer log.Close()
-	s.cmd = exec.Command("etcd", append([]string{"--name", s.name, "--data-dir", filepath.Join(s.dir, "data"), "--listen-client-urls", s.url, "--advertise-client-urls", s.url,
-		"--listen-peer-urls", s.peer, "--initial-advertise-peer-urls", s.peer, "--initial-cluster", s.cluster, "--unsafe-no-fsync",
-		"--heartbeat-interval", "20", "--election-timeout", "400"}, s.args...)...) // elects soon
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *server) stop() {
-	if s.cmd != nil {
-		s.cmd.Process.Kill()
-		s.cmd.Wait()
-		s.cmd = nil
-	}
-}
+func startServer(t testing.TB, args ...string) *server { return &server{etcdtest.Start(t, args...), t} }
 
 func (s *server) open(prefix string) *Store {
 	s.t.Helper()
-	st, err := Open(s.t.Context(), Config{Endpoints: []string{s.url}, To: prefix, Timeout: 20 * time.Second, Attempts: 5, awayTime: 200 * time.Millisecond})
+	st, err := Open(s.t.Context(), Config{Endpoints: []string{s.URL}, To: prefix, Timeout: 20 * time.Second, Attempts: 5, awayTime: 200 * time.Millisecond})
 	if err != nil {
-		text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-		s.t.Fatalf("%v\n%s", err, text)
+		s.t.Fatalf("%v\n%s", err, s.Log())
 	}
 	return st
 }
@@ -117,12 +66,12 @@ func TestSharedWithOthers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	s.open("").Close() // it is up
-	other, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}})
+	other, err := clientv3.New(clientv3.Config{Endpoints: []string{s.URL}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	st, err := Open(t.Context(), Config{Endpoints: []string{s.url}, From: "/apisix", To: "/gw"})
+	st, err := Open(t.Context(), Config{Endpoints: []string{s.URL}, From: "/apisix", To: "/gw"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,14 +107,14 @@ func TestServerAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.stop()
+	s.Stop()
 	if _, err := st.Put(t.Context(), "/a", []byte("lost"), store.PutOptions{}); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Put while etcd is away: %v", err)
 	}
 	if _, _, err := st.List(t.Context(), "/"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("List while etcd is away: %v", err)
 	}
-	s.start()
+	s.Start()
 	await(t, "a Put after etcd is back", func() bool {
 		_, err := st.Put(t.Context(), "/a", []byte("2"), store.PutOptions{})
 		return err == nil

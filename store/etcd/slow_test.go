@@ -118,7 +118,7 @@ func TestSlowEtcd(t *testing.T) {
 	e := startServer(t)
 	tool := e.tool()
 	mustPut(t, tool, "/apisix/routes/1", "begin")
-	w := layWire(t, e.url)
+	w := layWire(t, e.URL)
 	s, err := Open(t.Context(), Config{Endpoints: []string{"http://" + w.Addr().String()}, Timeout: 20 * time.Second, Attempts: 5})
 	if err != nil {
 		t.Fatal(err)

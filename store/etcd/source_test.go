@@ -17,6 +17,7 @@ import (
 
 	"millrace/internal/freeport"
 	"millrace/store"
+	"millrace/store/etcd/etcdtest"
 	"millrace/store/snapshot"
 )
 
@@ -51,7 +52,7 @@ func await(t testing.TB, what string, holds func() bool) {
 // tool is what another program would use.
 func (s *server) tool(user ...string) *clientv3.Client {
 	s.t.Helper()
-	conf := clientv3.Config{Endpoints: []string{s.url}, DialTimeout: 30 * time.Second}
+	conf := clientv3.Config{Endpoints: []string{s.URL}, DialTimeout: 30 * time.Second}
 	if len(user) > 0 {
 		conf.Username, conf.Password = user[0], user[1]
 	}
@@ -139,7 +140,7 @@ func TestEtcdAwayAtTheStart(t *testing.T) {
 	mustPut(t, tool, "/gw/routes/1", "one")
 	mustPut(t, tool, "/gwx/routes/9", "of another prefix")
 	var log logged
-	cfg := Config{Endpoints: []string{e.url}, From: "/apisix", To: "/gw", Timeout: 20 * time.Second, Wait: 100 * time.Millisecond, Attempts: 5,
+	cfg := Config{Endpoints: []string{e.URL}, From: "/apisix", To: "/gw", Timeout: 20 * time.Second, Wait: 100 * time.Millisecond, Attempts: 5,
 		Snapshot: filepath.Join(t.TempDir(), "s"), Log: slog.New(slog.NewTextHandler(&log, nil))}
 	_, end := source(t, cfg)
 	await(t, "the first snapshot", func() bool { return kept(cfg.Snapshot) == "routes/1=one" })
@@ -152,7 +153,7 @@ func TestEtcdAwayAtTheStart(t *testing.T) {
 	await(t, "a snapshot of the changes", func() bool { return kept(cfg.Snapshot) == last })
 	mustPut(t, tool, "/gw/routes/3", "3")
 	end() // writes what is left, if it has come here
-	e.stop()
+	e.Stop()
 
 	s, end := source(t, cfg)
 	if got := keys(t, s.Followed()); got != last && got != last[:len(last)-5]+"3" {
@@ -169,7 +170,7 @@ func TestEtcdAwayAtTheStart(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if text := log.String(); s.Reachable() || strings.Count(text, "etcd does not answer: serving what it held when it was last read") != 1 || !strings.Contains(text, e.url) {
+	if text := log.String(); s.Reachable() || strings.Count(text, "etcd does not answer: serving what it held when it was last read") != 1 || !strings.Contains(text, e.URL) {
 		t.Errorf("reachable %t, log %s", s.Reachable(), text)
 	}
 	_, revision, err := s.Followed().List(t.Context(), "/apisix/")
@@ -180,7 +181,7 @@ func TestEtcdAwayAtTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.start()
+	e.Start()
 	must(t, func(ctx context.Context) error { _, err := tool.Delete(ctx, "/gw/routes/2"); return err })
 	if events, open := <-changes; open {
 		t.Errorf("events of what etcd held last: %v", events)
@@ -241,7 +242,7 @@ func TestDataLost(t *testing.T) {
 	t.Parallel()
 	e := startServer(t)
 	tool := e.tool()
-	cfg := Config{Endpoints: []string{e.url}, From: "/apisix", To: "/apisix", Timeout: 20 * time.Second, Attempts: 5, Snapshot: filepath.Join(t.TempDir(), "s")}
+	cfg := Config{Endpoints: []string{e.URL}, From: "/apisix", To: "/apisix", Timeout: 20 * time.Second, Attempts: 5, Snapshot: filepath.Join(t.TempDir(), "s")}
 	mustPut(t, tool, "/apisix/routes/1", "before")
 	for range 20 {
 		mustPut(t, tool, "/apisix/routes/2", "two")
@@ -256,11 +257,11 @@ func TestDataLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the snapshot", func() bool { return kept(cfg.Snapshot) == "routes/1=before routes/2=two" })
-	e.stop()
-	if err := os.RemoveAll(filepath.Join(e.dir, "data")); err != nil {
+	e.Stop()
+	if err := os.RemoveAll(e.Data); err != nil {
 		t.Fatal(err)
 	}
-	e.start()
+	e.Start()
 	mustPut(t, tool, "/apisix/routes/1", "after")
 	if events, open := <-changes; open {
 		t.Errorf("events %v", events)
@@ -275,10 +276,10 @@ func TestDataLost(t *testing.T) {
 // takes writes, and a watch has all of them, once and in order.
 func TestMembersLost(t *testing.T) {
 	t.Parallel()
-	members := startCluster(t, 3)
+	members := etcdtest.StartCluster(t, 3)
 	var urls []string
 	for _, m := range members {
-		urls = append(urls, m.url)
+		urls = append(urls, m.URL)
 	}
 	s, err := Open(t.Context(), Config{Endpoints: urls, Timeout: 20 * time.Second, Attempts: 5})
 	if err != nil {
@@ -307,17 +308,17 @@ func TestMembersLost(t *testing.T) {
 		wrote = append(wrote, value)
 	}
 	write("before")
-	leader := slices.IndexFunc(members, func(m *server) bool {
-		r, err := s.client.Status(t.Context(), m.url)
+	leader := slices.IndexFunc(members, func(m *etcdtest.Server) bool {
+		r, err := s.client.Status(t.Context(), m.URL)
 		return err == nil && r.Leader == r.Header.MemberId
 	})
-	members[leader].stop()
+	members[leader].Stop()
 	write("without the leader")
-	members[leader].start()
+	members[leader].Start()
 	other := members[(leader+1)%3]
-	other.stop()
+	other.Stop()
 	write("without another")
-	other.start()
+	other.Start()
 	write("with all")
 	var got []string
 	for len(got) == 0 || got[len(got)-1] != "with all" {
@@ -360,7 +361,7 @@ func TestUsers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cfg := Config{Endpoints: []string{e.url}, From: "/apisix", To: "/gw", User: "root", Password: "secret", Timeout: 20 * time.Second, Wait: 20 * time.Second,
+	cfg := Config{Endpoints: []string{e.URL}, From: "/apisix", To: "/gw", User: "root", Password: "secret", Timeout: 20 * time.Second, Wait: 20 * time.Second,
 		Attempts: 5, Snapshot: filepath.Join(t.TempDir(), "s")}
 	s, _ := source(t, cfg)
 	await(t, "the snapshot", func() bool { return kept(cfg.Snapshot) == "" })
