@@ -107,20 +107,7 @@ func RecompileStream(confs map[string]json.RawMessage, env *Env, old *Chain) (*C
 // Preread runs the preread phase up to the first plugin that refuses the
 // connection (ErrExit, ErrDrop) or goes wrong.
 func (ch *Chain) Preread(c *Context) error {
-	for i := range ch.preread {
-		s := &ch.preread[i]
-		if s.in.guarded {
-			if runs, err := s.in.enter(c, PhasePreread); err != nil {
-				return s.in.outcome(c, err)
-			} else if !runs {
-				continue
-			}
-		}
-		if err := s.plugin.Preread(c); err != nil {
-			return s.in.outcome(c, err)
-		}
-	}
-	return nil
+	return run(ch.preread, c, PhasePreread, Prereader.Preread)
 }
 
 // LogStream runs the log phase of a connection.
