@@ -62,9 +62,11 @@ type Config struct {
 	// Keyring encrypts secret fields; nil stores them as they are sent.
 	Keyring *fieldcrypt.Keyring
 	// Plugins are those that resources may use, Env is what the gateway of this
-	// process lends to them; nil if it has none.
-	Plugins *plugin.Set
-	Env     *plugin.Env
+	// process lends to them; nil if it has none. ReloadPlugins, unless nil, reads anew
+	// which those are.
+	Plugins       *plugin.Set
+	Env           *plugin.Env
+	ReloadPlugins func() error
 	// InsecureWellKnownKeys takes a well-known key whatever the Host and Origin
 	// of a request.
 	InsecureWellKnownKeys bool

@@ -22,8 +22,9 @@ type ControlConfig struct {
 	Log     *slog.Logger
 	Store   store.Store
 	Keyring *fieldcrypt.Keyring
-	// Plugins are those that may be used.
-	Plugins *plugin.Set
+	// Plugins are those that may be used. ReloadPlugins, unless nil, reads anew which.
+	Plugins       *plugin.Set
+	ReloadPlugins func() error
 	// Version is this program's own, for the Server header.
 	Version string
 	// Health, unless nil, tells how nodes do.
@@ -61,7 +62,7 @@ type control struct {
 // key, so its listener must be one that only trusted clients reach.
 func NewControl(cfg ControlConfig) (http.Handler, error) {
 	c := &control{cfg, map[string]*jsonschema.Schema{}, map[string]*jsonschema.Schema{}}
-	for _, name := range cfg.Plugins.Names() {
+	for _, name := range plugin.Names() {
 		t, _ := plugin.Lookup(name)
 		if err := errors.Join(compileInto(c.plugins, name, t.Schema), compileInto(c.metadata, name, t.MetadataSchema)); err != nil {
 			return nil, fmt.Errorf("compiling schemas of plugin %s: %w", name, err)
@@ -123,7 +124,7 @@ func (c *control) handler(what string, segments int) func(r *http.Request, rest 
 	case "POST gc":
 		return exact(2, collectGarbage)
 	case "PUT plugins":
-		return exact(3, reloadPlugins)
+		return exact(3, c.reloadPlugins)
 	case "GET plugin":
 		return exact(4, c.example)
 	case "GET discovery":

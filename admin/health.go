@@ -93,11 +93,20 @@ func collectGarbage(*http.Request, []string) answer {
 	return answer{status: http.StatusOK, body: ""}
 }
 
-// reloadPlugins is for clients that load their plugins so. Ours are part of the
-// program.
-func reloadPlugins(_ *http.Request, rest []string) answer {
+// reloadPlugins reads anew which plugins may be used.
+func (c *control) reloadPlugins(_ *http.Request, rest []string) answer {
 	if rest[0] != "reload" {
 		return page(http.StatusNotFound)
+	}
+	return reloaded(c.ReloadPlugins)
+}
+
+// reloaded calls what reads the list of plugins anew; nil if there is nothing to read.
+func reloaded(reload func() error) answer {
+	if reload != nil {
+		if err := reload(); err != nil {
+			return *fail(http.StatusInternalServerError, notReloaded(err))
+		}
 	}
 	return answer{status: http.StatusOK, body: msgReloaded}
 }

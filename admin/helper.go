@@ -24,7 +24,7 @@ func (a *api) helper(method string, segments []string) func(*call) answer {
 	case method == http.MethodPost && segments[0] == "schema" && second == "validate" && len(segments) == 3:
 		return validateSchema
 	case segments[0] == "plugins" && second == "reload":
-		return putReload
+		return a.putReload
 	case method != http.MethodGet:
 		return nil
 	case segments[0] == "schema" && second == "plugins" && len(segments) > 2:
@@ -50,11 +50,11 @@ func (a *api) listPlugins(c *call) answer {
 }
 
 // putReload is reloadPlugins of the Admin API.
-func putReload(c *call) answer {
+func (a *api) putReload(c *call) answer {
 	if c.method != http.MethodPut {
 		return *fail(http.StatusMethodNotAllowed, usePUT(c.method))
 	}
-	return answer{status: http.StatusOK, body: msgReloaded}
+	return reloaded(a.ReloadPlugins)
 }
 
 // pluginSchema answers a schema of the plugin with a name, or with ?all=true and

@@ -65,6 +65,8 @@ func usePUT(method string) string {
 	return "please use PUT method to reload the plugins, " + method + " method is not allowed."
 }
 
+func notReloaded(err error) string { return "reading which plugins may be used: " + err.Error() }
+
 func notAList(folder string) string {
 	return "invalid configuration: " + folder + " must be an array"
 }

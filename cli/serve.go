@@ -101,11 +101,7 @@ func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 		}
 		defer pid.release()
 	}
-	opt := server.Options{Log: log, Level: level, Version: version(), Built: built()}
-	if f.file != "" {
-		opt.DebugFile = filepath.Join(filepath.Dir(f.file), "debug.yaml")
-	}
-	s, err := server.Open(ctx, cfg, opt)
+	s, err := server.Open(ctx, cfg, server.Options{Log: log, Level: level, Version: version(), Built: built(), ConfigFile: f.file})
 	if err != nil {
 		return err
 	}

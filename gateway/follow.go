@@ -25,7 +25,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	f := newFollower(g)
 	following := follow.Follower{
 		Log: g.conf.Log, Store: g.conf.Store, Check: g.conf.Check, Apply: f.apply,
-		Changed: g.secrets.Changed(), Following: g.applied.follows, Applied: g.applied.Mark,
+		Changed: g.secrets.Changed(), Anew: g.conf.Env.Plugins.Replaced, Following: g.applied.follows, Applied: g.applied.Mark,
 	}
 	return following.Run(ctx)
 }

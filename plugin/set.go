@@ -1,23 +1,34 @@
 package plugin
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
-// Set is which of the registered plugins may be used: those that the
-// configuration lists. A nil Set is all of them.
-type Set struct{ listed, streams, protocols map[string]bool } // nil: all
+// Set is which of the registered plugins may be used: those that the configuration
+// lists, which Replace changes. A nil Set is all of them.
+type Set struct {
+	mu                         sync.RWMutex
+	listed, streams, protocols map[string]bool // nil: all
+	replaced                   chan struct{}
+}
 
 // NewSet makes the set of the plugins with the given names, and of all plugins of
 // streams.
-func NewSet(names []string) *Set { return &Set{listed: setOf(names)} }
+func NewSet(names []string) *Set { return newSet(setOf(names), nil, nil) }
+
+func newSet(listed, streams, protocols map[string]bool) *Set {
+	return &Set{listed: listed, streams: streams, protocols: protocols, replaced: make(chan struct{})}
+}
 
 // WithStreams answers the set with these plugins of streams only, and these protocols
 // that stream routes may name.
 func (s *Set) WithStreams(names, protocols []string) *Set {
-	with := &Set{streams: setOf(names), protocols: setOf(protocols)}
+	var listed map[string]bool
 	if s != nil {
-		with.listed = s.listed
+		listed = s.listed
 	}
-	return with
+	return newSet(listed, setOf(names), setOf(protocols))
 }
 
 func setOf(names []string) map[string]bool {
@@ -28,11 +39,52 @@ func setOf(names []string) map[string]bool {
 	return set
 }
 
+// Replace makes the set one of other plugins, of requests and of streams; nil is all
+// of them.
+func (s *Set) Replace(names, streams []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listed, s.streams = nil, nil
+	if names != nil {
+		s.listed = setOf(names)
+	}
+	if streams != nil {
+		s.streams = setOf(streams)
+	}
+	close(s.replaced)
+	s.replaced = make(chan struct{})
+}
+
+// Replaced answers a channel that is closed by the next Replace: what has been
+// compiled with the set is then of the one before.
+func (s *Set) Replaced() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.replaced
+}
+
 // Has tells whether a plugin may be used, if there is one of that name.
-func (s *Set) Has(name string) bool { return s == nil || s.listed == nil || s.listed[name] }
+func (s *Set) Has(name string) bool {
+	if s == nil {
+		return true
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.listed == nil || s.listed[name]
+}
 
 // HasStream is Has for plugins of streams.
-func (s *Set) HasStream(name string) bool { return s == nil || s.streams == nil || s.streams[name] }
+func (s *Set) HasStream(name string) bool {
+	if s == nil {
+		return true
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.streams == nil || s.streams[name]
+}
 
 // HasProtocol tells whether stream routes may name a protocol.
 func (s *Set) HasProtocol(name string) bool {

@@ -21,7 +21,7 @@ func (s *Server) openAdmin(context.Context) error {
 	}
 	conf := s.adminAccess(s.cfg)
 	conf.Log, conf.Store, conf.Keyring, conf.Version, conf.APIVersion = s.log, s.resources, keyring, s.opt.Version, cfg.APIVersion
-	conf.Plugins, conf.Stream = pluginSet(&s.cfg.Gateway), s.cfg.Gateway.Stream.Enabled
+	conf.Plugins, conf.ReloadPlugins, conf.Stream = s.plugins.set, s.reloadPlugins, s.cfg.Gateway.Stream.Enabled
 	if s.gateway != nil {
 		conf.Applied, conf.Env = s.gateway.applied(), s.gateway.env
 	} else {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -36,10 +37,10 @@ type fileStamp struct {
 const debugEvery = time.Second
 
 func (s *Server) addDebugFile(g *gateway.Gateway) {
-	if s.opt.DebugFile == "" {
+	if s.opt.ConfigFile == "" {
 		return
 	}
-	f := &debugFile{path: s.opt.DebugFile, log: s.log, set: g.ShowPlugins}
+	f := &debugFile{path: filepath.Join(filepath.Dir(s.opt.ConfigFile), "debug.yaml"), log: s.log, set: g.ShowPlugins}
 	s.add(part{name: "debug.yaml", run: f.run})
 }
 

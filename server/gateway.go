@@ -40,7 +40,7 @@ func (s *Server) openGateway(context.Context) error {
 		return err
 	}
 	s.warnOfPlugins()
-	env := &plugin.Env{Log: s.log, Plugins: pluginSet(cfg)}
+	env := &plugin.Env{Log: s.log, Plugins: s.plugins.set}
 	env.Services = append(env.Services, plugins.NewCounters(), httpsPort(cfg))
 	if s.functions != nil {
 		env.Services = append(env.Services, s.functions)
@@ -174,16 +174,6 @@ func httpsPort(cfg *config.Gateway) redirectPort {
 	return 0
 }
 
-// pluginSet is the set of the plugins that the configuration lists, all if it has
-// no list.
-func pluginSet(cfg *config.Gateway) *plugin.Set {
-	var set *plugin.Set
-	if cfg.Plugins != nil {
-		set = plugin.NewSet(cfg.Plugins)
-	}
-	return set.WithStreams(cfg.Stream.Plugins, cfg.Stream.Protocols)
-}
-
 // warnOfPlugins logs the listed plugins that do not exist, in one line.
 func (s *Server) warnOfPlugins() {
 	var missing []string
@@ -230,9 +220,9 @@ func (s *Server) openControl(keyring *fieldcrypt.Keyring, process *plugins.Proce
 	if !cfg.Enabled {
 		return nil
 	}
-	set := pluginSet(&s.cfg.Gateway)
+	set := s.plugins.set
 	h, err := admin.NewControl(admin.ControlConfig{
-		Log: s.log, Store: s.followed, Keyring: keyring, Version: s.opt.Version, Plugins: set,
+		Log: s.log, Store: s.followed, Keyring: keyring, Version: s.opt.Version, Plugins: set, ReloadPlugins: s.reloadPlugins,
 		Health: s.gateway, Discovery: s.gateway, ServerInfo: serverInfo(set, process),
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ var hotKeys = []string{
 	"nginx_config.http.enable_access_log",
 	"deployment.admin.admin_key", "deployment.admin.allow_admin", "deployment.admin.enable_admin_cors",
 	"apisix.admin_key", "apisix.allow_admin", "apisix.enable_admin_cors",
+	"plugins", "stream_plugins",
 }
 
 // Reload takes over what a running server can of a configuration that was read again,
@@ -47,6 +48,7 @@ func (s *Server) Reload(cfg *config.Config) (waiting []string, err error) {
 	if err := s.reloadAdmin(before, cfg); err != nil {
 		return nil, err
 	}
+	s.plugins.configure(&cfg.Gateway)
 	if s.opt.Level != nil {
 		s.opt.Level.Set(cfg.Log.Level)
 	}

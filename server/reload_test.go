@@ -133,7 +133,7 @@ nginx_config: {error_log_level: error, http: {access_log: ` + log + `.2, access_
 plugins: [echo]
 functions: {limits: {sequence_length: 5}}
 `)
-	want := []string{"functions.limits.sequence_length", "plugins", "nginx_config.http.access_log (whether there is one)"}
+	want := []string{"functions.limits.sequence_length", "nginx_config.http.access_log (whether there is one)"}
 	if diff := cmp.Diff(want, waiting); diff != "" {
 		t.Error(diff)
 	}

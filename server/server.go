@@ -32,8 +32,9 @@ type Options struct {
 	Built   time.Time
 	// Level is the log's, which Reload changes; nil if it is fixed.
 	Level *slog.LevelVar
-	// DebugFile is the path of debug.yaml, which need not be there; "" if there is none.
-	DebugFile string
+	// ConfigFile is the path of the configuration, "" if it has none. In its folder
+	// debug.yaml is looked for.
+	ConfigFile string
 }
 
 // Server is a process with its roles. Open makes it, Run runs it.
@@ -55,6 +56,7 @@ type Server struct {
 	functions *functions       // likewise
 	meter     *request.Meter   // likewise
 	gateway   *gatewayRole
+	plugins   *pluginList
 	admin     adminAPI // nil without the Admin API
 	adminOpen atomic.Bool
 	// reloaded is the configuration that Reload took last, nil before.
@@ -88,7 +90,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Server, error)
 	if err := cfg.CheckExposure(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, opt: opt, log: opt.Log, hurry: make(chan struct{})}
+	s := &Server{cfg: cfg, opt: opt, log: opt.Log, plugins: newPluginList(&cfg.Gateway), hurry: make(chan struct{})}
 	s.status.Version, s.status.Credentials = opt.Version, credentialsLine(cfg)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.close())

@@ -60,7 +60,7 @@ func (s *Server) checkResource(key string, value []byte) error {
 	if err != nil {
 		return err
 	}
-	return resource.CheckStored(key, value, resource.World{Plugins: pluginSet(&s.cfg.Gateway), Keyring: ring})
+	return resource.CheckStored(key, value, resource.World{Plugins: s.plugins.set, Keyring: ring})
 }
 
 func (s *Server) openFile(ctx context.Context, path string) error {
@@ -70,5 +70,5 @@ func (s *Server) openFile(ctx context.Context, path string) error {
 	}
 	s.resources, s.followed = kept, kept
 	s.add(part{name: "configuration file", run: kept.Run, close: kept.Close})
-	return nil
+	return s.followPlugins(ctx, kept)
 }

@@ -50,3 +50,10 @@ func (k *Known) Difference(entries []Entry) []Event {
 	}
 	return events
 }
+
+// Forget makes the next Difference have all that is listed, and what has been deleted.
+func (k *Known) Forget() {
+	for key := range k.keys {
+		k.keys[key] = version{}
+	}
+}

@@ -35,13 +35,19 @@ type Follower struct {
 	Apply func(ctx context.Context, events []store.Event)
 	// Changed makes Apply be called without changes: something else has changed.
 	Changed <-chan struct{}
+	// Anew, unless nil, answers a channel that is closed when Apply needs everything
+	// again that is stored, and after that another.
+	Anew func() <-chan struct{}
 	// Following, unless nil, is told whether the store is there.
 	Following func(bool)
 	// Applied is raised to the revision up to which changes have been taken in.
 	Applied *watermark.Mark
 
 	known *store.Known
+	anew  <-chan struct{} // as Anew answered before everything was applied
 }
+
+var errAnew = errors.New("everything is applied again")
 
 // Run follows the store until ctx ends, and returns its error.
 func (f *Follower) Run(ctx context.Context) error {
@@ -54,6 +60,9 @@ func (f *Follower) Run(ctx context.Context) error {
 		}
 		if followed {
 			wait = 0
+		}
+		if errors.Is(err, errAnew) {
+			continue
 		}
 		f.Log.Warn("following the configuration", "err", err)
 	}
@@ -76,6 +85,7 @@ func (f *Follower) pause(ctx context.Context, wait time.Duration) {
 
 // follow lists and watches until the watch ends; followed says that it began.
 func (f *Follower) follow(ctx context.Context) (followed bool, err error) {
+	f.begin()
 	entries, revision, err := f.Store.List(ctx, resource.Prefix)
 	if err != nil {
 		return false, err
@@ -106,7 +116,20 @@ func (f *Follower) follow(ctx context.Context) (followed bool, err error) {
 			}
 		case <-f.Changed:
 			f.Apply(ctx, nil)
+		case <-f.anew:
+			return true, errAnew
 		}
+	}
+}
+
+// begin forgets what is known if everything is to be applied again.
+func (f *Follower) begin() {
+	if f.Anew == nil {
+		return
+	}
+	if anew := f.Anew(); anew != f.anew {
+		f.known.Forget()
+		f.anew = anew
 	}
 }
 

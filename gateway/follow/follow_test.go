@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,6 +149,40 @@ func TestFollow(t *testing.T) {
 	got.mu.Unlock()
 	changed <- struct{}{}
 	eventually(t, func() bool { got.mu.Lock(); defer got.mu.Unlock(); return got.calls == calls+1 })
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// TestAnew: everything is applied once more, with what has been deleted meanwhile.
+func TestAnew(t *testing.T) {
+	st, got := &shaky{Store: mem.New()}, &state{values: map[string]string{}}
+	defer st.Close()
+	var anew atomic.Pointer[chan struct{}]
+	renew := func() *chan struct{} { next := make(chan struct{}); return anew.Swap(&next) }
+	renew()
+	f := &Follower{
+		Log: slog.New(slog.DiscardHandler), Store: st, Apply: got.apply, Following: got.follows, Applied: watermark.New(-1),
+		Anew: func() <-chan struct{} { return *anew.Load() },
+	}
+	for _, key := range []string{"a", "b"} {
+		if _, err := st.Put(t.Context(), "/apisix/"+key, []byte("1"), store.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- f.Run(ctx) }()
+	const all = "map[/apisix/a:1 /apisix/b:1] true"
+	for range 3 {
+		eventually(t, func() bool { return got.String() == all })
+		got.mu.Lock()
+		clear(got.values)
+		got.mu.Unlock()
+		close(*renew())
+	}
+	eventually(t, func() bool { return got.String() == all })
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)

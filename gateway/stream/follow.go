@@ -26,7 +26,7 @@ func (s *Server) Run(ctx context.Context) error {
 	f := newFollower(s)
 	following := follow.Follower{
 		Log: s.conf.Log.With("of", "streams"), Store: s.conf.Store, Wants: wants, Check: s.conf.Check, Apply: f.apply,
-		Changed: s.secrets.Changed(), Applied: s.applied,
+		Changed: s.secrets.Changed(), Anew: s.conf.Env.Plugins.Replaced, Applied: s.applied,
 	}
 	return following.Run(ctx)
 }

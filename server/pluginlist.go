@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"millrace/config"
+	"millrace/plugin"
+	"millrace/resource"
+	"millrace/store"
+	"millrace/store/file"
+)
+
+// pluginList says which plugins may be used, in this process: those that config.yaml
+// lists, or apisix.yaml, if it has a list of its own. Either may change.
+type pluginList struct {
+	set *plugin.Set
+
+	mu         sync.Mutex
+	conf, file *namedPlugins // file is nil if apisix.yaml has no list
+}
+
+// namedPlugins are the names of plugins for requests and for streams; nil is all.
+type namedPlugins struct{ requests, streams []string }
+
+func newPluginList(cfg *config.Gateway) *pluginList {
+	l := &pluginList{set: (*plugin.Set)(nil).WithStreams(nil, cfg.Stream.Protocols)}
+	l.configure(cfg)
+	return l
+}
+
+// configure takes over the lists of config.yaml.
+func (l *pluginList) configure(cfg *config.Gateway) {
+	l.change(func() { l.conf = &namedPlugins{cfg.Plugins, cfg.Stream.Plugins} })
+}
+
+// override takes over the list of apisix.yaml, nil if that has none.
+func (l *pluginList) override(list *namedPlugins) {
+	l.change(func() { l.file = list })
+}
+
+// change makes a change, and the set anew if another list is in force.
+func (l *pluginList) change(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.inForce()
+	change()
+	now := l.inForce()
+	if before != nil && same(before.requests, now.requests) && same(before.streams, now.streams) {
+		return
+	}
+	l.set.Replace(now.requests, now.streams)
+}
+
+// same tells whether two lists are the same. One that is not there lists all.
+func same(a, b []string) bool { return (a == nil) == (b == nil) && slices.Equal(a, b) }
+
+// inForce is the list that holds; mu is held.
+func (l *pluginList) inForce() *namedPlugins {
+	if l.file != nil {
+		return l.file
+	}
+	return l.conf
+}
+
+// parsePlugins reads the list of apisix.yaml.
+func parsePlugins(text []byte) (*namedPlugins, error) {
+	var list []struct {
+		Name   string `json:"name"`
+		Stream bool   `json:"stream"`
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("reading the list of plugins: %w", err)
+	}
+	named := &namedPlugins{requests: []string{}, streams: []string{}}
+	for _, p := range list {
+		if p.Stream {
+			named.streams = append(named.streams, p.Name)
+		} else {
+			named.requests = append(named.requests, p.Name)
+		}
+	}
+	return named, nil
+}
+
+// pluginsKey is where a file's list of plugins is in the store.
+const pluginsKey = resource.Prefix + "plugins"
+
+// followPlugins takes over the file's list of plugins, now and whenever it changes.
+func (s *Server) followPlugins(ctx context.Context, kept *file.Store) error {
+	entries, revision, err := kept.List(ctx, pluginsKey)
+	if err != nil {
+		return fmt.Errorf("looking for a list of plugins: %w", err)
+	}
+	for i := range entries {
+		s.takePlugins(&store.Event{Entry: entries[i]})
+	}
+	s.add(part{name: "list of plugins", run: func(ctx context.Context) error {
+		changes, err := kept.Watch(ctx, pluginsKey, revision)
+		if err != nil {
+			return fmt.Errorf("following the list of plugins: %w", err)
+		}
+		for events := range changes {
+			for i := range events {
+				s.takePlugins(&events[i])
+			}
+		}
+		return nil
+	}})
+	return nil
+}
+
+func (s *Server) takePlugins(e *store.Event) {
+	switch {
+	case e.Key != pluginsKey:
+	case e.Deleted:
+		s.plugins.override(nil)
+	default:
+		list, err := parsePlugins(e.Value)
+		if err != nil {
+			s.log.Error("passing over a list of plugins; what was there before stays", "err", err)
+			return
+		}
+		s.plugins.override(list)
+	}
+}
+
+// reloadPlugins takes over the lists of plugins that config.yaml has now.
+func (s *Server) reloadPlugins() error {
+	if s.opt.ConfigFile == "" {
+		return nil
+	}
+	cfg, err := config.Load(s.opt.ConfigFile, os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	s.plugins.configure(&cfg.Gateway)
+	return nil
+}
