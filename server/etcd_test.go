@@ -316,13 +316,17 @@ func TestEtcdWithUsersAndTLS(t *testing.T) {
 		t.Errorf("a write with a new token: %d %s, and %s", status, text, got)
 	}
 
-	for what, change := range map[string]func(*config.Config){
-		"certificate signed by unknown authority":      func(c *config.Config) { c.Gateway.TLS.TrustedCertificate = clientCert },
-		"authentication failed, invalid user ID":       func(c *config.Config) { c.Gateway.Source.Etcd.Password = "wrong" },
-		"reading the client certificate (cert, key)":   func(c *config.Config) { c.Gateway.Source.Etcd.TLS.Key = "none" },
-		"apisix.ssl.ssl_trusted_certificate: reading ": func(c *config.Config) { c.Gateway.TLS.TrustedCertificate = serverKey },
+	const refused = time.Minute // it answers at once
+	for what, c := range map[string]struct {
+		within time.Duration
+		change func(*config.Config)
+	}{
+		"certificate signed by unknown authority":      {time.Second, func(c *config.Config) { c.Gateway.TLS.TrustedCertificate = clientCert }},
+		"authentication failed, invalid user ID":       {refused, func(c *config.Config) { c.Gateway.Source.Etcd.Password = "wrong" }},
+		"reading the client certificate (cert, key)":   {refused, func(c *config.Config) { c.Gateway.Source.Etcd.TLS.Key = "none" }},
+		"apisix.ssl.ssl_trusted_certificate: reading ": {refused, func(c *config.Config) { c.Gateway.TLS.TrustedCertificate = serverKey }},
 	} {
-		if err := openFails(t, 6*time.Second, settings, change); !strings.Contains(err, what) {
+		if err := openFails(t, c.within, settings, c.change); !strings.Contains(err, what) {
 			t.Errorf("want %q, got %s", what, err)
 		}
 	}
