@@ -184,13 +184,16 @@ something: {}
 func TestSource(t *testing.T) {
 	for text, want := range map[string]string{
 		"{}": "data ",
-		"deployment: {role: traditional, role_traditional: {config_provider: etcd}}":     "data ",
-		"deployment: {etcd: {host: [\"https://etcd:2379\"], prefix: /gw}}":               "etcd ",
-		"deployment: {role: traditional, role_traditional: {config_provider: yaml}}":     "api ",
-		"etcd: {host: [\"http://127.0.0.1:2379\"]}":                                      "etcd ",
-		"deployment: {role: data_plane, role_data_plane: {config_provider: yaml}}":       "file apisix.yaml",
-		"deployment: {role: data_plane, role_data_plane: {config_provider: json}}":       "file apisix.json",
-		"apisix: {config_center: yaml}\ndeployment: {etcd: {host: [\"http://e:2379\"]}}": "file apisix.yaml",
+		"deployment: {role: traditional, role_traditional: {config_provider: etcd}}":                                                                                   "data ",
+		"deployment: {etcd: {host: [\"https://etcd:2379\"], prefix: /gw}}":                                                                                             "etcd ",
+		"deployment: {role: traditional, role_traditional: {config_provider: yaml}}":                                                                                   "api ",
+		"deployment: {role: traditional, role_data_plane: {config_provider: yaml}}":                                                                                    "data ",
+		"deployment: {role_data_plane: {config_provider: yaml}, etcd: {host: [\"http://e:2379\"]}, role_traditional: {config_provider: etcd}}":                         "etcd ",
+		"deployment: {role: control_plane, role_control_plane: {config_provider: etcd}, role_traditional: {config_provider: yaml}, etcd: {host: [\"http://e:2379\"]}}": "etcd ",
+		"etcd: {host: [\"http://127.0.0.1:2379\"]}":                                                                                                                    "etcd ",
+		"deployment: {role: data_plane, role_data_plane: {config_provider: yaml}}":                                                                                     "file apisix.yaml",
+		"deployment: {role: data_plane, role_data_plane: {config_provider: json}}":                                                                                     "file apisix.json",
+		"apisix: {config_center: yaml}\ndeployment: {etcd: {host: [\"http://e:2379\"]}}":                                                                               "file apisix.yaml",
 	} {
 		c := mustParse(t, text, nil)
 		if got := c.Gateway.Source.Provider + " " + c.Gateway.Source.File; got != want {

@@ -18,6 +18,11 @@ func (k *keys) finish(d *decoder) {
 	k.finishSource(d)
 	_, k.c.Gateway.TLS.Given = d.given["apisix.ssl"]
 	k.finishAccessLog(d)
+	for _, key := range k.saltKey {
+		if ring := &k.c.Gateway.DataEncryption.Keyring; !slices.Contains(*ring, key) {
+			*ring = append(slices.Clone(*ring), key) // to decrypt with
+		}
+	}
 	_, byNginx := d.given["nginx_config.error_log_level"]
 	if _, own := d.given["log.level"]; byNginx && !own {
 		k.c.Log.Level = k.errorLevel

@@ -14,11 +14,13 @@ type keys struct {
 	c           *Config
 	ipv6, http2 bool
 	role        string
-	provider    string // of the resources, as the file says
-	byAPI       bool   // the resources come as a whole through the Admin API
-	mode        string // apisix.proxy_mode
-	streamOnly  bool
-	errorLevel  slog.Level
+	// provider is that of the resources, as the file says: for all roles, and by role.
+	provider   string
+	byRole     map[string]*string
+	saltKey    []string // of APISIX 2, for keys of certificates
+	mode       string   // apisix.proxy_mode
+	streamOnly bool
+	errorLevel slog.Level
 }
 
 const (
@@ -159,7 +161,7 @@ func (k *keys) apisix() object {
 		o[name] = movedTo("deployment.admin."+name, f)
 	}
 	o["port_admin"] = movedTo("deployment.admin.admin_listen.port", portOf(&a.Listen))
-	o["config_center"] = movedTo("deployment.role_data_plane.config_provider", k.configProvider())
+	o["config_center"] = movedTo("deployment.role_data_plane.config_provider", provider(&k.provider))
 	const oneProcess = "one process serves all connections"
 	o["enable_reuseport"] = shipped("true", oneProcess)
 	o.noEffects(oneProcess, "enable_dev_mode", "events", "worker_startup_time_threshold")
@@ -185,6 +187,7 @@ func (k *keys) ssl() object {
 		"ssl_ciphers":             ciphers(&t.CipherSuites),
 		"ssl_trusted_certificate": systemOrFile(&t.TrustedCertificate),
 		"fallback_sni":            text(&t.FallbackSNI),
+		"key_encrypt_salt":        movedTo("apisix.data_encryption.keyring", keyring(&k.saltKey)),
 	}.
 		noEffects("HTTP/2 is set by apisix.enable_http2", "enable_http2").
 		noEffects("ssl_trusted_certificate is read as it is", "ssl_trusted_combined_path")
@@ -233,13 +236,19 @@ func (k *keys) nginx() object {
 
 func (k *keys) deployment() object {
 	a := &k.c.Admin
-	provider := object{"config_provider": k.configProvider()}
+	byRole := func(role string) field {
+		if k.byRole == nil {
+			k.byRole = map[string]*string{}
+		}
+		k.byRole[role] = new(string)
+		return object{"config_provider": provider(k.byRole[role])}
+	}
 	return object{
 		"role":               oneOf(&k.role, "traditional", "control_plane", "data_plane"),
-		"config_provider":    k.configProvider(),
-		"role_traditional":   object{"config_provider": k.traditionalProvider()},
-		"role_control_plane": provider,
-		"role_data_plane":    provider,
+		"config_provider":    provider(&k.provider),
+		"role_traditional":   byRole("traditional"),
+		"role_control_plane": byRole("control_plane"),
+		"role_data_plane":    byRole("data_plane"),
 		"admin": object{
 			"admin_key":          adminKeys(&a.Keys),
 			"admin_key_required": boolean(&a.KeyRequired),

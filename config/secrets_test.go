@@ -34,3 +34,14 @@ nginx_config: {envs: [PATH, "A=b=c", "EMPTY=", "${{NAME:=FROM}}=x"]}
 		}
 	}
 }
+
+// The salt of APISIX 2 decrypts too.
+func TestSalt(t *testing.T) {
+	c := mustParse(t, "apisix: {ssl: {key_encrypt_salt: [edd1c9f0985e76a2, 1234567890123456]}}", nil)
+	if got := c.Gateway.DataEncryption.Keyring; len(got) != 3 || got[0] != "qeddd145sfvddff3" || got[2] != "1234567890123456" {
+		t.Errorf("%q", got)
+	}
+	if len(Default().Gateway.DataEncryption.Keyring) != 2 {
+		t.Error("the defaults have changed")
+	}
+}

@@ -1,11 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"time"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Source says where the gateway's resources are kept.
@@ -54,34 +53,24 @@ func (k *keys) etcd() object {
 			"sni":    text(&e.TLS.SNI),
 			"verify": boolean(&e.TLS.Verify),
 		}.noEffects("apisix.ssl.ssl_trusted_certificate names the authorities", "ssl_trusted_certificate"),
-	}.noEffects("changes are awaited as long as it takes", "watch_timeout", "resync_delay", "health_check_timeout", "health_check_retry")
+	}.noEffects("changes are awaited as long as it takes", "watch_timeout", "resync_delay", "health_check_timeout", "health_check_retry").
+		noEffects("etcd is spoken to over gRPC in any case", "use_grpc")
 }
 
-// configProvider takes where the resources are kept.
-func (k *keys) configProvider() field {
-	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
-		oneOf(&k.provider, "etcd", "yaml", "json").decode(d, key, n)
-	})
-}
-
-// traditionalProvider is configProvider in a role that has an Admin API: yaml and
-// json mean that the resources are put there as a whole, not that a file has them.
-func (k *keys) traditionalProvider() field {
-	return fieldFunc(func(d *decoder, key string, n *yaml.Node) {
-		k.configProvider().decode(d, key, n)
-		k.byAPI = k.provider == "yaml" || k.provider == "json"
-	})
-}
+// provider takes where the resources are kept.
+func provider(to *string) field { return oneOf(to, "etcd", "yaml", "json") }
 
 // finishSource settles where the resources are: in an etcd only if the file says
 // where that is, since one machine needs none.
 func (k *keys) finishSource(d *decoder) {
 	s := &k.c.Gateway.Source
+	role := cmp.Or(k.role, "traditional")
+	from := cmp.Or(*k.byRole[role], k.provider)
 	switch {
-	case k.byAPI && k.role != "data_plane":
-		s.Provider = "api"
-	case k.provider == "yaml" || k.provider == "json":
-		s.Provider, s.File = "file", filepath.Join(filepath.Dir(d.file), "apisix."+k.provider)
+	case role == "traditional" && *k.byRole[role] != "" && from != "etcd":
+		s.Provider = "api" // put there as a whole; no file has them
+	case from == "yaml" || from == "json":
+		s.Provider, s.File = "file", filepath.Join(filepath.Dir(d.file), "apisix."+from)
 		if _, named := d.given["roles"]; !named {
 			k.c.Roles = slices.DeleteFunc(k.c.Roles, func(r Role) bool { return r == RoleAdmin })
 		}
