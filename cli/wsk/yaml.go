@@ -2,9 +2,10 @@ package wsk
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"gopkg.in/yaml.v3"
+
+	"millrace/internal/textkeys"
 )
 
 // yamlToJSON makes JSON of a YAML document. Keys that are no texts, such as the
@@ -19,7 +20,7 @@ func yamlToJSON(text []byte) ([]byte, error) {
 	if err := node.Decode(&v); err != nil {
 		return nil, err
 	}
-	return json.Marshal(withTextKeys(v))
+	return json.Marshal(textkeys.Of(v))
 }
 
 // datesAreTexts keeps a version such as 2026-08-05 from becoming a time.
@@ -30,26 +31,6 @@ func datesAreTexts(n *yaml.Node) {
 	for _, child := range n.Content {
 		datesAreTexts(child)
 	}
-}
-
-func withTextKeys(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, member := range v {
-			v[key] = withTextKeys(member)
-		}
-	case map[any]any:
-		m := make(map[string]any, len(v))
-		for key, member := range v {
-			m[fmt.Sprint(key)] = withTextKeys(member)
-		}
-		return m
-	case []any:
-		for i := range v {
-			v[i] = withTextKeys(v[i])
-		}
-	}
-	return v
 }
 
 // yaml prints a JSON document as YAML, its members in alphabetical order.

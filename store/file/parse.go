@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"millrace/internal/textkeys"
 )
 
 // prefix begins the keys, as in APISIX's etcd.
@@ -93,32 +95,10 @@ func idOf(name string, object map[string]any) string {
 }
 
 func put(out map[string]string, key string, v any) error {
-	text, err := json.Marshal(jsonable(v))
+	text, err := json.Marshal(textkeys.Of(v))
 	if err != nil {
 		return err
 	}
 	out[key] = string(text)
 	return nil
-}
-
-// jsonable turns YAML's mappings with keys that are no texts, such as numbers,
-// into objects.
-func jsonable(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, member := range v {
-			v[k] = jsonable(member)
-		}
-	case map[any]any:
-		out := make(map[string]any, len(v))
-		for k, member := range v {
-			out[fmt.Sprint(k)] = jsonable(member)
-		}
-		return out
-	case []any:
-		for i := range v {
-			v[i] = jsonable(v[i])
-		}
-	}
-	return v
 }
