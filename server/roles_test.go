@@ -34,7 +34,7 @@ func roleOf(t *testing.T, text string) func(*config.Config) {
 func TestPlanes(t *testing.T) {
 	t.Parallel()
 	e := startEtcd(t)
-	text := "deployment: {role: ROLE, etcd: {host: [" + e.url + "], startup_retry: 30}}\nplugin_attr: {redirect: {https_port: 8443}}\n"
+	text := "deployment: {role: ROLE, etcd: {host: [" + e.URL + "], startup_retry: 30}}\nplugin_attr: {redirect: {https_port: 8443}}\n"
 	control := servertest.Start(t, roleOf(t, strings.Replace(text, "ROLE", "control_plane", 1)))
 	data := servertest.Start(t, roleOf(t, strings.Replace(text, "ROLE", "data_plane", 1)))
 	if control.Gateway != "" || control.Control != "" || control.Admin == "" {
