@@ -16,6 +16,8 @@ type Stream struct {
 	// MaxConnections and MaxSessions bound what is open at once, over TCP and UDP.
 	MaxConnections, MaxSessions int
 	AccessLog                   AccessLog
+	// ALPN are the protocols that clients of TLS listeners may choose among.
+	ALPN []string
 	// Plugins are the names of the plugins that stream routes may use.
 	Plugins []string
 	// Protocols are the names that the protocol of a stream route may have.
@@ -72,6 +74,7 @@ func (k *keys) streams() object {
 	return object{
 		"max_connections": integer(&st.MaxConnections, 1),
 		"max_sessions":    integer(&st.MaxSessions, 1),
+		"alpn":            list(&st.ALPN, text),
 	}
 }
 

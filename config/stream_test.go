@@ -13,7 +13,7 @@ func TestStreams(t *testing.T) {
 	c, err := parse("c.yaml", []byte("apisix:\n  enable_ipv6: false\n  proxy_mode: http&stream\n  "+listeners+`
   proxy_protocol: {listen_http_port: 9181, listen_https_port: 9182, enable_tcp_pp: true, enable_tcp_pp_to_upstream: true}
 stream_plugins: [prometheus]
-stream: {max_connections: 5, max_sessions: 6}
+stream: {max_connections: 5, max_sessions: 6, alpn: [mqtt]}
 nginx_config: {stream: {enable_access_log: true, access_log: /s.log, access_log_format: $protocol, access_log_format_escape: json, access_log_buffer: 1k}}
 xrpc: {protocols: [{name: redis}, {name: dubbo}]}
 `), nil)
@@ -31,7 +31,7 @@ xrpc: {protocols: [{name: redis}, {name: dubbo}]}
 		},
 		UDP:            []Listener{at("0.0.0.0:9200", "tcp4"), at("127.0.0.1:9201", "tcp4")},
 		AccessLog:      AccessLog{Enabled: true, Path: "/s.log", Format: "$protocol", Escape: "json", Buffer: 1024},
-		MaxConnections: 5, MaxSessions: 6, Plugins: []string{"prometheus"}, Protocols: []string{"redis", "dubbo"},
+		MaxConnections: 5, MaxSessions: 6, ALPN: []string{"mqtt"}, Plugins: []string{"prometheus"}, Protocols: []string{"redis", "dubbo"},
 	}
 	compare := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
 	if diff := cmp.Diff(want, c.Gateway.Stream, compare); diff != "" {

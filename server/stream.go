@@ -62,7 +62,7 @@ func (s *Server) openStreams(g *gateway.Config, process *plugins.Process) error 
 		return err
 	}
 	security := g.TLS
-	security.Stapler = role.Stapler()
+	security.Stapler, security.NextProtos = role.Stapler(), cfg.Stream.ALPN
 	role.streams = stream.New(stream.Config{
 		Log: g.Log, Store: g.Store, Env: g.Env, Keyring: g.Keyring, Check: g.Check, Secrets: g.Secrets, Pool: role.Pool(), TLS: security,
 		ProxyProtocol: cfg.ProxyProtocol.Streams, Trusts: role.Trusts, ProxyToNodes: cfg.ProxyProtocol.ToNodes,

@@ -243,6 +243,28 @@ func TestFallbackNameAndVariables(t *testing.T) {
 	}
 }
 
+// Clients may choose among the protocols of the configuration, and need not.
+func TestALPN(t *testing.T) {
+	n, ca := startNode(t, "n", nil), newAuthority(t)
+	r := start(t, func(c *Config) { c.TLS.NextProtos = []string{"postgresql", "mqtt"} })
+	cert, key := ca.pair("a.test.com")
+	r.put("ssls/1", `{"sni":"a.test.com","cert":%q,"key":%q}`, cert, key)
+	r.put("stream_routes/1", `{%s}`, nodes(n.addr))
+	for _, tt := range []struct {
+		offered []string
+		want    string
+	}{{nil, ""}, {[]string{"x", "mqtt"}, "mqtt"}, {[]string{"mqtt", "postgresql"}, "postgresql"}, {[]string{"x"}, "refused"}} {
+		c := tls.Client(r.dial(r.tls), &tls.Config{ServerName: "a.test.com", InsecureSkipVerify: true, NextProtos: tt.offered})
+		got := "refused"
+		if c.HandshakeContext(t.Context()) == nil {
+			got = c.ConnectionState().NegotiatedProtocol
+		}
+		if got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.offered, got, tt.want)
+		}
+	}
+}
+
 // logTo is an access log.
 type logTo func(*plugin.Context)
 
