@@ -149,8 +149,7 @@ func (x *exchange) rewrite() error {
 	}
 }
 
-// choose settles which upstream the request goes to and runs the phase before it
-// is called.
+// choose settles which upstream the request goes to.
 func (x *exchange) choose() error {
 	if h := x.ctx.ChosenUpstream(); h != nil {
 		x.target = h.(upstreamHandle).target(x.route)
@@ -158,10 +157,17 @@ func (x *exchange) choose() error {
 	if x.target.refusal != 0 {
 		return x.ctx.Exit(x.target.refusal, nil)
 	}
+	if !x.plain {
+		x.observed = x.global.Observes() || x.own.Observes()
+	}
+	return nil
+}
+
+// beforeProxy runs the phase before a node is called, at every attempt anew.
+func (x *exchange) beforeProxy() error {
 	if x.plain {
 		return nil
 	}
-	x.observed = x.global.Observes() || x.own.Observes()
 	if err := x.global.BeforeProxy(&x.ctx); err != nil {
 		return err
 	}

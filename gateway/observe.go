@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 )
 
 // noteAttempt begins what plugins are told of a call to a node.
-func (x *exchange) noteAttempt(node *upstream.Node) {
+func (x *exchange) noteAttempt(node *upstream.Node, endpoint *upstream.Endpoint) {
 	if !x.observed {
 		return
 	}
@@ -21,11 +20,10 @@ func (x *exchange) noteAttempt(node *upstream.Node) {
 	if u.Addr != "" {
 		addrs, earlier = u.Addr+", "+node.Addr, append(earlier, u.Attempt)
 	}
-	host, port, _ := net.SplitHostPort(node.Addr)
+	host, _, _ := net.SplitHostPort(node.Addr)
+	ip, port, _ := net.SplitHostPort(endpoint.Addr())
 	*u = plugin.Upstream{Addr: addrs, UnresolvedHost: host, Scheme: x.target.upstream.Scheme, Sent: x, Earlier: earlier}
-	if _, err := netip.ParseAddr(host); err == nil {
-		u.IP = host
-	}
+	u.IP = ip
 	u.Port, _ = strconv.Atoi(port)
 	x.call.node = node
 	x.call.began = time.Now()
@@ -43,18 +41,11 @@ func (x *exchange) UpstreamTarget() string {
 }
 
 // noteConnected is called when there is a connection to the node.
-func (x *exchange) noteConnected(up net.Conn) {
+func (x *exchange) noteConnected() {
 	if !x.observed {
 		return
 	}
-	u := &x.ctx.Upstream
-	u.ConnectTime = time.Since(x.call.began)
-	if u.IP != "" {
-		return
-	}
-	if addr, ok := up.RemoteAddr().(*net.TCPAddr); ok {
-		u.IP, u.Port = addr.AddrPort().Addr().Unmap().String(), addr.Port
-	}
+	x.ctx.Upstream.ConnectTime = time.Since(x.call.began)
 }
 
 // noteStatus is called when an attempt has failed or its answer begins.

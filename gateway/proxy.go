@@ -100,8 +100,11 @@ func (x *exchange) dispatch() error {
 			break
 		}
 		x.call.attempts++
-		x.noteAttempt(node)
+		x.noteAttempt(node, endpoint)
 		x.watchAttempt(node)
+		if err := x.beforeProxy(); err != nil {
+			return err
+		}
 		err := x.try(node, endpoint)
 		if err == nil {
 			x.call.statuses = append(x.call.statuses, x.call.res.Status)
@@ -199,7 +202,7 @@ func (x *exchange) try(node *upstream.Node, endpoint *upstream.Endpoint) error {
 			up.Close()
 			return errClientGone
 		}
-		x.noteConnected(up)
+		x.noteConnected()
 		err = x.converse(up, node)
 		if err == nil {
 			x.call.conn = up

@@ -101,7 +101,7 @@ func (x *exchange) rpcRequest(ctx context.Context, node *upstream.Node, call *rp
 	x.noteSent(int64(len(out)))
 	x.addRPCBody(req, call)
 	if x.observed {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { x.noteConnected(i.Conn) }})
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { x.noteConnected() }})
 	}
 	return req.WithContext(ctx), nil
 }

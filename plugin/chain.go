@@ -239,9 +239,11 @@ func eachStep[P any](steps []step[P], phase Phase, fn func(string, Phase)) {
 // Empty tells whether no plugin runs.
 func (ch *Chain) Empty() bool { return ch.running == 0 }
 
-// Observes tells whether plugins see the answer or the end of a request, for which
-// they may want to know what came of the call to the upstream.
-func (ch *Chain) Observes() bool { return len(ch.headerFilter)+len(ch.body)+len(ch.log) > 0 }
+// Observes tells whether plugins see the node that is called, the answer or the end of
+// a request, for which they may want to know what came of the call to the upstream.
+func (ch *Chain) Observes() bool {
+	return len(ch.beforeProxy)+len(ch.headerFilter)+len(ch.body)+len(ch.log) > 0
+}
 
 // ReadsRoute tells whether a plugin wants Matched.Document.
 func (ch *Chain) ReadsRoute() bool {

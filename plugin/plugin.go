@@ -60,7 +60,8 @@ type (
 	Rewriter interface{ Rewrite(c *Context) error }
 	// Accesser runs after all rewrites: limits, and plugins that answer.
 	Accesser interface{ Access(c *Context) error }
-	// BeforeProxier runs when the upstream is known, just before it is called.
+	// BeforeProxier runs when a node has been picked (Context.Upstream says which), just
+	// before it is called; if the call is tried again with another, it runs again.
 	BeforeProxier interface{ BeforeProxy(c *Context) error }
 	// HeaderFilter sees the answer's status and headers and may change them,
 	// for answers of the gateway itself too.

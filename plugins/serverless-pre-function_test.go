@@ -109,10 +109,19 @@ func TestServerlessFunctionsFail(t *testing.T) {
 }
 
 func BenchmarkServerlessPreFunction(b *testing.B) {
-	chain := plugintest.Compile(b, plugintest.Env(b), `{"serverless-pre-function":`+functionsConf(b, "access", `if ngx.var.arg_a then return 403 end`)+`}`)
-	for b.Loop() {
-		if err := chain.Access(plugintest.NewContext(request("GET /"))); err != nil {
-			b.Fatal(fmt.Sprint(err))
-		}
+	for name, body := range map[string]string{
+		"nothing": ``, "variable": `if ngx.var.arg_a then return 403 end`, "header": `require("apisix.core").request.set_header(ctx, "X-A", ctx.var.uri)`,
+		"ctx": `ctx.seen = (ctx.seen or 0) + 1`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			chain := plugintest.Compile(b, plugintest.Env(b), `{"serverless-pre-function":`+functionsConf(b, "access", body)+`}`)
+			c := plugintest.NewContext(request("GET /"))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := chain.Access(c); err != nil {
+					b.Fatal(fmt.Sprint(err))
+				}
+			}
+		})
 	}
 }

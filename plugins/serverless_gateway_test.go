@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -87,6 +88,34 @@ func TestFunctionsKeepUpvalues(t *testing.T) {
 	for want := 2; want < 6; want++ {
 		if _, body := s.get(t.Context(), "/n", ""); body != fmt.Sprintln(want) {
 			t.Errorf("got %q, want %d", body, want)
+		}
+	}
+}
+
+// The phase before the proxy runs for every node that is tried, and knows it.
+func TestFunctionsBeforeEveryAttempt(t *testing.T) {
+	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+	s := startGateway(t)
+	seen := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header.Get("X-Lua")) }))
+	t.Cleanup(seen.Close)
+	node := strings.TrimPrefix(seen.URL, "http://")
+	s.put("routes/1", `{"uri":"/b","upstream":{"nodes":{"127.0.0.1:1":1,"`+node+`":1}},"plugins":`+
+		lua(t, "before_proxy", `return function(conf, ctx) ctx.n = (ctx.n or 0) + 1 ngx.req.set_header("X-Lua", ctx.n .. " " .. ctx.balancer_ip .. ":" .. ctx.balancer_port) end`)+`}`)
+	retried := false
+	for range 4 {
+		status, body := s.get(t.Context(), "/b", "")
+		if status != 200 || body != "1 "+node && body != "2 "+node {
+			t.Errorf("%d %q", status, body)
+		}
+		retried = retried || body == "2 "+node
+	}
+	if !retried {
+		t.Error("the dead node was never tried first")
+	}
+	s.put("routes/1", `{"uri":"/b","upstream":{"nodes":{"`+node+`":1},"type":"least_conn"},"plugins":`+lua(t, "before_proxy", `return function() return 418, "no" end`)+`}`)
+	for range 3 {
+		if status, body := s.get(t.Context(), "/b", ""); status != 418 || body != "no" {
+			t.Errorf("%d %q", status, body)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -34,7 +35,7 @@ const (
 	maxGrowth = 256 << 20
 	// maxTime is how long one call may compute.
 	maxTime = 5 * time.Second
-	// keptStates is how many idle states of one source are kept.
+	// keptStates is how many idle states of one source are kept in any case.
 	keptStates = 16
 )
 
@@ -74,6 +75,7 @@ type program struct {
 	proto     *lua.FunctionProto
 	libraries []Library
 	idle      chan *State
+	spare     sync.Pool // idle ones beyond those, as long as memory is not asked for
 }
 
 func newProgram(source, name string, libraries []Library) (*program, error) {
@@ -218,17 +220,29 @@ func (s *State) run(data any, fn *lua.LFunction, args func(s *State) []lua.LValu
 	return values, nil
 }
 
+// take answers an idle state, nil if there is none.
+func (p *program) take() *State {
+	select {
+	case s := <-p.idle:
+		return s
+	default:
+		s, _ := p.spare.Get().(*State)
+		return s
+	}
+}
+
 // release keeps a state for another call. One whose bounds were exceeded is not
 // kept: what it holds may be large.
 func (p *program) release(s *State) {
-	if s.budget.err == nil {
-		select {
-		case p.idle <- s:
-			return
-		default:
-		}
+	if s.budget.err != nil {
+		s.Close()
+		return
 	}
-	s.Close()
+	select {
+	case p.idle <- s:
+	default:
+		p.spare.Put(s)
+	}
 }
 
 // newState makes a state and lets the source run in it.
@@ -249,10 +263,8 @@ func (f *Function) newState(data any) (*State, error) {
 // Call calls the function on data. args makes its arguments; results is given what
 // it returned, which must not be used afterwards. Either may be nil.
 func (f *Function) Call(data any, args func(s *State) []lua.LValue, results func(s *State, values []lua.LValue)) error {
-	var s *State
-	select {
-	case s = <-f.idle:
-	default:
+	s := f.take()
+	if s == nil {
 		var err error
 		if s, err = f.newState(data); err != nil {
 			return err

@@ -34,10 +34,8 @@ type Opened struct {
 // Open runs the source on data, which makes the table anew. Close gives its state
 // back.
 func (o *Object) Open(data any) (*Opened, error) {
-	var s *State
-	select {
-	case s = <-o.idle:
-	default:
+	s := o.take()
+	if s == nil {
 		s = o.open()
 	}
 	v, err := o.evaluate(s, data)
