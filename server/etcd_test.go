@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -240,16 +243,15 @@ func TestEtcdOfSeveralGateways(t *testing.T) {
 			t.Fatalf("%s: %d %s", path, status, text)
 		}
 	}
-	route := func(uri, upstream string) string { return strings.Replace(routeTo(uri, upstream), `"id":"x",`, "", 1) }
-	put(first, "routes/a", route("/a", one))
-	put(second, "routes/b", route("/b", one))
+	put(first, "routes/a", routeOf("/a", one))
+	put(second, "routes/b", routeOf("/b", one))
 	for _, site := range []*servertest.Site{first, second} {
 		awaitAnswer(t, site, "/a", "200 one")
 		awaitAnswer(t, site, "/b", "200 one")
 	}
 	wire.set(true)
-	put(first, "routes/a", route("/a", two))
-	put(first, "routes/c", route("/c", two))
+	put(first, "routes/a", routeOf("/a", two))
+	put(first, "routes/c", routeOf("/c", two))
 	if status, _ := askAdmin(t, "DELETE", first.Admin+"/apisix/admin/routes/b", ""); status != 200 {
 		t.Fatalf("DELETE: %d", status)
 	}
@@ -269,7 +271,7 @@ func TestEtcdOfSeveralGateways(t *testing.T) {
 	awaitAnswer(t, second, "/a", "200 two")
 	awaitAnswer(t, second, "/c", "200 two")
 	awaitAnswer(t, second, "/b", `404 {"error_msg":"404 Route Not Found"}`)
-	put(second, "routes/d", route("/d", one))
+	put(second, "routes/d", routeOf("/d", one))
 	awaitAnswer(t, first, "/d", "200 one")
 }
 
@@ -365,6 +367,67 @@ func openFails(t *testing.T, within time.Duration, changes ...func(*config.Confi
 		t.Fatal("the server has opened")
 	}
 	return err.Error()
+}
+
+// What etcd held last is served when it is away at the start; what others change then
+// is in force once it is back.
+func TestWithoutEtcd(t *testing.T) {
+	t.Parallel()
+	e, up := startEtcd(t), upstreamOf(t, "up")
+	dir := t.TempDir()
+	settings := func(c *config.Config) {
+		onEtcd("/apisix", e.URL)(c)
+		c.Ephemeral, c.Data = false, dir
+		c.Gateway.Source.Etcd.StartupWait = 200 * time.Millisecond
+		c.Gateway.Status.Enabled = true
+	}
+	t.Run("with etcd", func(t *testing.T) {
+		site := servertest.Start(t, settings)
+		if status, text := adminPut(t, site, "routes/kept", routeOf("/kept", up)); status != 201 {
+			t.Fatalf("%d %s", status, text)
+		}
+		kept := func() bool {
+			text, _ := os.ReadFile(filepath.Join(dir, "etcd.snapshot"))
+			return bytes.Contains(text, []byte(`"/kept"`))
+		}
+		for end := time.Now().Add(60 * time.Second); !kept(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("what etcd holds is not kept")
+			}
+		}
+	})
+	e.Stop()
+	t.Run("without", func(t *testing.T) {
+		site := servertest.Start(t, settings)
+		awaitAnswer(t, site, "/kept", "200 up")
+		if status, text := adminPut(t, site, "routes/x", routeOf("/x", up)); status != 503 || text != `{"error_msg":"has no healthy etcd endpoint available"}`+"\n" {
+			t.Errorf("a write: %d %s", status, text)
+		}
+		if status, text := askAdmin(t, "GET", site.Status+"/status/ready", ""); status != 200 || text != `{"status":"ok"}` {
+			t.Errorf("the status API: %d %s", status, text)
+		}
+		if status, text := askAdmin(t, "GET", site.Control+"/v1/route/kept", ""); status != 200 || !strings.Contains(text, `"/kept"`) {
+			t.Errorf("the Control API: %d %s", status, text)
+		}
+		e.Start()
+		tools := e.client()
+		if _, err := tools.Put(t.Context(), "/apisix/routes/new", routeTo("/new", up)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tools.Delete(t.Context(), "/apisix/routes/kept"); err != nil {
+			t.Fatal(err)
+		}
+		awaitAnswer(t, site, "/new", "200 up")
+		awaitAnswer(t, site, "/kept", `404 {"error_msg":"404 Route Not Found"}`)
+		if status, text := adminPut(t, site, "routes/x", routeOf("/x", up)); status != 201 {
+			t.Errorf("a write when etcd is back: %d %s", status, text)
+		}
+	})
+}
+
+// routeOf is routeTo as the Admin API takes it.
+func routeOf(uri, upstream string) string {
+	return strings.Replace(routeTo(uri, upstream), `"id":"x",`, "", 1)
 }
 
 // An etcd that is not there stops the start, with what to do; one that comes while

@@ -105,11 +105,10 @@ func (cfg *Config) warn(msg string, args ...any) {
 }
 
 func (s *Source) begin(kept *Store) {
-	s.store = kept
-	close(s.there)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = nil
+	s.store, s.last = kept, nil
+	close(s.there)
 }
 
 // Reachable tells whether etcd answers, as far as is known.
@@ -219,26 +218,39 @@ func (s *Source) Close() error {
 const lastRevision = 0
 
 // Followed is the Source for those who serve the configuration: until etcd has been
-// there, List answers what it held last. A watch from there ends when etcd is back, so
-// that who follows lists again, and has all that has changed.
+// there, Get and List answer what it held last. A watch from there ends when etcd is
+// back, so that who follows lists again, and has all that has changed.
 func (s *Source) Followed() store.Store { return followed{s} }
 
 type followed struct{ *Source }
 
-func (f followed) List(ctx context.Context, prefix string) ([]store.Entry, int64, error) {
+// entries are what etcd held last; false once it has been there.
+func (f followed) entries() ([]store.Entry, bool) {
 	f.mu.Lock()
-	last := f.last
-	f.mu.Unlock()
-	if _, err := f.open(); err == nil || !f.away {
+	defer f.mu.Unlock()
+	_, err := f.open()
+	return f.last, err != nil && f.away
+}
+
+func (f followed) Get(ctx context.Context, key string) (store.Entry, error) {
+	last, away := f.entries()
+	if !away {
+		return f.Source.Get(ctx, key)
+	}
+	i := slices.IndexFunc(last, func(e store.Entry) bool { return e.Key == key })
+	if i < 0 {
+		return store.Entry{}, store.ErrNotFound
+	}
+	return last[i], ctx.Err()
+}
+
+func (f followed) List(ctx context.Context, prefix string) ([]store.Entry, int64, error) {
+	last, away := f.entries()
+	if !away {
 		return f.Source.List(ctx, prefix)
 	}
-	var entries []store.Entry
-	for _, e := range last {
-		if strings.HasPrefix(e.Key, prefix) {
-			entries = append(entries, e)
-		}
-	}
-	return entries, lastRevision, ctx.Err()
+	last = slices.DeleteFunc(slices.Clone(last), func(e store.Entry) bool { return !strings.HasPrefix(e.Key, prefix) })
+	return last, lastRevision, ctx.Err()
 }
 
 func (f followed) Watch(ctx context.Context, prefix string, after int64) (<-chan []store.Event, error) {

@@ -159,6 +159,12 @@ func TestEtcdAwayAtTheStart(t *testing.T) {
 	if got := keys(t, s.Followed()); got != last && got != last[:len(last)-5]+"3" {
 		t.Errorf("served without etcd: %s", got)
 	}
+	if e, err := s.Followed().Get(t.Context(), "/apisix/routes/2"); err != nil || string(e.Value) != "two" {
+		t.Errorf("Get without etcd: %v, %v", e, err)
+	}
+	if _, err := s.Followed().Get(t.Context(), "/apisix/routes/1"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get without etcd of what it did not hold: %v", err)
+	}
 	for what, err := range map[string]error{
 		"List of who does not serve": func() error { _, _, err := s.List(t.Context(), "/"); return err }(),
 		"Put":                        func() error { _, err := s.Put(t.Context(), "/apisix/x", nil, store.PutOptions{}); return err }(),
