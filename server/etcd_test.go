@@ -387,7 +387,7 @@ func TestWithoutEtcd(t *testing.T) {
 			t.Fatalf("%d %s", status, text)
 		}
 		kept := func() bool {
-			text, _ := os.ReadFile(filepath.Join(dir, "etcd.snapshot"))
+			text, _ := os.ReadFile(filepath.Join(dir, "etcd.reserve"))
 			return bytes.Contains(text, []byte(`"/kept"`))
 		}
 		for end := time.Now().Add(60 * time.Second); !kept(); time.Sleep(10 * time.Millisecond) {

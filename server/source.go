@@ -43,7 +43,7 @@ func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
 		Wait: e.StartupWait,
 	}
 	if s.state.dir != "" && e.StartupWait > 0 {
-		conf.Snapshot = filepath.Join(s.state.dir, "etcd.snapshot")
+		conf.Reserve = filepath.Join(s.state.dir, "etcd.reserve")
 	}
 	kept, err := etcd.OpenSource(ctx, conf)
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 //	<data>/master.key   seals secrets in the store
 //	<data>/operator.key opens the operator API
 //	<data>/uid          names this process to others
-//	<data>/etcd.snapshot what an etcd with the resources held last
+//	<data>/etcd.reserve what an etcd with the resources held last
 type state struct {
 	store       store.Store
 	blobs       blob.Store

@@ -47,10 +47,10 @@ type Config struct {
 	Attempts int
 	// Log hears that Open is waiting, and of other data than before; nil says nothing.
 	Log *slog.Logger
-	// Snapshot is the file that keeps what is under From for OpenSource, Wait how long
+	// Reserve is the file that keeps what is under From for OpenSource, Wait how long
 	// that waits for etcd if there is such a file. Empty keeps nothing.
-	Snapshot string
-	Wait     time.Duration
+	Reserve string
+	Wait    time.Duration
 
 	// The constants of these names, unless a test has less time.
 	patience, awayTime time.Duration

@@ -12,32 +12,32 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"millrace/store"
-	"millrace/store/snapshot"
+	"millrace/store/reserve"
 )
 
 const (
 	// settle is how long the keeper waits at first: the start has enough to do.
 	settle = 2 * time.Second
-	// writeEvery is the least time between two snapshots.
+	// writeEvery is the least time between two reserves.
 	writeEvery = 10 * time.Second
 	// writeShare is how many times the time of writing passes between two of them.
 	writeShare = 50
 )
 
-// keeper keeps the snapshot of a store: it watches on its own, so that nobody waits for
+// keeper keeps the reserve of a store: it watches on its own, so that nobody waits for
 // it, and writes what has changed into the file from time to time. What lives on a
 // lease is left out, since its end could not be known without etcd.
 type keeper struct {
 	s                  *Store
 	writeEvery, settle time.Duration
 
-	written snapshot.Header        // what the file has
+	written reserve.Header         // what the file has
 	changes map[string]store.Event // since then
 	newest  int64                  // the revision of the last of them
 	took    time.Duration          // how long writing took
 }
 
-// run keeps the snapshot until ctx ends, and then writes what is left to write.
+// run keeps the reserve until ctx ends, and then writes what is left to write.
 func (k *keeper) run(ctx context.Context) {
 	said := ""
 	for wait := k.settle; ; wait = k.writeEvery {
@@ -52,7 +52,7 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		if text := err.Error(); text != said {
 			said = text
-			k.s.cfg.warn("keeping what etcd holds for a start without it", "file", k.s.cfg.Snapshot, "err", err)
+			k.s.cfg.warn("keeping what etcd holds for a start without it", "file", k.s.cfg.Reserve, "err", err)
 		}
 	}
 }
@@ -86,20 +86,20 @@ func (k *keeper) keep(ctx context.Context) error {
 
 // begin makes sure that the file is of this etcd's history and can be gone on with.
 func (k *keeper) begin(ctx context.Context) error {
-	h, newest, err := snapshot.Check(k.s.cfg.Snapshot)
+	h, newest, err := reserve.Check(k.s.cfg.Reserve)
 	if err == nil && k.s.cfg.owns(&h) == nil && k.s.had(ctx, &h, newest) {
 		k.written = h
 		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		k.s.cfg.warn("the file with what etcd held last is written anew", "file", k.s.cfg.Snapshot, "err", err)
+		k.s.cfg.warn("the file with what etcd held last is written anew", "file", k.s.cfg.Reserve, "err", err)
 	}
 	return k.writeAll(ctx)
 }
 
-// had tells whether etcd had an entry at the revision of a snapshot, and knows all
+// had tells whether etcd had an entry at the revision of a reserve, and knows all
 // changes since then.
-func (s *Store) had(ctx context.Context, h *snapshot.Header, e store.Entry) bool {
+func (s *Store) had(ctx context.Context, h *reserve.Header, e store.Entry) bool {
 	ctx, cancel, err := s.bounded(ctx)
 	if err != nil || e.Key == "" {
 		return false
@@ -119,8 +119,8 @@ func (k *keeper) take(events []*clientv3.Event) {
 	}
 }
 
-func (k *keeper) header(cluster uint64, revision int64) snapshot.Header {
-	return snapshot.Header{Prefix: k.s.cfg.To, Endpoints: k.s.cfg.Endpoints, Cluster: cluster, Revision: revision, Written: time.Now().UTC()}
+func (k *keeper) header(cluster uint64, revision int64) reserve.Header {
+	return reserve.Header{Prefix: k.s.cfg.To, Endpoints: k.s.cfg.Endpoints, Cluster: cluster, Revision: revision, Written: time.Now().UTC()}
 }
 
 // write brings the changes into the file.
@@ -129,7 +129,7 @@ func (k *keeper) write() error {
 		return nil
 	}
 	begun, h := time.Now(), k.header(k.written.Cluster, k.newest)
-	if err := snapshot.Update(k.s.cfg.Snapshot, h, k.changes); err != nil {
+	if err := reserve.Update(k.s.cfg.Reserve, h, k.changes); err != nil {
 		return err
 	}
 	k.written, k.took, k.changes = h, time.Since(begun), map[string]store.Event{}
@@ -138,13 +138,13 @@ func (k *keeper) write() error {
 
 // writeAll writes the file from what etcd holds.
 func (k *keeper) writeAll(ctx context.Context) error {
-	var w *snapshot.Writer
-	var h snapshot.Header
+	var w *reserve.Writer
+	var h reserve.Header
 	begun := time.Now()
 	err := k.s.walk(ctx, k.s.cfg.From+"/", func(p page) (err error) {
 		if w == nil {
 			h = k.header(p.cluster, p.revision)
-			if w, err = snapshot.Create(k.s.cfg.Snapshot, h); err != nil {
+			if w, err = reserve.Create(k.s.cfg.Reserve, h); err != nil {
 				return err
 			}
 		}
@@ -161,7 +161,7 @@ func (k *keeper) writeAll(ctx context.Context) error {
 	return w.Commit()
 }
 
-func (k *keeper) add(w *snapshot.Writer, kvs []*mvccpb.KeyValue) {
+func (k *keeper) add(w *reserve.Writer, kvs []*mvccpb.KeyValue) {
 	for _, kv := range kvs {
 		if kv.Lease == 0 {
 			e := k.s.entry(kv)

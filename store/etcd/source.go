@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"millrace/store"
-	"millrace/store/snapshot"
+	"millrace/store/reserve"
 )
 
 // Source is the store.Store of an etcd that may be away when the process starts. It
@@ -33,7 +33,7 @@ type Source struct {
 
 var _ store.Store = (*Source)(nil)
 
-// OpenSource connects as Open does. With a Snapshot of this etcd it waits for at most
+// OpenSource connects as Open does. With a Reserve of this etcd it waits for at most
 // Wait, and goes on without etcd if that is not there; one that refuses us, or has
 // another fault that waiting does not mend, is an error.
 func OpenSource(ctx context.Context, cfg Config) (*Source, error) {
@@ -51,13 +51,13 @@ func OpenSource(ctx context.Context, cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// tryFor tries to reach etcd, at most for Wait if there is a snapshot to go on with; nil
+// tryFor tries to reach etcd, at most for Wait if there is a reserve to go on with; nil
 // if that is served.
 func (s *Source) tryFor(ctx context.Context) (*Store, error) {
-	if s.cfg.Snapshot == "" {
+	if s.cfg.Reserve == "" {
 		return try(ctx, s.cfg)
 	}
-	h, err := snapshot.ReadHeader(s.cfg.Snapshot)
+	h, err := reserve.ReadHeader(s.cfg.Reserve)
 	if err == nil {
 		err = s.cfg.owns(&h)
 	}
@@ -71,7 +71,7 @@ func (s *Source) tryFor(ctx context.Context) (*Store, error) {
 	if !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
 		return kept, err
 	}
-	if h, s.last, err = snapshot.Read(s.cfg.Snapshot); err != nil {
+	if h, s.last, err = reserve.Read(s.cfg.Reserve); err != nil {
 		s.sayUnserved(err)
 		return try(ctx, s.cfg)
 	}
@@ -81,16 +81,16 @@ func (s *Source) tryFor(ctx context.Context) (*Store, error) {
 	return nil, nil
 }
 
-// sayUnserved says why the snapshot is none to go on with, unless there is none at all.
+// sayUnserved says why the reserve is none to go on with, unless there is none at all.
 func (s *Source) sayUnserved(err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
-		s.cfg.warn("the file with what etcd held last is not served", "file", s.cfg.Snapshot, "err", err)
+		s.cfg.warn("the file with what etcd held last is not served", "file", s.cfg.Reserve, "err", err)
 	}
 }
 
-// owns answers why a snapshot is not of this etcd, as far as can be told without it: nil
+// owns answers why a reserve is not of this etcd, as far as can be told without it: nil
 // if it has the same prefix, and at least one address in common.
-func (cfg *Config) owns(h *snapshot.Header) error {
+func (cfg *Config) owns(h *reserve.Header) error {
 	ours := func(endpoint string) bool { return slices.Contains(cfg.Endpoints, endpoint) }
 	if h.Prefix == cfg.To && slices.ContainsFunc(h.Endpoints, ours) {
 		return nil
@@ -127,13 +127,13 @@ func (s *Source) open() (*Store, error) {
 	}
 }
 
-// Run connects to an etcd that was away at the start, and keeps the snapshot, until
+// Run connects to an etcd that was away at the start, and keeps the reserve, until
 // ctx ends.
 func (s *Source) Run(ctx context.Context) error {
 	if s.away && !s.connect(ctx) {
 		return nil
 	}
-	if s.cfg.Snapshot != "" {
+	if s.cfg.Reserve != "" {
 		(&keeper{s: s.store, writeEvery: s.writeEvery, settle: s.settle}).run(ctx)
 	}
 	return nil

@@ -18,7 +18,7 @@ import (
 	"millrace/internal/freeport"
 	"millrace/store"
 	"millrace/store/etcd/etcdtest"
-	"millrace/store/snapshot"
+	"millrace/store/reserve"
 )
 
 // logged is a log that can be read while it is written.
@@ -114,9 +114,9 @@ func source(t testing.TB, cfg Config) (*Source, func()) {
 	return s, end
 }
 
-// kept is what a snapshot has.
+// kept is what a reserve has.
 func kept(path string) string {
-	_, entries, err := snapshot.Read(path)
+	_, entries, err := reserve.Read(path)
 	if err != nil {
 		return err.Error()
 	}
@@ -141,16 +141,16 @@ func TestEtcdAwayAtTheStart(t *testing.T) {
 	mustPut(t, tool, "/gwx/routes/9", "of another prefix")
 	var log logged
 	cfg := Config{Endpoints: []string{e.URL}, From: "/apisix", To: "/gw", Timeout: 20 * time.Second, Wait: 100 * time.Millisecond, Attempts: 5,
-		Snapshot: filepath.Join(t.TempDir(), "s"), Log: slog.New(slog.NewTextHandler(&log, nil))}
+		Reserve: filepath.Join(t.TempDir(), "s"), Log: slog.New(slog.NewTextHandler(&log, nil))}
 	_, end := source(t, cfg)
-	await(t, "the first snapshot", func() bool { return kept(cfg.Snapshot) == "routes/1=one" })
+	await(t, "the first reserve", func() bool { return kept(cfg.Reserve) == "routes/1=one" })
 	mustPut(t, tool, "/gw/routes/2", "two")
 	mustPut(t, tool, "/gw/routes/leased", "for a while", clientv3.WithLease(lease.ID))
 	mustPut(t, tool, "/gw/routes/", "init_dir")
 	must(t, func(ctx context.Context) error { _, err := tool.Delete(ctx, "/gw/routes/1"); return err })
 	mustPut(t, tool, "/gw/routes/3", "three")
 	const last = "routes/=init_dir routes/2=two routes/3=three"
-	await(t, "a snapshot of the changes", func() bool { return kept(cfg.Snapshot) == last })
+	await(t, "a reserve of the changes", func() bool { return kept(cfg.Reserve) == last })
 	mustPut(t, tool, "/gw/routes/3", "3")
 	end() // writes what is left, if it has come here
 	e.Stop()
@@ -198,29 +198,29 @@ func TestEtcdAwayAtTheStart(t *testing.T) {
 	if _, err := s.Put(t.Context(), "/apisix/routes/4", []byte("four"), store.PutOptions{}); err != nil {
 		t.Error(err)
 	}
-	await(t, "a snapshot again", func() bool { return kept(cfg.Snapshot) == "routes/=init_dir routes/3=3 routes/4=four" })
-	if text, err := os.ReadFile(cfg.Snapshot); err != nil || bytes.Contains(text, []byte("for a while")) {
+	await(t, "a reserve again", func() bool { return kept(cfg.Reserve) == "routes/=init_dir routes/3=3 routes/4=four" })
+	if text, err := os.ReadFile(cfg.Reserve); err != nil || bytes.Contains(text, []byte("for a while")) {
 		t.Errorf("what is on a lease is in the file, or %v", err)
 	}
 }
 
 // What is not of this etcd, or damaged, is not served, and the log says why.
-func TestSnapshotsThatAreNotServed(t *testing.T) {
+func TestReservesThatAreNotServed(t *testing.T) {
 	t.Parallel()
 	address := "http://" + freeport.Address(t)
 	for what, c := range map[string]struct {
-		h      snapshot.Header
+		h      reserve.Header
 		damage bool
 		want   string
 	}{
-		"of another prefix": {snapshot.Header{Prefix: "/other", Endpoints: []string{address}}, false, "with the prefix /other"},
-		"of other hosts":    {snapshot.Header{Prefix: "/gw", Endpoints: []string{"http://elsewhere:1"}}, false, "it is of http://elsewhere:1"},
-		"damaged":           {snapshot.Header{Prefix: "/gw", Endpoints: []string{address}}, true, "the file is damaged"},
+		"of another prefix": {reserve.Header{Prefix: "/other", Endpoints: []string{address}}, false, "with the prefix /other"},
+		"of other hosts":    {reserve.Header{Prefix: "/gw", Endpoints: []string{"http://elsewhere:1"}}, false, "it is of http://elsewhere:1"},
+		"damaged":           {reserve.Header{Prefix: "/gw", Endpoints: []string{address}}, true, "the file is damaged"},
 	} {
 		var log logged
 		cfg := Config{Endpoints: []string{address}, From: "/apisix", To: "/gw", Timeout: 100 * time.Millisecond, Wait: 100 * time.Millisecond,
-			Snapshot: filepath.Join(t.TempDir(), "s"), Log: slog.New(slog.NewTextHandler(&log, nil))}
-		w, err := snapshot.Create(cfg.Snapshot, c.h)
+			Reserve: filepath.Join(t.TempDir(), "s"), Log: slog.New(slog.NewTextHandler(&log, nil))}
+		w, err := reserve.Create(cfg.Reserve, c.h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestSnapshotsThatAreNotServed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.damage {
-			if err := os.Truncate(cfg.Snapshot, 150); err != nil {
+			if err := os.Truncate(cfg.Reserve, 150); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -242,13 +242,13 @@ func TestSnapshotsThatAreNotServed(t *testing.T) {
 	}
 }
 
-// An etcd whose data was lost counts from the beginning: watches end, and the snapshot
+// An etcd whose data was lost counts from the beginning: watches end, and the reserve
 // is of what there is now.
 func TestDataLost(t *testing.T) {
 	t.Parallel()
 	e := startServer(t)
 	tool := e.tool()
-	cfg := Config{Endpoints: []string{e.URL}, From: "/apisix", To: "/apisix", Timeout: 20 * time.Second, Attempts: 5, Snapshot: filepath.Join(t.TempDir(), "s")}
+	cfg := Config{Endpoints: []string{e.URL}, From: "/apisix", To: "/apisix", Timeout: 20 * time.Second, Attempts: 5, Reserve: filepath.Join(t.TempDir(), "s")}
 	mustPut(t, tool, "/apisix/routes/1", "before")
 	for range 20 {
 		mustPut(t, tool, "/apisix/routes/2", "two")
@@ -262,7 +262,7 @@ func TestDataLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the snapshot", func() bool { return kept(cfg.Snapshot) == "routes/1=before routes/2=two" })
+	await(t, "the reserve", func() bool { return kept(cfg.Reserve) == "routes/1=before routes/2=two" })
 	e.Stop()
 	if err := os.RemoveAll(e.Data); err != nil {
 		t.Fatal(err)
@@ -275,7 +275,7 @@ func TestDataLost(t *testing.T) {
 	if got := keys(t, s); got != "routes/1=after" {
 		t.Errorf("listed: %s", got)
 	}
-	await(t, "the snapshot of what there is now", func() bool { return kept(cfg.Snapshot) == "routes/1=after" })
+	await(t, "the reserve of what there is now", func() bool { return kept(cfg.Reserve) == "routes/1=after" })
 }
 
 // Of three members the one that leads is killed, then comes back; whoever is left
@@ -368,9 +368,9 @@ func TestUsers(t *testing.T) {
 		}
 	}
 	cfg := Config{Endpoints: []string{e.URL}, From: "/apisix", To: "/gw", User: "root", Password: "secret", Timeout: 20 * time.Second, Wait: 20 * time.Second,
-		Attempts: 5, Snapshot: filepath.Join(t.TempDir(), "s")}
+		Attempts: 5, Reserve: filepath.Join(t.TempDir(), "s")}
 	s, _ := source(t, cfg)
-	await(t, "the snapshot", func() bool { return kept(cfg.Snapshot) == "" })
+	await(t, "the reserve", func() bool { return kept(cfg.Reserve) == "" })
 	changes, err := s.Watch(t.Context(), "/apisix/", 1)
 	if err != nil {
 		t.Fatal(err)

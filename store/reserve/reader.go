@@ -1,4 +1,4 @@
-package snapshot
+package reserve
 
 import (
 	"bufio"
@@ -15,7 +15,7 @@ import (
 	"millrace/store"
 )
 
-// reader reads a snapshot entry by entry. What it has read counts only once next has
+// reader reads a reserve entry by entry. What it has read counts only once next has
 // answered false without an error: the checksum is at the end.
 type reader struct {
 	io.Closer
@@ -93,7 +93,7 @@ func (r *reader) readHeader() error {
 	of, ours := strings.CutPrefix(first, magic)
 	switch {
 	case err != nil || !ours:
-		return fmt.Errorf("%w: it does not begin as a snapshot does", ErrDamaged)
+		return fmt.Errorf("%w: it does not begin as a reserve does", ErrDamaged)
 	case of != version:
 		return fmt.Errorf("it is of version %q, and this program reads %s", of, version)
 	}

@@ -1,10 +1,10 @@
-// Package snapshot keeps what a store held in a file, for a start at which the store
+// Package reserve keeps what a store held in a file, for a start at which the store
 // cannot be reached.
 //
 // The file is written anew and renamed, so that it is whole or not there. It holds, in
 // this order:
 //
-//	millrace snapshot 1         a line: the format and its version
+//	millrace reserve 1          a line: the format and its version
 //	{"prefix":…}                a line: the Header, as JSON
 //	entries                     in the order of keys, each: length of the key, key,
 //	                            length of the value, value, create revision, mod
@@ -13,7 +13,7 @@
 //	4 bytes, big-endian         CRC-32C of all before
 //
 // Values are as the store had them: what is encrypted there is encrypted here.
-package snapshot
+package reserve
 
 import (
 	"bufio"
@@ -34,7 +34,7 @@ import (
 )
 
 const (
-	magic      = "millrace snapshot "
+	magic      = "millrace reserve "
 	version    = "1"
 	bufferSize = 64 << 10
 	// maxHeader and maxKey are bounds for files that are damaged.
@@ -44,10 +44,10 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// ErrDamaged says that a file is no whole snapshot.
+// ErrDamaged says that a file is no whole reserve.
 var ErrDamaged = errors.New("the file is damaged")
 
-// Header says whose entries a snapshot has.
+// Header says whose entries a reserve has.
 type Header struct {
 	// Prefix is what the store's keys begin with there.
 	Prefix string `json:"prefix"`
@@ -59,7 +59,7 @@ type Header struct {
 	Written  time.Time `json:"written"`
 }
 
-// Writer writes a snapshot; Commit or Abort ends it.
+// Writer writes a reserve; Commit or Abort ends it.
 type Writer struct {
 	path string
 	file *os.File
@@ -68,7 +68,7 @@ type Writer struct {
 	num  [binary.MaxVarintLen64]byte
 }
 
-// Create begins a snapshot that takes the place of the file at a path when it is
+// Create begins a reserve that takes the place of the file at a path when it is
 // committed. Only its owner may read it.
 func Create(path string, h Header) (*Writer, error) {
 	head, err := json.Marshal(h)
@@ -88,7 +88,7 @@ func Create(path string, h Header) (*Writer, error) {
 }
 
 // summed counts what is written into a checksum, and lets others run in between: a
-// snapshot can be large and has time.
+// reserve can be large and has time.
 type summed struct {
 	w   io.Writer
 	sum uint32
@@ -116,7 +116,7 @@ func (w *Writer) add(key, value []byte, created, modified int64) {
 	w.number(uint64(modified))
 }
 
-// Commit puts the snapshot in its place once it is safe on the disk.
+// Commit puts the reserve in its place once it is safe on the disk.
 func (w *Writer) Commit() error {
 	w.number(0)
 	err := w.w.Flush()
@@ -151,7 +151,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// ReadHeader answers whose entries a snapshot has, and does not look at them.
+// ReadHeader answers whose entries a reserve has, and does not look at them.
 func ReadHeader(path string) (Header, error) {
 	r, err := open(path)
 	if err != nil {
@@ -160,7 +160,7 @@ func ReadHeader(path string) (Header, error) {
 	return r.header, r.Close()
 }
 
-// Read answers the entries of a snapshot. A file that is not whole is refused with
+// Read answers the entries of a reserve. A file that is not whole is refused with
 // ErrDamaged.
 func Read(path string) (Header, []store.Entry, error) {
 	r, err := open(path)
@@ -175,7 +175,7 @@ func Read(path string) (Header, []store.Entry, error) {
 	return r.header, entries, r.err
 }
 
-// Check reads a snapshot to its end and answers its header, with the entry that was
+// Check reads a reserve to its end and answers its header, with the entry that was
 // written last; that is empty if there is no entry.
 func Check(path string) (h Header, newest store.Entry, err error) {
 	r, err := open(path)
@@ -191,7 +191,7 @@ func Check(path string) (h Header, newest store.Entry, err error) {
 	return r.header, newest, r.err
 }
 
-// Update writes the snapshot at a path anew: h in the place of its header, and its
+// Update writes the reserve at a path anew: h in the place of its header, and its
 // entries with some changes, by their keys.
 func Update(path string, h Header, changes map[string]store.Event) error {
 	r, err := open(path)

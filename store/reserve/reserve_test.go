@@ -1,4 +1,4 @@
-package snapshot
+package reserve
 
 import (
 	"bytes"
@@ -133,7 +133,7 @@ func TestDamaged(t *testing.T) {
 		refused(fmt.Sprintf("changed at %d", i), changed)
 	}
 	refused("longer", append(bytes.Clone(whole), 0))
-	refused("of another version", bytes.Replace(whole, []byte("snapshot 1"), []byte("snapshot 2"), 1))
+	refused("of another version", bytes.Replace(whole, []byte("reserve 1"), []byte("reserve 2"), 1))
 }
 
 func FuzzRead(f *testing.F) {
