@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,9 +9,6 @@ import (
 
 	"millrace/config"
 	"millrace/plugin"
-	"millrace/resource"
-	"millrace/store"
-	"millrace/store/file"
 )
 
 // pluginList says which plugins may be used, in this process: those that config.yaml
@@ -87,46 +83,18 @@ func parsePlugins(text []byte) (*namedPlugins, error) {
 	return named, nil
 }
 
-// pluginsKey is where a file's list of plugins is in the store.
-const pluginsKey = resource.Prefix + "plugins"
-
-// followPlugins takes over the file's list of plugins, now and whenever it changes.
-func (s *Server) followPlugins(ctx context.Context, kept *file.Store) error {
-	entries, revision, err := kept.List(ctx, pluginsKey)
-	if err != nil {
-		return fmt.Errorf("looking for a list of plugins: %w", err)
-	}
-	for i := range entries {
-		s.takePlugins(&store.Event{Entry: entries[i]})
-	}
-	s.add(part{name: "list of plugins", run: func(ctx context.Context) error {
-		changes, err := kept.Watch(ctx, pluginsKey, revision)
-		if err != nil {
-			return fmt.Errorf("following the list of plugins: %w", err)
-		}
-		for events := range changes {
-			for i := range events {
-				s.takePlugins(&events[i])
-			}
-		}
-		return nil
-	}})
-	return nil
-}
-
-func (s *Server) takePlugins(e *store.Event) {
-	switch {
-	case e.Key != pluginsKey:
-	case e.Deleted:
+// takePlugins takes over the list of apisix.yaml, nil if that has none.
+func (s *Server) takePlugins(list []byte) {
+	if list == nil {
 		s.plugins.override(nil)
-	default:
-		list, err := parsePlugins(e.Value)
-		if err != nil {
-			s.log.Error("passing over a list of plugins; what was there before stays", "err", err)
-			return
-		}
-		s.plugins.override(list)
+		return
 	}
+	named, err := parsePlugins(list)
+	if err != nil {
+		s.log.Error("passing over a list of plugins; what was there before stays", "err", err)
+		return
+	}
+	s.plugins.override(named)
 }
 
 // reloadPlugins takes over the lists of plugins that config.yaml has now.

@@ -19,6 +19,7 @@ func TestPluginsOfAFile(t *testing.T) {
 	write := func(plugins string) {
 		t.Helper()
 		text := fmt.Sprintf(`%s
+plugin_metadata: [{id: http-logger, log_format: {a: $host}}]
 routes:
   - uri: /a
     plugins:

@@ -64,11 +64,13 @@ func (s *Server) checkResource(key string, value []byte) error {
 }
 
 func (s *Server) openFile(ctx context.Context, path string) error {
-	kept, err := file.Open(ctx, file.Config{Log: s.log, Path: path, Lookup: os.LookupEnv, Check: s.checkResource})
+	kept, err := file.Open(ctx, file.Config{
+		Log: s.log, Path: path, Lookup: os.LookupEnv, Check: s.checkResource, Plugins: s.takePlugins,
+	})
 	if err != nil {
 		return fmt.Errorf("the configuration says that routes are in a file beside it: %w", err)
 	}
 	s.resources, s.followed = kept, kept
 	s.add(part{name: "configuration file", run: kept.Run, close: kept.Close})
-	return s.followPlugins(ctx, kept)
+	return nil
 }

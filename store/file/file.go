@@ -40,6 +40,9 @@ type Config struct {
 	// Check answers nil or why the value of a key cannot be used; it is left out
 	// then, or keeps what it was. nil checks nothing.
 	Check func(key string, value []byte) error
+	// Plugins, unless nil, is told of another list of plugins before anything else of the
+	// file is checked: a JSON array, nil if the file has none any more.
+	Plugins func(list []byte)
 }
 
 // Store is a store.Store whose content is a file.
@@ -156,6 +159,7 @@ func (s *Store) parse(text []byte) (map[string]string, error) {
 
 // apply makes the content what the file says.
 func (s *Store) apply(ctx context.Context, wanted map[string]string) error {
+	s.tellPlugins(wanted)
 	for _, key := range slices.Sorted(maps.Keys(wanted)) {
 		value := wanted[key]
 		if s.have[key] == value {
@@ -180,6 +184,17 @@ func (s *Store) apply(ctx context.Context, wanted map[string]string) error {
 		delete(s.have, key)
 	}
 	return nil
+}
+
+func (s *Store) tellPlugins(wanted map[string]string) {
+	list, has := wanted[pluginsKey]
+	switch {
+	case s.cfg.Plugins == nil || list == s.have[pluginsKey]:
+	case has:
+		s.cfg.Plugins([]byte(list))
+	default:
+		s.cfg.Plugins(nil)
+	}
 }
 
 func (s *Store) check(key, value string) error {

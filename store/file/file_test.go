@@ -267,6 +267,40 @@ func TestComplaints(t *testing.T) {
 	})
 }
 
+// The list of plugins is told before what else the file has is checked, and only when
+// it is another.
+func TestListOfPlugins(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "apisix.yaml")
+	var told []string
+	conf := Config{
+		Log: slog.New(slog.DiscardHandler), Path: path, Lookup: environment,
+		Plugins: func(list []byte) { told = append(told, "list:"+string(list)) },
+		Check:   func(key string, _ []byte) error { told = append(told, key); return nil },
+	}
+	var s *Store
+	for _, step := range []struct{ text, told string }{
+		{"plugins: [{name: a}]\nglobal_rules: [{id: 1}]", `list:[{"name":"a"}] /apisix/global_rules/1 /apisix/plugins`},
+		{"plugins: [{name: a}]\nglobal_rules: [{id: 2}]", `/apisix/global_rules/2`},
+		{"plugins: []\nglobal_rules: [{id: 2}]", `list:[] /apisix/plugins`},
+		{"plugins:\nglobal_rules: [{id: 2}]", `list:`},
+		{"global_rules: [{id: 3}]", `/apisix/global_rules/3`},
+	} {
+		told = nil
+		write(t, path, step.text+"\n#END\n")
+		var err error
+		if s == nil {
+			s, err = Open(t.Context(), conf)
+			defer s.Close()
+		} else {
+			_, err = s.load(t.Context())
+		}
+		if got := strings.Join(told, " "); err != nil || got != step.told {
+			t.Errorf("%q: told %q, %v", step.text, got, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte("routes: [{1: {2: x}}]"))

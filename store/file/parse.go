@@ -22,6 +22,9 @@ var collections = []string{
 	"plugin_metadata", "stream_routes", "protos", "secrets",
 }
 
+// pluginsKey is of the list of plugins, which is one value.
+const pluginsKey = prefix + "plugins"
+
 // hasEnd tells whether the last line that is not empty is #END.
 func hasEnd(text []byte) bool {
 	text = bytes.TrimSpace(text)
@@ -37,8 +40,11 @@ func parse(text []byte, log *slog.Logger) (map[string]string, error) {
 	out := map[string]string{}
 	for name, v := range doc {
 		switch {
-		case name == "plugins":
-			if err := put(out, prefix+name, v); err != nil {
+		case prefix+name == pluginsKey:
+			if v == nil {
+				continue
+			}
+			if err := put(out, pluginsKey, v); err != nil {
 				return nil, err
 			}
 		case slices.Contains(collections, name):
