@@ -118,6 +118,33 @@ func TestHTTP3BodyOfGet(t *testing.T) {
 	}
 }
 
+// Of a long body whose length was not announced all arrives, also what comes with its
+// end.
+func TestHTTP3LongBodies(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, err)
+	}))
+	defer up.Close()
+	r := start(t, nil)
+	defer r.stop()
+	r.put("routes/1", `{"uri":"/*","upstream":{"nodes":{"`+strings.TrimPrefix(up.URL, "http://")+`":1}}}`)
+	addr := serveHTTP3(t, r.g)
+	client := clientH3(t, addr, &tls.Config{RootCAs: certify(t, r, "1", "h3.com", nil), ServerName: "h3.com"})
+	for i := range 40 {
+		size := int64(wholeChunked + 100 + 370*i)
+		resp, err := client.Post("https://h3.com/", "x/y", io.LimitReader(zeros{}, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if want := fmt.Sprint(size, nil); string(body) != want {
+			t.Errorf("got %s, want %s", body, want)
+		}
+	}
+}
+
 // What the upstream has read of an endless body comes back while it goes on.
 func TestHTTP3StreamsBothWays(t *testing.T) {
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

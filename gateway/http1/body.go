@@ -54,8 +54,8 @@ func (r *Reader) Ready() bool {
 	return i >= 0 && i < len(data)-1
 }
 
-// Read reads decoded body bytes; io.EOF follows the last. It returns what has
-// been received without waiting for more.
+// Read reads decoded body bytes; io.EOF follows the last, and never comes with any. It
+// returns what has been received without waiting for more.
 func (r *Reader) Read(p []byte) (int, error) {
 	switch {
 	case r.body.done:
@@ -64,8 +64,11 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return r.readChunked(p)
 	case r.body.length == LengthClose:
 		n, err := r.raw(p)
+		if n > 0 {
+			return n, nil // the end, if it came with them, comes again
+		}
 		r.body.done = err == io.EOF
-		return n, err
+		return 0, err
 	}
 	n, err := r.raw(p[:min(int64(len(p)), r.body.length)])
 	r.body.length -= int64(n)
