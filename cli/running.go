@@ -27,9 +27,9 @@ func newQuit(e *env) *cobra.Command {
 
 func newReload(e *env) *cobra.Command {
 	return e.control("reload", "Have the server read its config.yaml again",
-		`What can be changed while it runs is in force then: the level of the log, the access log's
-file and form, and the keys, addresses and CORS of the Admin API. What waits for a restart
-is named. A file with a mistake changes nothing.`,
+		`What can be changed while it runs is in force then: which plugins may be used, the level
+of the log, the access log's file and form, and the keys, addresses and CORS of the Admin
+API. What waits for a restart is named. A file with a mistake changes nothing.`,
 		func(ctx context.Context, r *running) error { return r.reload(ctx, e) })
 }
 

@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"millrace/config"
 	"millrace/resource"
+	"millrace/server"
 	"millrace/store/file"
 )
 
@@ -34,8 +37,11 @@ func (e *env) test(cmd *cobra.Command, path string) error {
 	for _, w := range cfg.Warnings {
 		fmt.Fprintln(e.err, "warning: "+w)
 	}
-	if err := cfg.CheckExposure(); err != nil {
+	if err := errors.Join(cfg.CheckExposure(), cfg.CheckPorts()); err != nil {
 		return err
+	}
+	if missing := server.MissingPlugins(cfg); len(missing) > 0 {
+		fmt.Fprintln(e.err, "warning: "+path+": plugins that are not available: "+strings.Join(missing, ", "))
 	}
 	if source := &cfg.Gateway.Source; source.Provider == "file" {
 		routes, err := file.Open(cmd.Context(), file.Config{

@@ -476,3 +476,25 @@ func TestAccessLogPath(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckPorts(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "apisix: {node_listen: [9080, 9081]}": "",
+		"apisix: {node_listen: 0, ssl: {listen: [{port: 0}]}}":                                            "",
+		"apisix: {node_listen: [9080, 9080]}":                                                             "the gateway on 0.0.0.0:9080 conflicts with the gateway on 0.0.0.0:9080: leave out one of them in apisix.node_listen",
+		"apisix: {node_listen: 9090}":                                                                     "the Control API on 127.0.0.1:9090 conflicts with the gateway on 0.0.0.0:9090: set apisix.control.port or apisix.node_listen to another port",
+		"apisix: {node_listen: 9090, enable_control: false}":                                              "",
+		"apisix: {node_listen: [{ip: 127.0.0.2, port: 9090}]}":                                            "",
+		"roles: [admin]\napisix: {node_listen: 9180}":                                                     "",
+		"deployment: {admin: {admin_listen: {port: 9091}}}":                                               "the Admin API on 127.0.0.1:9091 conflicts with the metrics on 127.0.0.1:9091",
+		"functions: {listen: 3232}":                                                                       "the console on 127.0.0.1:3232 conflicts with the functions API",
+		"operator: {listen: 9443}":                                                                        "the operator API on 127.0.0.1:9443 conflicts with the gateway's TLS on 0.0.0.0:9443",
+		"apisix: {proxy_mode: http&stream, stream_proxy: {tcp: [9100, \"127.0.0.1:9100\"], udp: [9100]}}": "a stream on 127.0.0.1:9100 conflicts with a stream",
+		"apisix: {status: {port: 3235}, ssl: {enable: false}}":                                            "conflicts with the status API",
+	} {
+		err := mustParse(t, text, nil).CheckPorts()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -174,20 +174,24 @@ func httpsPort(cfg *config.Gateway) redirectPort {
 	return 0
 }
 
-// warnOfPlugins logs the listed plugins that do not exist, in one line.
-func (s *Server) warnOfPlugins() {
-	var missing []string
-	for _, name := range s.cfg.Gateway.Plugins {
+// MissingPlugins are the listed plugins that do not exist.
+func MissingPlugins(cfg *config.Config) (missing []string) {
+	for _, name := range cfg.Gateway.Plugins {
 		if _, ok := plugin.Lookup(name); !ok && name != resource.StaplingPlugin {
 			missing = append(missing, name)
 		}
 	}
-	for _, name := range s.cfg.Gateway.Stream.Plugins {
-		if _, ok := plugin.LookupStream(name); !ok && s.cfg.Gateway.Stream.Enabled {
+	for _, name := range cfg.Gateway.Stream.Plugins {
+		if _, ok := plugin.LookupStream(name); !ok && cfg.Gateway.Stream.Enabled {
 			missing = append(missing, name+" (of streams)")
 		}
 	}
-	if len(missing) > 0 {
+	return missing
+}
+
+// warnOfPlugins logs them in one line.
+func (s *Server) warnOfPlugins() {
+	if missing := MissingPlugins(s.cfg); len(missing) > 0 {
 		s.log.Warn("the configuration lists plugins that are not available: " + strings.Join(missing, ", "))
 	}
 }

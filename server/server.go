@@ -87,7 +87,7 @@ type part struct {
 // Open opens the state and every listener of the roles. Nothing is served
 // before Run. An error names what could not be opened and what to do.
 func Open(ctx context.Context, cfg *config.Config, opt Options) (*Server, error) {
-	if err := cfg.CheckExposure(); err != nil {
+	if err := errors.Join(cfg.CheckExposure(), cfg.CheckPorts()); err != nil {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, opt: opt, log: opt.Log, plugins: newPluginList(&cfg.Gateway), hurry: make(chan struct{})}
