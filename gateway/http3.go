@@ -69,7 +69,7 @@ func (g *Gateway) serveHTTP3(ctx context.Context, h *http3Front) error {
 func (g *Gateway) openHTTP3(socket net.PacketConn) (h *http3Front, err error) {
 	l := &listener{g: g, conns: map[*clientConn]struct{}{}, tls: true, altSvc: g.altSvc(socket.LocalAddr())}
 	h = &http3Front{l: l, socket: socket}
-	l.ln, h.close = h, sync.OnceFunc(h.drain)
+	l.accepting, h.close = g.acceptor(h), sync.OnceFunc(h.drain)
 	h.accept = sync.OnceFunc(func() { _ = h.server.ServeListener(h.accepting) }) // ends with http.ErrServerClosed
 	h.transport = &quic.Transport{
 		Conn: socket, ConnContext: h.greet,

@@ -5,10 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"millrace/gateway/upstream"
 	"millrace/internal/serving"
@@ -17,14 +14,6 @@ import (
 // tickEvery is how often connections are looked over for timeouts and for
 // clients that have gone.
 const tickEvery = 100 * time.Millisecond
-
-// lastAccept is how long a listener still accepts connections when it stops:
-// those that clients have already opened.
-const lastAccept = 50 * time.Millisecond
-
-// lastAccepts is how many times as long that may become on a machine that is too
-// busy to accept them meanwhile.
-const lastAccepts = 10
 
 // lastRequest is how long an idle connection may begin another request when the
 // gateway stops: its client cannot know yet.
@@ -47,8 +36,8 @@ func (c *clock) tick() {
 
 // listener is a listener being served, with its connections.
 type listener struct {
-	g  *Gateway
-	ln net.Listener
+	g         *Gateway
+	accepting *serving.Acceptor
 	// tls: its clients speak TLS.
 	tls bool
 	// proxied: they begin with a PROXY head.
@@ -67,14 +56,18 @@ type listener struct {
 // stops accepting, finishes the requests in flight, for DrainTimeout at most if
 // it was ctx, and returns nil when all connections are gone. It closes ln.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
-	return g.serveListener(ctx, &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}})
+	return g.serveListener(ctx, &listener{g: g, accepting: g.acceptor(ln), conns: map[*clientConn]struct{}{}})
+}
+
+func (g *Gateway) acceptor(ln net.Listener) *serving.Acceptor {
+	return &serving.Acceptor{Listener: ln, Log: g.conf.Log}
 }
 
 func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
-	if p, ok := l.ln.(Proxied); ok {
-		l.ln, l.proxied = p.Listener, true
+	if p, ok := l.accepting.Listener.(Proxied); ok {
+		l.accepting.Listener, l.proxied = p.Listener, true
 	}
-	defer l.ln.Close()
+	defer l.accepting.Close()
 	stop := make(chan struct{})
 	var ticking sync.WaitGroup
 	ticking.Go(func() { l.tick(stop) })
@@ -89,27 +82,15 @@ func (g *Gateway) serveListener(ctx context.Context, l *listener) error {
 // the connections that are left are closed.
 func (g *Gateway) Shutdown(ctx context.Context) error { return g.serving.Shutdown(ctx) }
 
-// Accept implements serving.Listener: it takes connections until the listener is closed
-// or, after it is draining, no more come.
+// Accept implements serving.Listener.
 func (l *listener) Accept() error {
-	defer l.ln.Close()
-	for range lastAccepts {
-		err := serving.Accept(l.ln, l.g.conf.Log, func(conn net.Conn) {
-			if l.admit() {
-				l.take(conn)
-			} else {
-				conn.Close()
-			}
-		})
-		if !l.draining.Load() {
-			return err
+	return l.accepting.AcceptAll(func(conn net.Conn) {
+		if l.admit() {
+			l.take(conn)
+		} else {
+			conn.Close()
 		}
-		if !waiting(l.ln) {
-			break
-		}
-		l.acceptTheLast() // it was too late to look
-	}
-	return nil
+	})
 }
 
 func (l *listener) start(conn net.Conn, s *security) {
@@ -152,33 +133,9 @@ func (l *listener) join(c *clientConn) (leave func()) {
 // and asks idle connections to end.
 func (l *listener) Drain() {
 	l.draining.Store(true)
-	l.acceptTheLast()
+	l.accepting.Drain()
 	l.lot.close(l)
 	l.each(func(c *clientConn) { c.lastChance() })
-}
-
-// acceptTheLast ends accepting soon.
-func (l *listener) acceptTheLast() {
-	if d, ok := l.ln.(interface{ SetDeadline(time.Time) error }); ok {
-		d.SetDeadline(time.Now().Add(lastAccept))
-	} else {
-		l.ln.Close()
-	}
-}
-
-// waiting tells whether a client has opened a connection that is not accepted yet.
-func waiting(ln net.Listener) bool {
-	s, ok := ln.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return false
-	}
-	n := 0
-	err = raw.Control(func(fd uintptr) { n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) })
-	return err == nil && n > 0
 }
 
 // Wait implements serving.Listener.

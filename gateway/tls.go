@@ -18,7 +18,7 @@ import (
 // ServeTLS is Serve for a listener whose clients speak TLS. They are shown the
 // certificates of the ssl objects.
 func (g *Gateway) ServeTLS(ctx context.Context, ln net.Listener) error {
-	return g.serveListener(ctx, &listener{g: g, ln: ln, conns: map[*clientConn]struct{}{}, tls: true, altSvc: g.altSvc(ln.Addr())})
+	return g.serveListener(ctx, &listener{g: g, accepting: g.acceptor(ln), conns: map[*clientConn]struct{}{}, tls: true, altSvc: g.altSvc(ln.Addr())})
 }
 
 // security is what TLS has settled for a connection; nil without TLS.

@@ -153,6 +153,20 @@ func TestDrainQuiet(t *testing.T) {
 	closed(t, c)
 }
 
+// So does one that has not begun as it should.
+func TestDrainOpening(t *testing.T) {
+	r := start(t, nil)
+	r.s.lastQuiet = 50 * time.Millisecond
+	c := r.dial(r.tls) // no handshake
+	eventually(t, "it is accepted", func() bool { return r.s.connections.Load() == 1 })
+	over, cancel := context.WithTimeout(context.Background(), deadline/2)
+	defer cancel()
+	if err := r.s.Shutdown(over); err != nil {
+		t.Error(err)
+	}
+	closed(t, c)
+}
+
 // Nothing listens at the node's port: the next datagram begins anew.
 func TestUDPNodeGone(t *testing.T) {
 	addr, kill := startUDPNode(t, "a")

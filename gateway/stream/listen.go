@@ -31,10 +31,10 @@ type listener struct {
 // connections that are not silent, for DrainTimeout at most if it was ctx, and
 // returns nil when all are gone. It closes ln.
 func (s *Server) ServeTCP(ctx context.Context, ln net.Listener, secured bool) error {
-	defer ln.Close()
+	accepting := &serving.Acceptor{Listener: ln, Log: s.conf.Log}
+	defer accepting.Close()
 	l := s.newListener(ln.Addr(), secured)
-	l.take = func() error { return serving.Accept(ln, s.conf.Log, l.start) }
-	l.end = func() { ln.Close() }
+	l.take, l.end = func() error { return accepting.AcceptAll(l.start) }, accepting.Drain
 	return s.serving.Serve(ctx, l)
 }
 
@@ -91,8 +91,11 @@ func (l *listener) join(x *session) {
 	l.active.Add(1)
 	l.done.Add(1)
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.sessions[x] = struct{}{}
+	l.mu.Unlock()
+	if l.draining.Load() {
+		x.hurry()
+	}
 }
 
 func (l *listener) leave(x *session) {

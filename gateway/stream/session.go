@@ -40,6 +40,8 @@ type session struct {
 	moved atomic.Int64
 	mu    sync.Mutex
 	timer *time.Timer // of the idle time; nil before the relay
+	// opening is that of hurry before the relay.
+	opening *time.Timer
 }
 
 // carrier is how the bytes of a session travel.
@@ -173,6 +175,9 @@ func (x *session) watchIdle(preset time.Duration) (stop func()) {
 	x.touch()
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.opening != nil {
+		x.opening.Stop()
+	}
 	x.timer = time.AfterFunc(idle, func() { x.checkIdle(idle) })
 	if x.l.draining.Load() {
 		x.timer.Reset(0)
@@ -201,12 +206,16 @@ func (x *session) checkIdle(idle time.Duration) {
 	}
 }
 
-// hurry has the idle time checked at once, as the server stops.
+// hurry has the idle time checked at once, as the server stops. What has no node yet
+// has to have one soon.
 func (x *session) hurry() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.timer != nil {
+	switch {
+	case x.timer != nil:
 		x.timer.Reset(0)
+	case x.opening == nil:
+		x.opening = time.AfterFunc(x.s.lastQuiet, x.abort)
 	}
 }
 

@@ -5,11 +5,7 @@ package serving
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"net"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -175,38 +171,4 @@ func (g *Group[L]) Shutdown(ctx context.Context) error {
 		<-served
 		return ctx.Err()
 	}
-}
-
-// Accept gives the connections that ln accepts to take, until an error that does not go
-// by itself. While the machine lacks something, it tries again.
-func Accept(ln net.Listener, log *slog.Logger, take func(net.Conn)) error {
-	var wait time.Duration
-	for {
-		conn, err := ln.Accept()
-		switch {
-		case err == nil:
-			wait = 0
-			take(conn)
-		case isScarcity(err):
-			wait = min(max(5*time.Millisecond, 2*wait), time.Second)
-			log.Warn("accepting a connection", "listener", ln.Addr(), "err", err, "again_in", wait)
-			time.Sleep(wait)
-		default:
-			return err
-		}
-	}
-}
-
-// isScarcity says that the machine lacks something which connections that end give back,
-// most likely file descriptors.
-func isScarcity(err error) bool {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return false
-	}
-	switch errno {
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
-		return true
-	}
-	return false
 }

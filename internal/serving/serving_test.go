@@ -22,7 +22,7 @@ const patience = 30 * time.Second
 
 // echo answers what connections send.
 type echo struct {
-	ln    net.Listener
+	*Acceptor
 	mu    sync.Mutex
 	open  map[net.Conn]bool
 	conns sync.WaitGroup
@@ -31,7 +31,7 @@ type echo struct {
 }
 
 func (e *echo) Accept() error {
-	return Accept(e.ln, slog.New(slog.DiscardHandler), func(c net.Conn) {
+	return e.AcceptAll(func(c net.Conn) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.open[c] = true
@@ -39,8 +39,7 @@ func (e *echo) Accept() error {
 	})
 }
 
-func (e *echo) Drain() { e.ln.Close() }
-func (e *echo) Wait()  { e.conns.Wait() }
+func (e *echo) Wait() { e.conns.Wait() }
 
 func (e *echo) Abort() {
 	if e.aborts.Add(1) <= e.deaf.Load() {
@@ -53,13 +52,17 @@ func (e *echo) Abort() {
 	}
 }
 
+func acceptor(ln net.Listener) *Acceptor {
+	return &Acceptor{Listener: ln, Log: slog.New(slog.DiscardHandler)}
+}
+
 func start(t *testing.T, g *Group[*echo], ctx context.Context) (e *echo, client net.Conn, served chan error) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, served = &echo{ln: ln, open: map[net.Conn]bool{}}, make(chan error, 1)
+	e, served = &echo{Acceptor: acceptor(ln), open: map[net.Conn]bool{}}, make(chan error, 1)
 	go func() { served <- g.Serve(ctx, e) }()
 	if client, err = net.Dial("tcp", ln.Addr().String()); err != nil {
 		t.Fatal(err)
@@ -137,7 +140,7 @@ func TestAbort(t *testing.T) {
 func TestBrokenListener(t *testing.T) {
 	g := New[*echo](patience)
 	e, client, served := start(t, g, t.Context())
-	e.ln.Close()
+	e.Close()
 	client.Close()
 	if err := <-served; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
@@ -172,7 +175,8 @@ func TestScarcity(t *testing.T) {
 	defer ln.Close()
 	full := &net.OpError{Op: "accept", Err: syscall.EMFILE}
 	taken := 0
-	err = Accept(&scarce{ln, []error{nil, full, full, nil}}, slog.New(slog.DiscardHandler), func(c net.Conn) { taken++; c.Close() })
+	a := acceptor(&scarce{ln, []error{nil, full, full, nil}})
+	err = a.AcceptAll(func(c net.Conn) { taken++; c.Close() })
 	if taken != 2 || !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%d connections, %v", taken, err)
 	}
