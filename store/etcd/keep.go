@@ -22,6 +22,8 @@ const (
 	writeEvery = 10 * time.Second
 	// writeShare is how many times the time of writing passes between two of them.
 	writeShare = 50
+	// maxPause is how long the keeper comes to wait when it fails again and again.
+	maxPause = 10 * time.Minute
 )
 
 // keeper keeps the reserve of a store: it watches on its own, so that nobody waits for
@@ -40,7 +42,7 @@ type keeper struct {
 // run keeps the reserve until ctx ends, and then writes what is left to write.
 func (k *keeper) run(ctx context.Context) {
 	said := ""
-	for wait := k.settle; ; wait = k.writeEvery {
+	for wait := k.settle; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -48,8 +50,10 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		err := k.keep(ctx)
 		if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrUnavailable) {
+			wait = k.writeEvery
 			continue
 		}
+		wait = min(max(2*wait, k.writeEvery), maxPause)
 		if text := err.Error(); text != said {
 			said = text
 			k.s.cfg.warn("keeping what etcd holds for a start without it", "file", k.s.cfg.Reserve, "err", err)
