@@ -14,6 +14,7 @@ import (
 
 // Connections that are open stay with their node whatever happens to their route.
 func TestChangesUnderConnections(t *testing.T) {
+	t.Parallel()
 	a, b := startNode(t, "a", nil), startNode(t, "b", nil)
 	r := start(t, nil)
 	r.put("upstreams/u", `{"nodes":{%q:1}}`, a.addr)
@@ -49,6 +50,7 @@ func TestChangesUnderConnections(t *testing.T) {
 // Each connection goes where the configuration of its moment says, while that
 // changes.
 func TestManyChanges(t *testing.T) {
+	t.Parallel()
 	a, b := startNode(t, "a", nil), startNode(t, "b", nil)
 	r := start(t, nil)
 	route := func(i int) { r.put("stream_routes/1", `{"desc":"%d",%s}`, i, nodes([]string{a.addr, b.addr}[i%2])) }
@@ -90,6 +92,7 @@ func TestManyChanges(t *testing.T) {
 
 // A route that cannot be served takes nothing from the others.
 func TestBrokenRoutes(t *testing.T) {
+	t.Parallel()
 	a := startNode(t, "a", nil)
 	r := start(t, nil)
 	r.put("stream_routes/1", `{"plugins":{"nope":{}},%s}`, nodes("127.0.0.1:1"))
@@ -120,6 +123,7 @@ func TestBrokenRoutes(t *testing.T) {
 
 // Where anybody may write, what is not valid leaves what was there before.
 func TestUncheckedStore(t *testing.T) {
+	t.Parallel()
 	a := startNode(t, "a", nil)
 	r := start(t, func(c *Config) {
 		c.Check = func(key string, value []byte) error { return resource.CheckStored(key, value, resource.World{}) }
@@ -134,6 +138,7 @@ func TestUncheckedStore(t *testing.T) {
 
 // A node that is not there costs its clients nothing but a try.
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	a, b := startNode(t, "a", nil), startNode(t, "b", nil)
 	r := start(t, nil)
 	r.put("stream_routes/1", `{%s}`, nodes(a.addr, b.addr))
@@ -160,6 +165,7 @@ func TestRetries(t *testing.T) {
 }
 
 func TestHealthChecks(t *testing.T) {
+	t.Parallel()
 	a, b := startNode(t, "a", nil), startNode(t, "b", nil)
 	r := start(t, nil)
 	r.put("stream_routes/1", `{"upstream":{"nodes":{%q:1,%q:1},"checks":{
@@ -177,6 +183,7 @@ func TestHealthChecks(t *testing.T) {
 }
 
 func TestLeastConnections(t *testing.T) {
+	t.Parallel()
 	a, b := startNode(t, "a", nil), startNode(t, "b", nil)
 	r := start(t, nil)
 	r.put("stream_routes/1", `{"upstream":{"type":"least_conn","nodes":{%q:1,%q:1}}}`, a.addr, b.addr)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestMaxConnections(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "n", nil)
 	r := start(t, func(c *Config) { c.MaxConnections = 2 })
 	r.put("stream_routes/1", `{%s}`, nodes(n.addr))
@@ -35,6 +36,7 @@ func TestMaxConnections(t *testing.T) {
 }
 
 func TestMaxSessions(t *testing.T) {
+	t.Parallel()
 	addr, _ := startUDPNode(t, "n")
 	r := start(t, func(c *Config) { c.MaxSessions = 1 })
 	r.put("stream_routes/1", `{"upstream":{"timeout":{"connect":1,"send":0.2,"read":0.2},"nodes":{%q:1}}}`, addr)
@@ -60,6 +62,7 @@ func ask(t testing.TB, addr, text string, patience time.Duration) string {
 }
 
 func TestIdleTimeout(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "n", nil)
 	r := start(t, nil)
 	r.put("stream_routes/1", `{"upstream":{"timeout":{"connect":5,"send":1,"read":1.5},"nodes":{%q:1}}}`, n.addr)
@@ -73,12 +76,14 @@ func TestIdleTimeout(t *testing.T) {
 
 // A client that says nothing is not waited for, where something has to come first.
 func TestOpenTimeout(t *testing.T) {
+	t.Parallel()
 	r := start(t, func(c *Config) { c.OpenTimeout = 50 * time.Millisecond })
 	closed(t, r.dial(r.tls))
 }
 
 // A thousand connections at once, each with bytes of its own.
 func TestThousandConnections(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "n", nil)
 	r := start(t, nil)
 	r.put("stream_routes/1", `{%s}`, nodes(n.addr))
@@ -114,6 +119,7 @@ func TestThousandConnections(t *testing.T) {
 
 // Listeners close at once, connections may end what they are at.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "n", nil)
 	r := start(t, nil)
 	r.put("stream_routes/1", `{%s}`, nodes(n.addr))
@@ -139,6 +145,7 @@ func TestDrain(t *testing.T) {
 
 // A connection that is silent does not hold up the end.
 func TestDrainQuiet(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "n", nil)
 	r := start(t, nil)
 	r.s.lastQuiet = 50 * time.Millisecond
@@ -155,6 +162,7 @@ func TestDrainQuiet(t *testing.T) {
 
 // So does one that has not begun as it should.
 func TestDrainOpening(t *testing.T) {
+	t.Parallel()
 	r := start(t, nil)
 	r.s.lastQuiet = 50 * time.Millisecond
 	c := r.dial(r.tls) // no handshake
@@ -169,6 +177,7 @@ func TestDrainOpening(t *testing.T) {
 
 // Nothing listens at the node's port: the next datagram begins anew.
 func TestUDPNodeGone(t *testing.T) {
+	t.Parallel()
 	addr, kill := startUDPNode(t, "a")
 	r := start(t, nil)
 	r.put("stream_routes/1", `{%s}`, nodes(addr))
@@ -192,6 +201,7 @@ func TestUDPNodeGone(t *testing.T) {
 }
 
 func TestLargeDatagrams(t *testing.T) {
+	t.Parallel()
 	addr, _ := startUDPNode(t, "n")
 	r := start(t, nil)
 	r.put("stream_routes/1", `{%s}`, nodes(addr))
@@ -205,6 +215,7 @@ func TestLargeDatagrams(t *testing.T) {
 }
 
 func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
 	ca, n := newAuthority(t), startNode(t, "n", nil)
 	for _, trusted := range []bool{true, false} {
 		r := start(t, func(c *Config) {

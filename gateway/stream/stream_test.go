@@ -12,6 +12,7 @@ import (
 )
 
 func TestTCP(t *testing.T) {
+	t.Parallel()
 	a := startNode(t, "a", nil)
 	r := start(t, nil)
 	c := r.dial(r.tcp)
@@ -35,6 +36,7 @@ func TestTCP(t *testing.T) {
 
 // Much more than any buffer holds, both ways at once.
 func TestTCPCarriesAllBytes(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +76,7 @@ func TestTCPCarriesAllBytes(t *testing.T) {
 }
 
 func TestUDP(t *testing.T) {
+	t.Parallel()
 	addr, _ := startUDPNode(t, "a")
 	r := start(t, nil)
 	r.put("stream_routes/1", `{%s}`, nodes(addr))

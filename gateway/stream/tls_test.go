@@ -91,6 +91,7 @@ func (a *authority) certificate(name string) tls.Certificate {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	a, b, ca := startNode(t, "a", nil), startNode(t, "b", nil), newAuthority(t)
 	r := start(t, nil)
 	if _, err := r.dialTLS("a.test.com"); err == nil {
@@ -133,6 +134,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestClientCertificates(t *testing.T) {
+	t.Parallel()
 	n, ca, other := startNode(t, "n", nil), newAuthority(t), newAuthority(t)
 	r := start(t, nil)
 	cert, key := ca.pair("a.test.com")
@@ -172,6 +174,7 @@ func TestClientCertificates(t *testing.T) {
 // TLS towards the node, with the name that it is asked for and a certificate of the
 // gateway's own.
 func TestTLSToNodes(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
@@ -216,6 +219,7 @@ func TestTLSToNodes(t *testing.T) {
 // Without a server name clients are taken to want fallback_sni; what TLS has settled is
 // known to plugins.
 func TestFallbackNameAndVariables(t *testing.T) {
+	t.Parallel()
 	a, b, ca := startNode(t, "a", nil), startNode(t, "b", nil), newAuthority(t)
 	log := make(chan string, 10)
 	r := start(t, func(c *Config) {
@@ -245,6 +249,7 @@ func TestFallbackNameAndVariables(t *testing.T) {
 
 // Clients may choose among the protocols of the configuration, and need not.
 func TestALPN(t *testing.T) {
+	t.Parallel()
 	n, ca := startNode(t, "n", nil), newAuthority(t)
 	r := start(t, func(c *Config) { c.TLS.NextProtos = []string{"postgresql", "mqtt"} })
 	cert, key := ca.pair("a.test.com")
@@ -272,6 +277,7 @@ func (l logTo) LogStream(c *plugin.Context) { l(c) }
 
 // Clients that ask for it are shown what the certificate's responder says.
 func TestStapling(t *testing.T) {
+	t.Parallel()
 	n, ca := startNode(t, "n", nil), newAuthority(t)
 	responder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
