@@ -7,36 +7,6 @@ import (
 	"millrace/gateway/route"
 )
 
-// handle answers the request whose head is given and says whether the
-// connection may serve another.
-func (x *exchange) handle(head []byte) (keep bool) {
-	c := x.conn
-	x.begin()
-	defer x.end()
-	if err := x.read(head); err != nil {
-		c.refuse(err)
-		return false
-	}
-	x.serve()
-	return !x.close && c.discard()
-}
-
-// serve answers the request that has been read.
-func (x *exchange) serve() {
-	x.conn.relax()
-	switch {
-	case x.g.conf.MaxBody > 0 && x.req.head.Length > x.g.conf.MaxBody:
-		x.exit(413, nil)
-	case x.conn.security.refuses(x):
-		x.exit(400, nil)
-	case x.answersChallenge():
-	case x.isLocal():
-		x.serveLocal()
-	default:
-		x.walk()
-	}
-}
-
 // begin makes x ready for a request; its parts keep their memory.
 func (x *exchange) begin() {
 	x.ctx.Reset()

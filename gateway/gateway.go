@@ -135,7 +135,49 @@ type exchange struct {
 	close, dropped bool
 }
 
-// walk takes a request whose head has been read through all the steps.
+// handle answers the request whose head is given and says whether the
+// connection may serve another. handleStream (front.go) does so for HTTP/2 and HTTP/3.
+func (x *exchange) handle(head []byte) (keep bool) {
+	c := x.conn
+	x.begin()
+	defer x.end()
+	if err := x.read(head); err != nil {
+		c.refuse(err)
+		return false
+	}
+	x.serve()
+	return !x.close && c.discard()
+}
+
+// serve answers the request that has been read. What a client may not send, what an
+// authority asks and what the Admin API serves is no matter of routes.
+func (x *exchange) serve() {
+	x.conn.relax()
+	switch {
+	case x.g.conf.MaxBody > 0 && x.req.head.Length > x.g.conf.MaxBody:
+		x.exit(413, nil)
+	case x.conn.security.refuses(x):
+		x.exit(400, nil)
+	case x.answersChallenge():
+	case x.isLocal():
+		x.serveLocal()
+	default:
+		x.walk()
+	}
+}
+
+// walk takes a request through the steps:
+//
+//	match       finds the route and holds on to what the request needs of it  lifecycle.go
+//	plugins     rewrite and access of the global rules, then of the route     lifecycle.go
+//	choose      settles which upstream is called                              lifecycle.go
+//	prepare     reads a short body whole                                      proxy.go
+//	dispatch    calls one node after another until one answers                proxy.go, rpc.go
+//	relay       runs the filters and passes the answer on                     relay.go, tunnel.go
+//	logPhase    runs the loggers                                              lifecycle.go
+//
+// A step that makes an answer of the gateway's own returns plugin.ErrExit; exit
+// (answer.go) then sends it through the same filters.
 func (x *exchange) walk() {
 	x.match()
 	defer x.letGo()

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"sync/atomic"
 	"time"
 
 	"millrace/gateway/route"
@@ -200,11 +199,4 @@ func (x *exchange) logPhase() {
 	}
 	defer x.own.Log(c) // whatever happens to those before
 	x.global.Log(c)
-}
-
-// counters are what Connections answers, beside what the connections themselves
-// know.
-type counters struct {
-	accepted atomic.Int64
-	requests atomic.Int64 // of connections that have ended
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"millrace/gateway/http1"
@@ -103,6 +104,13 @@ func (x *exchange) noteEnd() {
 	if x.observed {
 		x.ctx.Upstream.ResponseTime = time.Since(x.call.began)
 	}
+}
+
+// counters are what Connections answers, beside what the connections themselves
+// know.
+type counters struct {
+	accepted atomic.Int64
+	requests atomic.Int64 // of connections that have ended
 }
 
 var _ plugin.GatewayStatus = (*Gateway)(nil)

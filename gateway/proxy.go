@@ -2,13 +2,11 @@ package gateway
 
 import (
 	"errors"
-	"io"
 	"strconv"
 	"time"
 
 	"millrace/gateway/http1"
 	"millrace/gateway/upstream"
-	"millrace/plugin"
 )
 
 // call is the exchange with the upstream.
@@ -65,10 +63,7 @@ func (x *exchange) prepare() error {
 	if x.target.upstream.RPC() && !x.req.bodyRead && x.req.head.Length != 0 {
 		return nil // its parts may be answers to parts of the answer
 	}
-	err := x.req.prepareBody()
-	switch {
-	case err == nil:
-	default:
+	if err := x.req.prepareBody(); err != nil {
 		return err
 	}
 	if limit := x.g.conf.MaxBody; limit > 0 && int64(len(x.req.body)) > limit {
@@ -99,28 +94,11 @@ func (x *exchange) dispatch() error {
 		if node == nil {
 			break
 		}
-		x.call.attempts++
-		x.noteAttempt(node, endpoint)
-		x.watchAttempt(node)
-		if err := x.beforeProxy(); err != nil {
+		failed, err := x.attempt(node, endpoint)
+		if failed == nil {
 			return err
 		}
-		err := x.try(node, endpoint)
-		if err == nil {
-			x.call.statuses = append(x.call.statuses, x.call.res.Status)
-			x.noteStatus(true)
-			return nil
-		}
-		failed := (*callError)(nil)
-		isFailure := errors.As(err, &failed)
-		x.endAttempt(failed)
-		if !isFailure {
-			return err
-		}
-		x.g.log.Warn("calling an upstream", "route", x.route.id(), "node", node.Addr, "err", failed.err)
 		last = failed.status
-		x.call.statuses = append(x.call.statuses, last)
-		x.noteStatus(false)
 		if failed.sent && !x.mayRepeat() || x.bodyConsumed() {
 			break
 		}
@@ -130,6 +108,32 @@ func (x *exchange) dispatch() error {
 	}
 	x.res.fields.set(statusHeader, x.statusList())
 	return x.ctx.Exit(last, nil)
+}
+
+// attempt calls a node and notes what came of it. failed is nil if the node has answered
+// or if, as err says, the request has ended.
+func (x *exchange) attempt(node *upstream.Node, endpoint *upstream.Endpoint) (failed *callError, err error) {
+	x.call.attempts++
+	x.noteAttempt(node, endpoint)
+	x.watchAttempt(node)
+	if err = x.beforeProxy(); err != nil {
+		return nil, err
+	}
+	if err = x.try(node, endpoint); err == nil {
+		x.call.statuses = append(x.call.statuses, x.call.res.Status)
+		x.noteStatus(true)
+		return nil, nil
+	}
+	var failure *callError // not the result, which would cost memory on the way of success
+	isFailure := errors.As(err, &failure)
+	x.endAttempt(failure)
+	if !isFailure {
+		return nil, err
+	}
+	x.g.log.Warn("calling an upstream", "route", x.route.id(), "node", node.Addr, "err", failure.err)
+	x.call.statuses = append(x.call.statuses, failure.status)
+	x.noteStatus(false)
+	return failure, nil
 }
 
 // pick answers the next node to be called, and where it is reached; nil if there is
@@ -183,9 +187,6 @@ func (x *exchange) mayRepeat() bool {
 func (x *exchange) sends(method string) bool {
 	return string(x.upstreamMethod()) == method
 }
-
-// bodyConsumed says that a part of the body has gone to a node and is lost.
-func (x *exchange) bodyConsumed() bool { return !x.req.bodyRead && x.req.streamed }
 
 // try calls one node. A kept-alive connection that the server has closed in the
 // meantime does not count: the node is asked again over a fresh one.
@@ -324,132 +325,4 @@ func (x *exchange) readAnswer(up *upstream.Conn) error {
 		up.Reader.Next()
 	}
 	return newCallError(errInterim, true)
-}
-
-// uploaded is how the streaming of a request body ended.
-type uploaded struct {
-	whole  bool  // all of it was sent
-	bytes  int64 // of what was
-	client error // how the client failed
-	server error // how sending failed
-}
-
-// startUpload streams the rest of the body while the answer is awaited, so that
-// a server may answer before it has read everything.
-func (x *exchange) startUpload(up *upstream.Conn) {
-	x.req.streamed = true
-	done := make(chan uploaded, 1)
-	x.call.upload = done
-	x.conn.continue100() // here, or it could come in the middle of an early answer
-	go func() {
-		result := x.copyBody(up)
-		switch {
-		case isTimeout(result.server):
-			up.SetReadDeadline(past)
-		case result.client == nil: // a server that has closed may have answered first
-			up.SetReadDeadline(time.Now().Add(x.target.timeouts.Read))
-		}
-		done <- result
-		if result.client != nil {
-			up.Close() // ends the wait for the answer, which finds the result
-		}
-	}()
-}
-
-// copyBody sends what has been read of the body and then the rest.
-func (x *exchange) copyBody(up *upstream.Conn) (result uploaded) {
-	c := x.conn
-	chunked := x.req.head.Length < 0
-	buf := getBuffer()
-	defer putBuffer(buf)
-	part, total := x.req.body, int64(len(x.req.body))
-	var out []byte
-	sent := int64(0)
-	defer func() { result.bytes = sent }()
-	send := func(b []byte) error {
-		up.SetWriteDeadline(time.Now().Add(x.target.timeouts.Send))
-		n, err := up.Write(b)
-		sent += int64(n)
-		return err
-	}
-	for {
-		if len(part) > 0 {
-			b := part
-			if chunked {
-				out = http1.AppendChunk(out[:0], part)
-				b = out
-			}
-			if err := send(b); err != nil {
-				return uploaded{server: err}
-			}
-		}
-		if limit := x.g.conf.MaxBody; limit > 0 && total > limit {
-			return uploaded{client: plugin.ErrBodyTooLarge}
-		}
-		c.expect(x.g.conf.BodyTimeout)
-		n, err := c.reader.Read(*buf)
-		part = (*buf)[:n]
-		total += int64(n)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return uploaded{client: c.bodyError(err)}
-		}
-	}
-	c.relax()
-	if chunked {
-		if err := send(http1.AppendLastChunk(out[:0])); err != nil {
-			return uploaded{server: err}
-		}
-	}
-	return uploaded{whole: true}
-}
-
-// uploading says whether the request body is still being sent.
-func (x *exchange) uploading() bool {
-	if x.call.upload == nil {
-		return false
-	}
-	select {
-	case result := <-x.call.upload:
-		x.call.upload <- result
-		return false
-	default:
-		return true
-	}
-}
-
-// clientFailed answers how the client ended an upload, nil if it did not.
-func (x *exchange) clientFailed() error {
-	select {
-	case result := <-x.call.upload:
-		x.call.upload <- result
-		return result.client
-	default:
-		return nil
-	}
-}
-
-// endUpload ends an upload and says whether it sent everything. If not, neither
-// connection can be used again.
-func (x *exchange) endUpload(up *upstream.Conn) bool {
-	if x.call.upload == nil {
-		return true
-	}
-	var result uploaded
-	select {
-	case result = <-x.call.upload:
-	default:
-		up.Close()
-		x.conn.Conn.SetReadDeadline(past)
-		result = <-x.call.upload
-		x.conn.Conn.SetReadDeadline(time.Time{})
-	}
-	x.call.upload = nil
-	x.noteSent(result.bytes)
-	if !result.whole {
-		x.close = true
-	}
-	return result.whole
 }

@@ -140,7 +140,7 @@ func (f *follower) compileRoute(id string, followed *followedRoute) (*servedRout
 // complete adds what a route needs beside its upstream.
 func (f *follower) complete(s *servedRoute, svc *serviceConf, followed *followedRoute) error {
 	r := followed.conf
-	if ws := cmpOr(r.EnableWebsocket, svc.EnableWebsocket); ws != nil {
+	if ws := cmp.Or(r.EnableWebsocket, svc.EnableWebsocket); ws != nil {
 		s.websocket = *ws
 	}
 	if err := f.addRule(s, svc, r, followed.created); err != nil {
@@ -153,13 +153,6 @@ func (f *follower) complete(s *servedRoute, svc *serviceConf, followed *followed
 		s.matched.Document = followed.raw
 	}
 	return nil
-}
-
-func cmpOr[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // onlyPattern is the pattern of a route that has one, "" if it has several.
