@@ -155,7 +155,7 @@ func TestEtcdAwayAtTheStart(t *testing.T) {
 	end() // writes what is left, if it has come here
 	e.Stop()
 
-	s, end := source(t, cfg)
+	s, _ := source(t, cfg)
 	if got := keys(t, s.Followed()); got != last && got != last[:len(last)-5]+"3" {
 		t.Errorf("served without etcd: %s", got)
 	}
