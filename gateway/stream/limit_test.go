@@ -200,6 +200,24 @@ func TestUDPNodeGone(t *testing.T) {
 	eventually(t, "the next node answers", func() bool { return ask(t, r.udp, "z", time.Second) == "b z" })
 }
 
+// What waits for a node is bounded.
+func TestPendingDatagrams(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	l := r.s.newListener(&net.UDPAddr{}, false)
+	for _, tt := range []struct{ first, size, want int }{{maxDatagram, 1, 1}, {0, 0, maxPending}, {1000, 5000, 4}} {
+		c := &udp{x: l.newSession(netip.AddrPort{}, netip.AddrPort{}, protocolUDP), first: make(chan struct{})}
+		c.take(make([]byte, tt.first))
+		for range 30 {
+			c.take(make([]byte, tt.size))
+		}
+		if len(c.pending) != tt.want {
+			t.Errorf("%+v: %d datagrams wait", tt, len(c.pending))
+		}
+		c.x.abort()
+	}
+}
+
 func TestLargeDatagrams(t *testing.T) {
 	t.Parallel()
 	addr, _ := startUDPNode(t, "n")

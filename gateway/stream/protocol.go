@@ -142,8 +142,11 @@ func (t *talk) answer(p *pump, b []byte) error {
 	return err
 }
 
-// broken says that a side does not speak the protocol.
+// broken says that a side does not speak the protocol, unless it only came too late.
 func (t *talk) broken(side string, err error) error {
+	if errors.Is(err, xrpc.ErrClosed) {
+		return err
+	}
 	t.x.s.log.Warn("closing a connection", "route", t.x.route.id, "client", t.x.ctx.Conn.RemoteAddr, "side", side, "err", err)
 	return err
 }

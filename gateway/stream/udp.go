@@ -17,8 +17,10 @@ import (
 const (
 	// maxDatagram is the largest that UDP carries.
 	maxDatagram = 64 << 10
-	// maxPending is how many datagrams of a client wait until its node is known.
-	maxPending = 16
+	// maxPending and maxPendingBytes are how much of a client waits until its node is
+	// known; the first datagram does in any case.
+	maxPending      = 16
+	maxPendingBytes = 16 << 10
 )
 
 // udpListener hands the datagrams of a socket to the sessions of their clients.
@@ -68,6 +70,7 @@ func (l *udpListener) receive() error {
 			return err
 		default: // what an earlier datagram has met
 			l.s.log.Warn("receiving a datagram", "listener", l.addr, "err", err)
+			time.Sleep(time.Millisecond) // whatever it is, it shall not take all the time there is
 		}
 	}
 }
@@ -117,6 +120,7 @@ type udp struct {
 
 	mu      sync.Mutex
 	pending [][]byte // came before the node was known
+	waiting int      // bytes of pending
 	node    atomic.Pointer[net.UDPConn]
 	closed  bool
 	refused atomic.Bool
@@ -136,10 +140,12 @@ func (c *udp) take(b []byte) {
 		c.send(node, b)
 		return
 	}
-	if len(c.pending) < maxPending && !c.closed {
-		if c.pending = append(c.pending, append([]byte{}, b...)); len(c.pending) == 1 {
-			close(c.first)
-		}
+	if n := len(c.pending); c.closed || n == maxPending || n > 0 && c.waiting+len(b) > maxPendingBytes {
+		return
+	}
+	c.waiting += len(b)
+	if c.pending = append(c.pending, append([]byte{}, b...)); len(c.pending) == 1 {
+		close(c.first)
 	}
 }
 

@@ -15,8 +15,8 @@ const (
 	callSize = 200
 )
 
-// errClosed says that the connection has ended.
-var errClosed = errors.New("the connection has ended")
+// ErrClosed says that the conversation has been closed.
+var ErrClosed = errors.New("the conversation has been closed")
 
 // calls are those of a connection that wait for answers, by their ids.
 type calls struct {
@@ -43,7 +43,7 @@ func (c *calls) add(id uint64, call *Call) error {
 		c.room.Wait()
 	}
 	if c.closed {
-		return errClosed
+		return ErrClosed
 	}
 	c.remove(id)
 	c.by[id] = call

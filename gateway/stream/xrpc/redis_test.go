@@ -179,7 +179,7 @@ func TestManyUnanswered(t *testing.T) {
 	}
 	read(t, r.FromNode, "+PONG\r\n", 10)
 	r.Close()
-	if err := <-ended; err != errClosed {
+	if err := <-ended; err != ErrClosed {
 		t.Error(err)
 	}
 	if n := len(r.Unanswered()); n > maxWaiting/callSize+2 {

@@ -39,7 +39,8 @@ type Conversation interface {
 	FromNode(b []byte) (n int, call *Call, err error)
 	// Unanswered are the calls that are left when all is over, in their order.
 	Unanswered() []*Call
-	// Close ends waiting.
+	// Close ends waiting, and makes FromClient answer ErrClosed where it would have to
+	// note a call: no answers will come.
 	Close()
 }
 
