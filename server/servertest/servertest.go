@@ -45,11 +45,11 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 	cfg.Functions.Listen = []config.Listener{free}
 	cfg.Functions.APIGatewayListen = []config.Listener{free}
 	cfg.Console.Listen = []config.Listener{free}
-	return open(t, cfg, change)
+	return open(t, cfg, server.Options{}, change)
 }
 
 // StartFile is Start of a gateway and its Admin API, as the config.yaml at path says:
-// with the listeners it names, on free ports.
+// and the files beside it, with the listeners it names on free ports.
 func StartFile(t testing.TB, path string) *Site {
 	t.Helper()
 	cfg, err := config.Load(path, os.LookupEnv)
@@ -66,15 +66,16 @@ func StartFile(t testing.TB, path string) *Site {
 	for i := range g.Stream.TCP {
 		g.Stream.TCP[i].Addr = free.Addr
 	}
-	return open(t, cfg, nil)
+	return open(t, cfg, server.Options{ConfigFile: path}, nil)
 }
 
 // free takes any free port of this machine alone.
 var free = config.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Network: "tcp"}
 
 // open starts what cfg says, with what no test is about on free ports.
-func open(t testing.TB, cfg *config.Config, change []func(*config.Config)) *Site {
+func open(t testing.TB, cfg *config.Config, opt server.Options, change []func(*config.Config)) *Site {
 	t.Helper()
+	opt.Log, opt.Version, opt.Built = slog.New(slog.NewTextHandler(t.Output(), nil)), "test", time.Now()
 	cfg.Ephemeral = true
 	cfg.DrainTimeout = 30 * time.Second
 	cfg.Gateway.Control.Listen, cfg.Gateway.Status.Listen, cfg.Gateway.Prometheus.Listen, cfg.Admin.Listen = free, free, free, free
@@ -83,7 +84,7 @@ func open(t testing.TB, cfg *config.Config, change []func(*config.Config)) *Site
 		c(cfg)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s, err := server.Open(ctx, cfg, server.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test", Built: time.Now()})
+	s, err := server.Open(ctx, cfg, opt)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
