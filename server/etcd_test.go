@@ -409,6 +409,9 @@ func TestWithoutEtcd(t *testing.T) {
 		if status, text := askAdmin(t, "GET", site.Control+"/v1/route/kept", ""); status != 200 || !strings.Contains(text, `"/kept"`) {
 			t.Errorf("the Control API: %d %s", status, text)
 		}
+		if _, text := askAdmin(t, "GET", site.Metrics+"/apisix/prometheus/metrics", ""); !strings.Contains(text, "\napisix_etcd_reachable 0\n") {
+			t.Errorf("the metrics: %s", text)
+		}
 		e.Start()
 		tools := e.client()
 		if _, err := tools.Put(t.Context(), "/apisix/routes/new", routeTo("/new", up)); err != nil {

@@ -42,7 +42,7 @@ func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
 		From: "/apisix", To: strings.TrimRight(e.Prefix, "/"), Timeout: e.Timeout, Attempts: e.Retries + 1, Log: s.log,
 		Wait: e.StartupWait,
 	}
-	if s.state.dir != "" && e.StartupWait > 0 {
+	if s.state.dir != "" && e.StartupWait > 0 && s.cfg.Has(config.RoleGateway) {
 		conf.Reserve = filepath.Join(s.state.dir, "etcd.reserve")
 	}
 	kept, err := etcd.OpenSource(ctx, conf)
