@@ -28,7 +28,7 @@ type DNS struct {
 	ResolvConf string   // "" is /etc/resolv.conf
 	// Order is the types of records asked for, one after the other until there are
 	// some: last (the one there was last), SRV, A, AAAA. CNAME stands for nothing:
-	// name servers follow such records themselves. Empty is all of them so.
+	// aliases are followed for each type. Empty is all of them so.
 	Order []string
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -95,9 +96,42 @@ func addrOf(rr dns.RR) (netip.Addr, bool) {
 	return a.Unmap(), ok
 }
 
-// query asks one server after the other for records, and again by TCP if they do
-// not fit a datagram.
+// maxAliases bounds how many servers' answers in turn are but other names.
+const maxAliases = 8
+
+// query answers the records of a name. An alias is followed that the name server has
+// not followed itself, such as one out of its zones.
 func (c *client) query(ctx context.Context, name string, kind uint16) (records []dns.RR, ttl time.Duration, err error) {
+	least := time.Duration(math.MaxInt64)
+	for range maxAliases {
+		if records, ttl, err = c.ask(ctx, name, kind); err != nil {
+			return nil, 0, err
+		}
+		least = min(least, ttl)
+		if name = aliased(records, kind); name == "" {
+			return records, least, nil
+		}
+	}
+	return nil, 0, fmt.Errorf("%s: %w: its aliases do not end", name, ErrNotFound)
+}
+
+// aliased is the name that records lead to if none of them is of the kind asked for;
+// "" if some are.
+func aliased(records []dns.RR, kind uint16) (target string) {
+	for _, rr := range records {
+		if rr.Header().Rrtype == kind {
+			return ""
+		}
+		if alias, ok := rr.(*dns.CNAME); ok {
+			target = alias.Target
+		}
+	}
+	return target
+}
+
+// ask asks one server after the other for records, and again by TCP if they do
+// not fit a datagram.
+func (c *client) ask(ctx context.Context, name string, kind uint16) (records []dns.RR, ttl time.Duration, err error) {
 	m := new(dns.Msg)
 	m.SetQuestion(dns.Fqdn(name), kind)
 	m.SetEdns0(1232, false)

@@ -55,6 +55,24 @@ func lookup(t *testing.T, r *Resolver, name string) string {
 	return strings.Join(texts, " ")
 }
 
+// TestAliases: they are followed where the name server does not, and no longer than the
+// shortest of their records holds.
+func TestAliases(t *testing.T) {
+	r, s := start(t, "", "", "real.test. 60 IN A 10.0.0.1", "alias.test. 2 IN CNAME other.test.", "other.test. 60 IN CNAME real.test.",
+		"round.test. 60 IN CNAME about.test.", "about.test. 60 IN CNAME round.test.", "astray.test. 60 IN CNAME none.test.")
+	for name, want := range map[string]string{"alias.test": "10.0.0.1", "round.test": "none", "astray.test": "none"} {
+		if got := lookup(t, r, name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if a, _ := r.Lookup(t.Context(), "alias.test"); time.Until(a.Until) > 3*time.Second {
+		t.Errorf("an alias of two seconds holds until %s", a.Until)
+	}
+	if n := s.Asked("about.test. A"); n > maxAliases {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 func TestLookup(t *testing.T) {
 	r, _ := start(t, "10.1.1.1 Filed # a comment\n::1 six\nfe80::1 filed\nx y\n", "search corp.test\noptions ndots:1\n",
 		"one.test. 60 IN A 10.0.0.1", "two.test. 60 IN A 10.0.0.2", "two.test. 60 IN A 10.0.0.3", "two.test. 60 IN AAAA 2001:db8::1",

@@ -102,6 +102,9 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		m.Truncated = true
 	default:
 		m.Answer = s.records[key]
+		if len(m.Answer) == 0 { // aliases are left to who asks
+			m.Answer = s.records[strings.ToLower(q.Question[0].Name)+" CNAME"]
+		}
 		if len(m.Answer) == 0 && !s.knows(q.Question[0].Name) {
 			m.Rcode = dns.RcodeNameError
 		}
