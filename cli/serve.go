@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -88,6 +89,9 @@ func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 	log := e.logger(cfg.Log.Format, level)
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
+	}
+	if cfg.Workers > 0 {
+		runtime.GOMAXPROCS(cfg.Workers)
 	}
 	if _, set := e.lookup("GOGC"); !set {
 		tuneCollector()

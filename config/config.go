@@ -29,6 +29,8 @@ type Config struct {
 	// Roles are the parts to start, in starting order, without repetition.
 	Roles []Role
 	Log   Log
+	// Workers is how many processors are used at once; 0 is all.
+	Workers int
 	// DrainTimeout bounds how long requests in flight may take at shutdown.
 	DrainTimeout time.Duration
 	// InsecureWellKnownKeys lets CheckExposure pass in any case.
@@ -134,10 +136,12 @@ type Gateway struct {
 	ClientLimits         ClientLimits
 	UnderscoresInHeaders bool
 	Upstream             UpstreamPool
-	Resolver             Resolver
-	Discovery            Discovery
-	DataEncryption       DataEncryption
-	Secrets              Secrets
+	// NoHealthChecks: no upstream's nodes are checked, whatever it says.
+	NoHealthChecks bool
+	Resolver       Resolver
+	Discovery      Discovery
+	DataEncryption DataEncryption
+	Secrets        Secrets
 	// Plugins are the names of the plugins that may be used; nil is all.
 	Plugins       []string
 	Source        Source

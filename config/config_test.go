@@ -498,3 +498,14 @@ func TestCheckPorts(t *testing.T) {
 		}
 	}
 }
+
+func TestWorkers(t *testing.T) {
+	for text, want := range map[string]int{"auto": 0, "2": 2} {
+		if got := mustParse(t, "nginx_config: {worker_processes: "+text+"}", nil); got.Workers != want || len(got.Warnings) > 0 {
+			t.Errorf("%s: %d, %q", text, got.Workers, got.Warnings)
+		}
+	}
+	if _, err := parse("c.yaml", []byte("nginx_config: {worker_processes: 0}"), nil); err == nil {
+		t.Error("no processor at all is accepted")
+	}
+}

@@ -164,6 +164,7 @@ func (k *keys) apisix() object {
 	o["config_center"] = movedTo("deployment.role_data_plane.config_provider", provider(&k.provider))
 	const oneProcess = "one process serves all connections"
 	o["enable_reuseport"] = shipped("true", oneProcess)
+	o["disable_upstream_healthcheck"] = boolean(&g.NoHealthChecks)
 	o.noEffects(oneProcess, "enable_dev_mode", "events", "worker_startup_time_threshold")
 	o.noEffects(noLua, "extra_lua_path", "extra_lua_cpath", "lua_module_hook")
 	for _, name := range []string{"enable_resolv_search_opt", "enable_resolv_search_option"} {
@@ -172,7 +173,7 @@ func (k *keys) apisix() object {
 	k.addStreams(o)
 	o.noEffects("answers are not cached", "proxy_cache")
 	o.noEffects(ownStore, "disable_sync_configuration_during_start")
-	return o.noEffects("it is not available", "tracing", "disable_upstream_healthcheck", "enable_batch_requests")
+	return o.noEffects("it is not available", "tracing", "enable_batch_requests")
 }
 
 func (k *keys) ssl() object {
@@ -228,7 +229,7 @@ func (k *keys) nginx() object {
 	o.noEffects("nginx text means nothing without nginx", "main_configuration_snippet", "http_configuration_snippet",
 		"http_server_configuration_snippet", "http_server_location_configuration_snippet",
 		"http_admin_configuration_snippet", "http_end_configuration_snippet")
-	o["worker_processes"], o["worker_rlimit_nofile"] = shipped("auto", noNginx), shipped("20480", noNginx)
+	o["worker_processes"], o["worker_rlimit_nofile"] = workers(&k.c.Workers), shipped("20480", noNginx)
 	http["large_client_header_buffers"] = headerBuffers(&g.ClientLimits)
 	o["event"] = object{"worker_connections": integer(&g.ClientLimits.Connections, 0)}
 	return o.noEffects(noNginx, "user", "enable_cpu_affinity")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -67,6 +68,17 @@ func errorLogLevel(to *slog.Level) field {
 	return scalar(to, "debug, info, notice, warn, error, crit, alert or emerg", func(text string) (slog.Level, bool) {
 		level, ok := levels[text]
 		return level, ok
+	})
+}
+
+// workers is a number, or auto for as many as there are processors.
+func workers(to *int) field {
+	return scalar(to, "auto, or a number of processors, at least 1", func(text string) (int, bool) {
+		if text == "auto" {
+			return 0, true
+		}
+		n, err := strconv.Atoi(text)
+		return n, err == nil && n >= 1
 	})
 }
 

@@ -20,6 +20,7 @@ func (s *Server) upstreamSettings(cfg *config.Gateway) (upstream.Settings, error
 			Servers: r.Servers, Valid: r.Valid, Timeout: r.Timeout, NoSearch: !r.Search,
 		}),
 		Registries: registries,
+		NoChecks:   cfg.NoHealthChecks,
 	}, err
 }
 

@@ -70,6 +70,16 @@ func TestUnhealthyNodesAreLeftOut(t *testing.T) {
 }
 
 // A lower priority is used when no node of the higher is well.
+// What switches all checks off leaves no node out.
+func TestNoChecks(t *testing.T) {
+	p := NewPool(Settings{NoChecks: true})
+	u := p.mustCompile(t, "/apisix/routes/1", `{"nodes":{"a:1":1,"b:1":1},`+passively+`}`)
+	report(u, "a:1", Result{Broken: true})
+	if got := sorted(order(u, values{})); got != "a:1 b:1" || len(p.Health()) > 0 {
+		t.Errorf("%s, health %v", got, p.Health())
+	}
+}
+
 func TestHealthAndPriorities(t *testing.T) {
 	u := NewPool(Settings{}).mustCompile(t, "/apisix/routes/1",
 		`{"nodes":[{"host":"a","port":1,"weight":1},{"host":"b","port":1,"weight":1,"priority":-1}],`+passively+`}`)

@@ -62,6 +62,8 @@ type Settings struct {
 	Resolver *resolver.Resolver
 	// Registries are where upstreams with a service_name find their nodes.
 	Registries *discovery.Registries
+	// NoChecks: the health of no node is checked.
+	NoChecks bool
 }
 
 // Pool holds what outlives upstreams: the endpoints and their idle connections,
@@ -73,6 +75,7 @@ type Pool struct {
 	registries *discovery.Registries
 	scheduler  *check.Scheduler
 	usual      [2]Key // of upstreams with nothing of their own, without and with TLS
+	unchecked  bool   // the health of no node is checked
 
 	mu        sync.Mutex
 	endpoints map[Key]*Endpoint
@@ -85,7 +88,7 @@ type Pool struct {
 func NewPool(s Settings) *Pool {
 	p := &Pool{
 		log: s.Log, keep: s.Keepalive.over(DefaultKeepalive), resolver: s.Resolver,
-		registries: s.Registries,
+		registries: s.Registries, unchecked: s.NoChecks,
 		endpoints:  map[Key]*Endpoint{}, shared: map[string]*shared{},
 	}
 	p.usual = [2]Key{{Keep: p.keep}, {TLS: true, Keep: p.keep}}

@@ -128,7 +128,7 @@ func (p *Pool) Compile(key string, conf *resource.Upstream) (*Upstream, error) {
 	if err := u.source(conf); err != nil {
 		return nil, err
 	}
-	if key != "" {
+	if key != "" && !p.unchecked {
 		u.checks = conf.Checks
 	}
 	if u.Watched() {
