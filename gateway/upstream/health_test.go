@@ -70,13 +70,12 @@ func TestUnhealthyNodesAreLeftOut(t *testing.T) {
 }
 
 // A lower priority is used when no node of the higher is well.
-// What switches all checks off leaves no node out.
+// Where all checks are switched off, an upstream does not want to know how its nodes do.
 func TestNoChecks(t *testing.T) {
 	p := NewPool(Settings{NoChecks: true})
 	u := p.mustCompile(t, "/apisix/routes/1", `{"nodes":{"a:1":1,"b:1":1},`+passively+`}`)
-	report(u, "a:1", Result{Broken: true})
-	if got := sorted(order(u, values{})); got != "a:1 b:1" || len(p.Health()) > 0 {
-		t.Errorf("%s, health %v", got, p.Health())
+	if got := sorted(order(u, values{})); got != "a:1 b:1" || u.Watched() || len(p.Health()) > 0 {
+		t.Errorf("%s, watched %v, health %v", got, u.Watched(), p.Health())
 	}
 }
 

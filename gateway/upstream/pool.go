@@ -89,7 +89,7 @@ func NewPool(s Settings) *Pool {
 	p := &Pool{
 		log: s.Log, keep: s.Keepalive.over(DefaultKeepalive), resolver: s.Resolver,
 		registries: s.Registries, unchecked: s.NoChecks,
-		endpoints:  map[Key]*Endpoint{}, shared: map[string]*shared{},
+		endpoints: map[Key]*Endpoint{}, shared: map[string]*shared{},
 	}
 	p.usual = [2]Key{{Keep: p.keep}, {TLS: true, Keep: p.keep}}
 	if p.log == nil {
