@@ -261,13 +261,36 @@ func TestFunctionsInFilters(t *testing.T) {
 		`ctx.upstream_id = "1"`: "cannot be set here", `ngx.var.uri = "/x"`: "not changeable", `ngx.var.mine = "x"`: "none",
 		`pcall(ngx.exit, 500) error("not here")`: "none",
 		`ngx.exec("/x")`:                         "not available", `ngx.location.capture("/x")`: "not available", `ngx.thread.spawn()`: "not available", `ngx.socket.tcp()`: "not available",
-		`ngx.sleep(1e9)`: "API disabled", `ngx.foo = 1`: "undeclared",
+		`local t = {} t[1] = t ngx.log(ngx.ERR, t)`: "excessive nesting", `local t = {} t[1] = t require("apisix.core").table.deepcopy(t)`: "excessive nesting",
+		`local t = {} t.t = t ctx.t = t`: "none", `ngx.sleep(1e9)`: "API disabled", `ngx.foo = 1`: "undeclared",
 	} {
 		f, err := plugin.CompileFunction("return function(conf, ctx) "+body+" end", nil, plugintest.Env(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := f.Call(plugintest.NewContext(post()), plugin.PhaseLog); !strings.Contains(errText(err), want) {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}
+
+// What grows by itself, or makes much of little, ends with an error.
+func TestFunctionsAreBounded(t *testing.T) {
+	t.Parallel()
+	const core, big, twice = `local core = require("apisix.core") `, `local big, t = ("x"):rep(4e6), {} `, `local t = {} for i = 1, 90 do t = {t, t} end `
+	for body, want := range map[string]string{
+		big + core + `for i = 1, 1000 do t[i] = big end core.json.encode(t)`: "",
+		big + `for i = 1, 1000 do t["k" .. i] = big end ngx.encode_args(t)`:  "too long",
+		big + `for i = 1, 1000 do t[i] = big end ngx.say(t)`:                 "too long",
+		big + `ngx.re.gsub(("x"):rep(3000), "x", big)`:                       "",
+		big + `ngx.re.gsub(("x"):rep(3e5), "x", "")`:                         "too many matches",
+		twice + core + `core.table.deepcopy(t)`:                              "excessive nesting",
+		twice + core + `core.table.merge({t, t}, {t, t})`:                    "",
+		twice + `ngx.say(t)`: "excessive nesting",
+		twice + core + `local v, err = core.json.encode(t) error(err)`: "too long",
+		twice + `ctx.t = t`: "",
+	} {
+		if _, err := runFunction(t, body, post()); !strings.Contains(errText(err), want) {
 			t.Errorf("%s: %v, want %s", body, err, want)
 		}
 	}

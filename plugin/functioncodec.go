@@ -57,7 +57,7 @@ var codecFunctions = map[string]luaFunc{
 		return push(s, escapeComponent(textArg(s, 1)))
 	},
 	"unescape_uri":      func(s *sandbox.State) int { return push(s, unescape(textArg(s, 1))) },
-	"encode_args":       func(s *sandbox.State) int { return push(s, encodeArgs(s.CheckTable(1))) },
+	"encode_args":       func(s *sandbox.State) int { return push(s, encodeArgs(s, s.CheckTable(1))) },
 	"decode_args":       func(s *sandbox.State) int { return pushArgs(s, textArg(s, 1), 2) },
 	"decode_base64mime": decodeMIME,
 	"quote_sql_str": func(s *sandbox.State) int {
@@ -144,14 +144,21 @@ func pushArgs(s *sandbox.State, query string, at int) int {
 }
 
 // encodeArgs is the reverse; names come in the order of the table.
-func encodeArgs(t *lua.LTable) string {
-	var parts []string
+func encodeArgs(s *sandbox.State, t *lua.LTable) string {
+	var b strings.Builder
 	add := func(name string, v lua.LValue) {
-		switch {
-		case v == lua.LTrue:
-			parts = append(parts, escapeComponent(name))
-		case lua.LVCanConvToString(v):
-			parts = append(parts, escapeComponent(name)+"="+escapeComponent(lua.LVAsString(v)))
+		if v != lua.LTrue && !lua.LVCanConvToString(v) {
+			return
+		}
+		if b.Len() > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(escapeComponent(name))
+		if v != lua.LTrue {
+			b.WriteString("=" + escapeComponent(lua.LVAsString(v)))
+		}
+		if b.Len() > sandbox.MaxString {
+			s.RaiseError("string is too long")
 		}
 	}
 	t.ForEach(func(key, v lua.LValue) {
@@ -162,5 +169,5 @@ func encodeArgs(t *lua.LTable) string {
 		}
 		list.ForEach(func(_, item lua.LValue) { add(lua.LVAsString(key), item) })
 	})
-	return strings.Join(parts, "&")
+	return b.String()
 }

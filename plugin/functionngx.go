@@ -216,9 +216,15 @@ func failSoftly(s *sandbox.State, err error) int {
 
 // appendText appends what say and log print of a value.
 func appendText(s *sandbox.State, b *strings.Builder, v lua.LValue) {
+	nodes := maxNodes
+	appendDeep(s, b, v, &nodes)
+}
+
+func appendDeep(s *sandbox.State, b *strings.Builder, v lua.LValue, nodes *int) {
+	countNode(s, nodes)
 	if t, ok := v.(*lua.LTable); ok && s.GetMetaField(t, "__tostring") == lua.LNil {
-		for i := 1; i <= t.Len() && b.Len() <= sandbox.MaxString; i++ {
-			appendText(s, b, t.RawGetInt(i))
+		for i := 1; i <= t.Len(); i++ {
+			appendDeep(s, b, t.RawGetInt(i), nodes)
 		}
 		return
 	}
@@ -226,7 +232,9 @@ func appendText(s *sandbox.State, b *strings.Builder, v lua.LValue) {
 		b.WriteString("null")
 		return
 	}
-	b.WriteString(s.ToStringMeta(v).String())
+	if b.WriteString(s.ToStringMeta(v).String()); b.Len() > sandbox.MaxString {
+		s.RaiseError("string is too long")
+	}
 }
 
 func say(end string) luaFunc {
@@ -237,9 +245,6 @@ func say(end string) luaFunc {
 			appendText(s, &call.said, s.Get(i))
 		}
 		call.said.WriteString(end)
-		if call.said.Len() > sandbox.MaxString {
-			s.RaiseError("answer is too long")
-		}
 		call.ended = true
 		return push(s, 1)
 	}

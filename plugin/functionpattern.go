@@ -15,6 +15,7 @@ import (
 const (
 	keptPatterns = 128    // of one source
 	maxMatches   = 10_000 // of one call of gmatch
+	maxReplaced  = 200_000
 )
 
 // patternCache keeps the patterns of a source. They are compiled when they are first
@@ -48,7 +49,7 @@ var patternFunctions = map[string]luaFunc{
 	"find":   findPattern,
 	"gmatch": eachPattern,
 	"sub":    func(s *sandbox.State) int { return substitute(s, 1) },
-	"gsub":   func(s *sandbox.State) int { return substitute(s, -1) },
+	"gsub":   func(s *sandbox.State) int { return substitute(s, maxReplaced) },
 	"split":  splitPattern, // of the module ngx.re
 }
 
@@ -188,8 +189,12 @@ func substitute(s *sandbox.State, n int) int {
 	text, count := "", 0
 	if fn, ok := s.Get(3).(*lua.LFunction); ok {
 		text, count, err = r.replaceBy(s, fn, n)
-	} else if text, count, err = r.pattern.Replace(r.subject, textArg(s, 3), n); len(text) > sandbox.MaxString {
-		s.RaiseError("string is too long")
+	} else {
+		text, count, err = r.pattern.ReplaceWithin(r.subject, textArg(s, 3), n, sandbox.MaxString)
+		s.Charge(len(text))
+	}
+	if count == maxReplaced {
+		s.RaiseError("too many matches")
 	}
 	if err != nil {
 		pushNil(s)

@@ -213,7 +213,7 @@ func (call *functionCall) requestBody(s *sandbox.State) []byte {
 // argsText answers a query that is given as text or as a table.
 func argsText(s *sandbox.State, at int) string {
 	if t, ok := s.Get(at).(*lua.LTable); ok {
-		return encodeArgs(t)
+		return encodeArgs(s, t)
 	}
 	return s.CheckString(at)
 }

@@ -14,8 +14,16 @@ import (
 	sandbox "millrace/internal/lua"
 )
 
-// maxCopy bounds how deep tables are copied and merged.
-const maxCopy = 100
+// maxNodes bounds how many values of nested tables are copied, merged or printed by one
+// call; a table may hold itself.
+const maxNodes = 50_000
+
+// countNode counts one of them.
+func countNode(s *sandbox.State, left *int) {
+	if *left--; *left < 0 {
+		s.RaiseError("excessive nesting")
+	}
+}
 
 // coreString are the functions of core.string, beside those of Lua's string.
 var coreString = map[string]luaFunc{
@@ -57,6 +65,7 @@ func findPlain(s *sandbox.State) int {
 
 func splitPlain(s *sandbox.State) int {
 	t := s.NewTable()
+	s.Charge(len(s.CheckString(1)) * 32)
 	for part := range strings.SplitSeq(s.CheckString(1), s.CheckString(2)) {
 		t.Append(lua.LString(part))
 	}
@@ -106,11 +115,13 @@ var coreTable = map[string]luaFunc{
 		return 1
 	},
 	"deepcopy": func(s *sandbox.State) int {
-		s.Push(deepCopy(s, s.Get(1), 0))
+		nodes := maxNodes
+		s.Push(deepCopy(s, s.Get(1), &nodes))
 		return 1
 	},
 	"merge": func(s *sandbox.State) int {
-		mergeTables(s, s.CheckTable(1), s.CheckTable(2), 0)
+		nodes := maxNodes
+		mergeTables(s, s.CheckTable(1), s.CheckTable(2), &nodes)
 		s.Push(s.Get(1))
 		return 1
 	},
@@ -148,30 +159,30 @@ func clearTable(t *lua.LTable) {
 	}
 }
 
-func deepCopy(s *sandbox.State, v lua.LValue, depth int) lua.LValue {
+func deepCopy(s *sandbox.State, v lua.LValue, nodes *int) lua.LValue {
+	countNode(s, nodes)
 	from, ok := v.(*lua.LTable)
 	if !ok {
 		return v
 	}
-	if depth > maxCopy {
-		s.RaiseError("excessive nesting")
-	}
+	s.Charge(nodeSize)
 	to := s.NewTable()
 	to.Metatable = from.Metatable
-	from.ForEach(func(key, v lua.LValue) { to.RawSet(key, deepCopy(s, v, depth+1)) })
+	from.ForEach(func(key, v lua.LValue) { to.RawSet(key, deepCopy(s, v, nodes)) })
 	return to
 }
 
+// nodeSize is about what a table takes.
+const nodeSize = 200
+
 // mergeTables enters in to what from has; tables in both are merged too.
-func mergeTables(s *sandbox.State, to, from *lua.LTable, depth int) {
-	if depth > maxCopy {
-		s.RaiseError("excessive nesting")
-	}
+func mergeTables(s *sandbox.State, to, from *lua.LTable, nodes *int) {
 	from.ForEach(func(key, v lua.LValue) {
+		countNode(s, nodes)
 		own, ok := to.RawGet(key).(*lua.LTable)
 		more, both := v.(*lua.LTable)
 		if ok && both {
-			mergeTables(s, own, more, depth+1)
+			mergeTables(s, own, more, nodes)
 		} else {
 			to.RawSet(key, v)
 		}

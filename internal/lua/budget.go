@@ -25,6 +25,8 @@ var over = func() chan struct{} {
 const (
 	clockEvery  = 64
 	memoryEvery = 256
+	// chargeEvery is after how many bytes that libraries have made both are looked at.
+	chargeEvery = 1 << 20
 )
 
 // budget is what a call may use up. The virtual machine asks Done before each
@@ -34,12 +36,14 @@ type budget struct {
 	err    error
 	heap   uint64    // the process's when it was first looked at; 0 before
 	until  time.Time // likewise from then on
+	made   int       // bytes that libraries have made since the last look
+	large  bool      // the process has grown by more than keptGrowth
 	sample [1]metrics.Sample
 }
 
 var _ context.Context = (*budget)(nil)
 
-func (b *budget) begin() { b.left, b.err, b.heap, b.until = Instructions, nil, 0, time.Time{} }
+func (b *budget) begin() { *b = budget{left: Instructions, sample: b.sample} }
 
 // Done counts an instruction.
 func (b *budget) Done() <-chan struct{} {
@@ -58,23 +62,45 @@ func (b *budget) check() {
 		b.err = errInstructions
 		return
 	}
+	b.lookAtClock()
+	if b.left%memoryEvery == 0 {
+		b.lookAtMemory()
+	}
+}
+
+func (b *budget) lookAtClock() {
 	if now := time.Now(); b.until.IsZero() {
 		b.until = now.Add(maxTime)
 	} else if now.After(b.until) {
 		b.err = errTime
-		return
 	}
-	if b.left%memoryEvery != 0 {
-		return
-	}
+}
+
+func (b *budget) lookAtMemory() {
 	b.sample[0].Name = "/memory/classes/heap/objects:bytes"
 	metrics.Read(b.sample[:])
 	heap := b.sample[0].Value.Uint64()
 	if b.heap == 0 {
 		b.heap = heap
 	}
+	b.large = b.large || heap > b.heap+keptGrowth
 	if heap > b.heap+maxGrowth {
 		b.err = errMemory
+	}
+}
+
+// Charge counts bytes that a library is about to make for the call under way, so that
+// few instructions cannot make many.
+func (s *State) Charge(n int) {
+	b := s.budget
+	if b.made += n; b.made < chargeEvery {
+		return
+	}
+	b.made = 0
+	b.lookAtClock()
+	b.lookAtMemory()
+	if b.err != nil {
+		s.RaiseError("%s", b.err.Error())
 	}
 }
 

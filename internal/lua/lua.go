@@ -33,6 +33,8 @@ const (
 	// maxGrowth is by how much the memory of the process may grow during a call
 	// that runs for long.
 	maxGrowth = 256 << 20
+	// keptGrowth is by how much it may if the state is to be kept.
+	keptGrowth = 32 << 20
 	// maxTime is how long one call may compute.
 	maxTime = 5 * time.Second
 	// keptStates is how many idle states of one source are kept in any case.
@@ -83,7 +85,6 @@ func newProgram(source, name string, libraries []Library) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	bindConcat(stmts)
 	proto, err := lua.Compile(stmts, name)
 	if err != nil {
 		return nil, syntaxError(err, source)
@@ -112,11 +113,17 @@ func Compile(source, name string, data any, libraries ...Library) (*Function, er
 	return f, nil
 }
 
+// errLevels is as LuaJIT words it.
+var errLevels = errors.New("chunk has too many syntax levels")
+
 // Parse reads a source without running it; name stands in error messages.
 func Parse(source, name string) ([]ast.Stmt, error) {
 	stmts, err := parse.Parse(strings.NewReader(source), name)
 	if err != nil {
 		return nil, syntaxError(err, source)
+	}
+	if !bindConcat(stmts) {
+		return nil, errLevels
 	}
 	return stmts, nil
 }
@@ -125,7 +132,10 @@ func Parse(source, name string) ([]ast.Stmt, error) {
 func syntaxError(err error, source string) error {
 	line, near, what := 1, "<eof>", "syntax error"
 	var at *parse.Error
+	var compiling *lua.CompileError
 	switch {
+	case errors.As(err, &compiling):
+		line, near, what = compiling.Line, "", compiling.Message
 	case !errors.As(err, &at):
 	case at.Pos.Line == parse.EOF:
 		line = 1 + strings.Count(source, "\n")
@@ -142,7 +152,11 @@ func syntaxError(err error, source string) error {
 	if more {
 		first += "..."
 	}
-	return errors.New(`[string "` + first + `"]:` + strconv.Itoa(line) + ": " + what + " near '" + near + "'")
+	text := `[string "` + first + `"]:` + strconv.Itoa(line) + ": " + what
+	if near != "" {
+		text += " near '" + near + "'"
+	}
+	return errors.New(text)
 }
 
 // statementName is a name at the end of a line's beginning, where a statement begins.
@@ -231,10 +245,10 @@ func (p *program) take() *State {
 	}
 }
 
-// release keeps a state for another call. One whose bounds were exceeded is not
-// kept: what it holds may be large.
+// release keeps a state for another call, unless bounds were exceeded or nearly so:
+// what it holds may be large.
 func (p *program) release(s *State) {
-	if s.budget.err != nil {
+	if s.budget.err != nil || s.budget.large {
 		s.Close()
 		return
 	}

@@ -52,12 +52,13 @@ func TestResults(t *testing.T) {
 		`return ("abc"):match("()b()")`:                                                                         "2,3",
 		`return ("[x]"):match("[]]")`:                                                                           "]",
 		`local s = "" for k in ("a,b,c"):gmatch("%a") do s = s .. k end return s`:                               "abc",
-		`return table.concat({1, 2, 3}, "-")`:                                                                   "1-2-3",
-		`return ("x"):upper(), ("%5.1f"):format(3.14159)`:                                                       "X,  3.1",
-		`return type(os.time()), type(math.random())`:                                                           "number,number",
-		`return os.date("!%Y-%m-%d %H:%M:%S", 0), os.date("!*t", 86400).day, os.difftime(5, 3)`:                 "1970-01-01 00:00:00,2,2",
-		`return ("%-5s|%05.1f"):format("a", 2)`:                                                                 "a    |002.0",
-		`return pcall(function() error("no") end)`:                                                              "false,[string",
+		`local t = {} for i = 1, 6e4 do t[i] = "x" end return #table.concat(t), table.concat({1, 2, 3}, "+", 2, 3), table.concat({})`: "60000,2+3,",
+		`return table.concat({1, 2, 3}, "-")`:                                                   "1-2-3",
+		`return ("x"):upper(), ("%5.1f"):format(3.14159)`:                                       "X,  3.1",
+		`return type(os.time()), type(math.random())`:                                           "number,number",
+		`return os.date("!%Y-%m-%d %H:%M:%S", 0), os.date("!*t", 86400).day, os.difftime(5, 3)`: "1970-01-01 00:00:00,2,2",
+		`return ("%-5s|%05.1f"):format("a", 2)`:                                                 "a    |002.0",
+		`return pcall(function() error("no") end)`:                                              "false,[string",
 	} {
 		got, err := eval(t, body)
 		if strings.HasPrefix(want, "false,") {
@@ -96,6 +97,7 @@ func TestBounds(t *testing.T) {
 		`return ("a"):rep(5000):find(("a-"):rep(20) .. "b")`:        "pattern",
 		`return ("a"):rep(5000):find(("(a)"):rep(40))`:              "too many captures",
 		`local function f() return f() + 1 end return f()`:          "stack overflow",
+		`return table.concat({1, {}})`:                              "invalid value (table) at index 2 in table for concat",
 		`return unpack({}, 1, 1e7)`:                                 "too many results",
 		`local t = {} for i = 1, 1e9 do t[i] = {[60000] = 1} end`:   "too m",
 	} {
@@ -137,6 +139,23 @@ func TestCompileErrors(t *testing.T) {
 		if _, err := Compile(source, "test", nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", source, err, want)
 		}
+	}
+}
+
+// A source that is nested deep must not exhaust the stack of the process.
+func TestNestingIsBounded(t *testing.T) {
+	for _, deep := range []string{
+		strings.Repeat("{", 2e4) + strings.Repeat("}", 2e4), strings.Repeat("not ", 2e4) + "1", "1" + strings.Repeat("^1", 2e4), "x" + strings.Repeat("()", 2e4),
+	} {
+		if _, err := Compile("return function() return "+deep+" end", "test", nil); err == nil {
+			t.Errorf("%s…: no error", deep[:8])
+		}
+	}
+	if _, err := eval(t, "return "+strings.Repeat("'x' .. ", 300)+"'y'"); err == nil || !strings.Contains(err.Error(), "register overflow") {
+		t.Errorf("got %v", err)
+	}
+	if got, err := eval(t, "return 1"+strings.Repeat(" + 1", 1000)+", #("+strings.Repeat("'x' .. ", 100)+"'y')"); err != nil || got != "1001,101" {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package lua
 import (
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,43 +15,60 @@ import (
 // name.
 const concatName = "\x00concat"
 
-// bindConcat replaces each a .. b by a call, so that the length of what it makes is
-// bounded.
-func bindConcat(stmts []ast.Stmt) {
-	for i := range stmts {
-		rewrite(reflect.ValueOf(stmts[i]))
-	}
-}
+// maxLevels bounds how deep a source is nested: the compiler follows it by recursion.
+const maxLevels = 5000
 
 var exprType = reflect.TypeFor[ast.Expr]()
 
-// rewrite walks a tree of the parser's nodes.
-func rewrite(v reflect.Value) {
+// bindConcat replaces each a .. b by a call, so that the length of what it makes is
+// bounded. It answers false for a source that is nested too deep.
+func bindConcat(stmts []ast.Stmt) bool {
+	return !slices.ContainsFunc(stmts, func(stmt ast.Stmt) bool { return !rewrite(reflect.ValueOf(stmt), 0) })
+}
+
+// rewrite walks a tree of the parser's nodes; false if it is too deep.
+func rewrite(v reflect.Value, level int) bool {
+	if level > maxLevels {
+		return false
+	}
 	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer:
 		if v.IsNil() {
-			return
+			return true
 		}
 		if v.CanSet() && v.Type() == exprType {
 			if c, ok := v.Interface().(*ast.StringConcatOpExpr); ok {
-				call := &ast.FuncCallExpr{Func: &ast.IdentExpr{Value: concatName}, Args: operands(c), AdjustRet: true}
-				call.SetLine(c.Line())
-				call.SetLastLine(c.LastLine())
-				call.Func.SetLine(c.Line())
-				call.Func.SetLastLine(c.LastLine())
-				v.Set(reflect.ValueOf(call))
+				v.Set(reflect.ValueOf(callOfConcat(c)))
 			}
 		}
-		rewrite(v.Elem())
+		if v.Kind() == reflect.Pointer {
+			level++
+		}
+		return rewrite(v.Elem(), level)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			rewrite(v.Field(i))
+			if !rewrite(v.Field(i), level) {
+				return false
+			}
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			rewrite(v.Index(i))
+			if !rewrite(v.Index(i), level) {
+				return false
+			}
 		}
 	}
+	return true
+}
+
+// callOfConcat is the call that stands for a .. b.
+func callOfConcat(c *ast.StringConcatOpExpr) *ast.FuncCallExpr {
+	call := &ast.FuncCallExpr{Func: &ast.IdentExpr{Value: concatName}, Args: operands(c), AdjustRet: true}
+	call.SetLine(c.Line())
+	call.SetLastLine(c.LastLine())
+	call.Func.SetLine(c.Line())
+	call.Func.SetLastLine(c.LastLine())
+	return call
 }
 
 // operands are those of a chain a .. b .. c. The last is kept from being taken for
@@ -132,6 +150,7 @@ func (s *State) checkString(n int) {
 	if n > MaxString || n < 0 {
 		s.RaiseError("string is too long")
 	}
+	s.Charge(n)
 }
 
 // Register makes a function of a library.
@@ -179,16 +198,7 @@ func passRaised(s *State, name string) {
 // openTables bounds what makes strings of tables and tables of numbers.
 func openTables(s *State) {
 	table := s.GetGlobal(lua.TabLibName).(*lua.LTable)
-	join := table.RawGetString("concat").(*lua.LFunction).GFunction
-	table.RawSetString("concat", s.Register(func(s *State) int {
-		t, sep := s.CheckTable(1), s.OptString(2, "")
-		total := 0
-		for i, n := s.OptInt(3, 1), s.OptInt(4, t.Len()); i <= n; i++ {
-			total += len(lua.LVAsString(t.RawGetInt(i))) + len(sep)
-			s.checkString(total)
-		}
-		return join(s.LState)
-	}))
+	table.RawSetString("concat", s.Register(join))
 	unpack := s.GetGlobal("unpack").(*lua.LFunction).GFunction
 	bounded := s.Register(func(s *State) int {
 		t := s.CheckTable(1)
@@ -199,6 +209,28 @@ func openTables(s *State) {
 	})
 	s.SetGlobal("unpack", bounded)
 	table.RawSetString("unpack", bounded)
+}
+
+// join is table.concat.
+func join(s *State) int {
+	t, sep := s.CheckTable(1), s.OptString(2, "")
+	var b strings.Builder
+	for i, n := s.OptInt(3, 1), s.OptInt(4, t.Len()); i <= n; i++ {
+		v := t.RawGetInt(i)
+		if !lua.LVCanConvToString(v) {
+			s.RaiseError("invalid value (%s) at index %d in table for concat", v.Type().String(), i)
+		}
+		b.WriteString(lua.LVAsString(v))
+		if i < n {
+			b.WriteString(sep)
+		}
+		if b.Len() > MaxString {
+			break
+		}
+	}
+	s.checkString(b.Len())
+	s.Push(lua.LString(b.String()))
+	return 1
 }
 
 // openClock enters what of os tells the time.

@@ -13,7 +13,13 @@ import (
 // maxDepthOfValues bounds how deep tables are turned into values.
 const maxDepthOfValues = 100
 
-var errDepth = errors.New("excessive nesting")
+var (
+	errDepth = errors.New("excessive nesting")
+	errLong  = errors.New("value is too long")
+)
+
+// decodedSize is about how many bytes a byte of JSON may become as tables.
+const decodedSize = 40
 
 // null stands for JSON's null in a source.
 type null struct{}
@@ -92,12 +98,19 @@ func (s *State) Value(v any) lua.LValue {
 }
 
 // GoValue is the reverse of Value: a table is a list if it has the keys 1 to n and
-// no others. What JSON does not know, such as a function, is an error.
-func GoValue(v lua.LValue) (any, error) { return goValue(v, 0) }
+// no others. What JSON does not know, such as a function, is an error, and so is what
+// would be longer than MaxString.
+func GoValue(v lua.LValue) (any, error) { return (&reading{}).value(v, 0) }
 
-func goValue(v lua.LValue, depth int) (any, error) {
+// reading is how much has been read of a value, about as JSON would have it.
+type reading struct{ size int }
+
+func (r *reading) value(v lua.LValue, depth int) (any, error) {
 	if depth > maxDepthOfValues {
 		return nil, errDepth
+	}
+	if r.size += 8; r.size > MaxString {
+		return nil, errLong
 	}
 	switch v := v.(type) {
 	case *lua.LNilType:
@@ -105,11 +118,12 @@ func goValue(v lua.LValue, depth int) (any, error) {
 	case lua.LBool:
 		return bool(v), nil
 	case lua.LString:
+		r.size += len(v)
 		return string(v), nil
 	case lua.LNumber:
 		return jsonNumber(float64(v))
 	case *lua.LTable:
-		return goTable(v, depth)
+		return r.table(v, depth)
 	case *lua.LUserData:
 		if _, ok := v.Value.(null); ok {
 			return nil, nil
@@ -126,17 +140,18 @@ func jsonNumber(f float64) (any, error) {
 	return json.Number(strconv.FormatFloat(f, 'g', 14, 64)), nil
 }
 
-func goTable(t *lua.LTable, depth int) (any, error) {
+func (r *reading) table(t *lua.LTable, depth int) (any, error) {
 	n, entries := t.Len(), 0
 	object := map[string]any{}
 	var failed error
 	t.ForEach(func(key, value lua.LValue) {
-		entries++
-		item, err := goValue(value, depth+1)
-		if err != nil && failed == nil {
-			failed = err
+		if failed != nil {
+			return
 		}
-		object[lua.LVAsString(key)] = item
+		entries++
+		name := lua.LVAsString(key)
+		r.size += len(name)
+		object[name], failed = r.value(value, depth+1)
 	})
 	if n == 0 && entries == 0 && isArray(t) {
 		return []any{}, nil
@@ -168,6 +183,7 @@ func EncodeJSON(v lua.LValue) (string, error) {
 
 // DecodeJSON reads JSON.
 func (s *State) DecodeJSON(text string) (lua.LValue, error) {
+	s.Charge(len(text) * decodedSize)
 	var v any
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
 		return nil, err

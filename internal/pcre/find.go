@@ -1,7 +1,9 @@
 package pcre
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -120,6 +122,14 @@ func Submatch(s string, match []int, i int) (text string, ok bool) {
 // negative, and answers how many there were. In it $1 and ${1} stand for a group,
 // $0 and $& for the match, $$ for a dollar sign.
 func (p *Pattern) Replace(s, replacement string, n int) (string, int, error) {
+	return p.ReplaceWithin(s, replacement, n, math.MaxInt)
+}
+
+// ErrLong is returned by ReplaceWithin.
+var ErrLong = errors.New("the text would be too long")
+
+// ReplaceWithin is Replace for a text of up to most bytes; a longer one is ErrLong.
+func (p *Pattern) ReplaceWithin(s, replacement string, n, most int) (string, int, error) {
 	found, err := p.FindAll(s, n)
 	if err != nil || len(found) == 0 {
 		return s, 0, err
@@ -129,7 +139,9 @@ func (p *Pattern) Replace(s, replacement string, n int) (string, int, error) {
 	for _, match := range found {
 		b.WriteString(s[end:match[0]])
 		appendReplacement(&b, s, replacement, match)
-		end = match[1]
+		if end = match[1]; b.Len()+len(s)-end > most {
+			return "", 0, ErrLong
+		}
 	}
 	b.WriteString(s[end:])
 	return b.String(), len(found), nil
