@@ -219,7 +219,7 @@ func (c *control) inForce(k *resource.Kind, e store.Entry) any {
 		return nil
 	}
 	if k.Folder == "plugin_metadata" {
-		if schema := c.metadata[textOf(doc["id"])]; schema != nil {
+		if schema := c.metadata[resource.TextOf(doc["id"])]; schema != nil {
 			schema.SetDefaults(doc)
 		}
 		return doc

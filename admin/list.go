@@ -116,7 +116,7 @@ func (c *collection) filter(args url.Values) func(doc map[string]any) bool {
 	for _, field := range c.filters {
 		if wanted.Has(field) {
 			value := wanted.Get(field)
-			conditions = append(conditions, func(doc map[string]any) bool { return textOf(doc[field]) == value })
+			conditions = append(conditions, func(doc map[string]any) bool { return resource.TextOf(doc[field]) == value })
 		}
 	}
 	if conditions == nil {
@@ -135,15 +135,4 @@ func search(pattern string) func(any) bool {
 		text, ok := v.(string)
 		return ok && err == nil && p.MatchString(text)
 	}
-}
-
-// textOf answers a string or number as text.
-func textOf(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	}
-	return ""
 }

@@ -49,7 +49,7 @@ func (c *collection) objectOf(req *call) (map[string]any, *answer) {
 func (c *collection) identify(req *call, doc map[string]any, need bool) (string, *answer) {
 	switch c.Folder {
 	case "consumers":
-		return textOf(doc["username"]), nil // the check says what is wrong with it
+		return resource.TextOf(doc["username"]), nil // the check says what is wrong with it
 	case "plugin_metadata":
 		if doc["id"] = req.id; req.id == "" {
 			return "", fail(http.StatusBadRequest, msgNoPluginName)

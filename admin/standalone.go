@@ -105,7 +105,7 @@ func (s *standalone) get(w http.ResponseWriter, r *http.Request) answer {
 		return s.failed(err)
 	}
 	for _, name := range []string{digestMember, modifiedMember} {
-		if value := textOf(doc[name]); value != "" {
+		if value := resource.TextOf(doc[name]); value != "" {
 			w.Header()[name] = []string{value}
 		}
 	}

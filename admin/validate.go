@@ -78,12 +78,12 @@ func (a *api) checkItems(folder string, items []any) (good map[string]map[string
 	for i, item := range items {
 		object, _ := item.(map[string]any)
 		kind, key := resource.ItemKey(folder, object, i)
-		what, id := "id", textOf(object["id"])
+		what, id := "id", resource.TextOf(object["id"])
 		switch {
 		case kind.Folder == "credentials":
 			what = "credential id"
 		case folder == "consumers":
-			what, id = "username", textOf(object["username"])
+			what, id = "username", resource.TextOf(object["username"])
 		}
 		if object != nil {
 			object = resource.ForStore(object, key)

@@ -11,7 +11,7 @@ import (
 // an id such as jack/credentials/c1; kind is then theirs.
 func ItemKey(folder string, item map[string]any, place int) (kind *Kind, key string) {
 	kind = KindOf(folder)
-	id := idText(item["id"])
+	id := TextOf(item["id"])
 	if folder == "consumers" {
 		if _, _, ok := SplitCredentialID(id); ok {
 			return KindOf("credentials"), Key("credentials", id)
@@ -24,7 +24,9 @@ func ItemKey(folder string, item map[string]any, place int) (kind *Kind, key str
 	return kind, Key(folder, id)
 }
 
-func idText(v any) string {
+// TextOf answers a string, or a number as it was written, and nothing for anything
+// else. An id may be either.
+func TextOf(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
@@ -45,7 +47,7 @@ func ForStore(item map[string]any, key string) map[string]any {
 		_, own, _ := SplitCredentialID(id)
 		doc["id"] = own
 	default:
-		if idText(doc["id"]) == "" {
+		if TextOf(doc["id"]) == "" {
 			doc["id"] = id
 		}
 	}
