@@ -136,7 +136,8 @@ func (c *Context) streamVar(name string) expr.Value {
 
 // sharedVariables are those of requests that connections have too.
 var sharedVariables = map[string]bool{
-	"hostname": true, "pid": true, "connection": true, "binary_remote_addr": true, "remote_addr": true, "remote_port": true, "realip_remote_addr": true, "server_addr": true, "server_port": true, "status": true,
+	"hostname": true, "pid": true, "remote_addr": true, "remote_port": true, "binary_remote_addr": true, "realip_remote_addr": true,
+	"server_addr": true, "server_port": true, "status": true,
 	"time_local": true, "time_iso8601": true, "msec": true, "upstream_addr": true, "upstream_connect_time": true,
 	"upstream_unresolved_host": true, "balancer_ip": true, "balancer_port": true,
 	"route_id": true, "route_name": true, "service_id": true, "service_name": true,
