@@ -336,7 +336,7 @@ func (e *Entry) Verify(state *tls.ConnectionState) error {
 		return fmt.Errorf("client certificate verification is not passed: %w", err)
 	}
 	for _, chain := range chains {
-		if len(chain)-1 <= e.client.depth { // the root counts, as in OpenSSL
+		if len(chain)-2 <= e.client.depth { // what is between it and the root counts, as in OpenSSL
 			return nil
 		}
 	}

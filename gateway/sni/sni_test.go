@@ -1,9 +1,19 @@
 package sni
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
+	"fmt"
+	"math/big"
+	"slices"
 	"testing"
+	"time"
 
 	"millrace/resource"
 )
@@ -80,6 +90,58 @@ func TestAuthority(t *testing.T) {
 	conf.Client = &resource.ClientTLS{CA: "no certificate"}
 	if _, err := Compile(conf, Settings{Managed: issue}); err == nil {
 		t.Error("an authority without certificate was accepted")
+	}
+}
+
+// chain signs certificates one by the other, the first by itself.
+func chain(t *testing.T, length int) (certs []*x509.Certificate) {
+	t.Helper()
+	var signer *ecdsa.PrivateKey
+	for i := range length {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: fmt.Sprint(i)},
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: i < length-1, BasicConstraintsValid: true,
+		}
+		parent := template
+		if i > 0 {
+			parent = certs[i-1]
+		} else {
+			signer = key
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		certs, signer = append(certs, cert), key
+	}
+	return certs
+}
+
+// TestDepth: it is the number of certificates between the client's and the authority,
+// as an nginx with OpenSSL 3 counts.
+func TestDepth(t *testing.T) {
+	for between := range 3 {
+		certs := chain(t, between+2)
+		ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certs[0].Raw}))
+		slices.Reverse(certs)
+		for depth := range 4 {
+			e, err := Compile(&resource.SSL{SNI: "a.b", ACME: true, Client: &resource.ClientTLS{CA: ca, Depth: &depth}}, Settings{Managed: issue})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = e.Verify(&tls.ConnectionState{PeerCertificates: certs[:len(certs)-1]})
+			if (err == nil) != (depth >= between) {
+				t.Errorf("%d between, depth %d: %v", between, depth, err)
+			}
+		}
 	}
 }
 
