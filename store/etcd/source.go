@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"millrace/store"
@@ -27,8 +26,6 @@ type Source struct {
 	writeEvery, settle time.Duration
 
 	away bool // at the start
-	mu   sync.Mutex
-	last []store.Entry // what etcd held last, while it is away since the start
 }
 
 var _ store.Store = (*Source)(nil)
@@ -71,13 +68,13 @@ func (s *Source) tryFor(ctx context.Context) (*Store, error) {
 	if !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
 		return kept, err
 	}
-	if h, s.last, err = reserve.Read(s.cfg.Reserve); err != nil {
+	if _, _, err = reserve.Check(s.cfg.Reserve); err != nil {
 		s.sayUnserved(err)
 		return try(ctx, s.cfg)
 	}
 	s.away = true
 	s.cfg.warn("etcd does not answer: serving what it held when it was last read; writes are refused until it is back",
-		"endpoints", strings.Join(s.cfg.Endpoints, ", "), "read", h.Written.Format(time.RFC3339), "entries", len(s.last), "err", unreachable(s.cfg))
+		"endpoints", strings.Join(s.cfg.Endpoints, ", "), "read", h.Written.Format(time.RFC3339), "err", unreachable(s.cfg))
 	return nil, nil
 }
 
@@ -105,9 +102,7 @@ func (cfg *Config) warn(msg string, args ...any) {
 }
 
 func (s *Source) begin(kept *Store) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.store, s.last = kept, nil
+	s.store = kept
 	close(s.there)
 }
 
@@ -224,33 +219,40 @@ func (s *Source) Followed() store.Store { return followed{s} }
 
 type followed struct{ *Source }
 
-// entries are what etcd held last; false once it has been there.
-func (f followed) entries() ([]store.Entry, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, err := f.open()
-	return f.last, err != nil && f.away
+// last answers whether etcd has not been there yet, and then what it held last: read
+// anew each time, since that is asked once or twice and would take memory for long.
+func (f followed) last() (entries []store.Entry, away bool, err error) {
+	if _, err := f.open(); err == nil || !f.away {
+		return nil, false, nil
+	}
+	if _, entries, err = reserve.Read(f.cfg.Reserve); err != nil {
+		err = fmt.Errorf("%w: reading what etcd held last: %w", store.ErrUnavailable, err)
+	}
+	return entries, true, err
 }
 
 func (f followed) Get(ctx context.Context, key string) (store.Entry, error) {
-	last, away := f.entries()
+	last, away, err := f.last()
 	if !away {
 		return f.Source.Get(ctx, key)
 	}
 	i := slices.IndexFunc(last, func(e store.Entry) bool { return e.Key == key })
-	if i < 0 {
+	switch {
+	case err != nil:
+		return store.Entry{}, err
+	case i < 0:
 		return store.Entry{}, store.ErrNotFound
 	}
-	return last[i], ctx.Err()
+	return last[i], nil
 }
 
 func (f followed) List(ctx context.Context, prefix string) ([]store.Entry, int64, error) {
-	last, away := f.entries()
+	last, away, err := f.last()
 	if !away {
 		return f.Source.List(ctx, prefix)
 	}
-	last = slices.DeleteFunc(slices.Clone(last), func(e store.Entry) bool { return !strings.HasPrefix(e.Key, prefix) })
-	return last, lastRevision, ctx.Err()
+	last = slices.DeleteFunc(last, func(e store.Entry) bool { return !strings.HasPrefix(e.Key, prefix) })
+	return last, lastRevision, err
 }
 
 func (f followed) Watch(ctx context.Context, prefix string, after int64) (<-chan []store.Event, error) {
