@@ -203,7 +203,7 @@ func TestRedisLoggersAndMetrics(t *testing.T) {
 		}
 		return string(buf[:n])
 	}
-	want := regexp.MustCompile(`{"client":"127.0.0.1","cmd":"hmget","line":"hmget animals dog","time":"\d+\.\d{6}","route_id":"1"}\n$`)
+	want := regexp.MustCompile(`{"client":"127.0.0.1","cmd":"hmget","line":"hmget animals dog","time":\d+\.\d{6},"route_id":"1"}\n$`)
 	if got := heard(); !want.MatchString(got) {
 		t.Errorf("got %q, want %s", got, want)
 	}

@@ -176,7 +176,11 @@ func (o *object) appendMembers(dst []byte, lookup expr.Lookup) []byte {
 		case m.variable == "":
 			dst = append(key(dst, m.key), m.constant...)
 		default:
-			if v := lookup(m.variable); v.Present {
+			v := lookup(m.variable)
+			switch {
+			case m.variable == "rpc_time" && json.Valid([]byte(v.Text)): // a number, as in APISIX
+				dst = append(key(dst, m.key), v.Text...)
+			case v.Present:
 				dst = appendValue(key(dst, m.key), v)
 			}
 		}
