@@ -143,6 +143,9 @@ func (r *redis) begin(a resp.Argument) {
 	}
 }
 
+// secretsFrom is which arguments may be passwords, from that one on.
+var secretsFrom = map[string]int{"auth": 1, "hello": 2, "acl": 2, "config": 3, "migrate": 6}
+
 // log appends an argument to the line that is logged, cut short unless it is a key that
 // was looked for.
 func (r *redis) log(a resp.Argument, key bool) {
@@ -151,6 +154,10 @@ func (r *redis) log(a resp.Argument, key bool) {
 	}
 	if len(r.line) > 0 {
 		r.line = append(r.line, ' ')
+	}
+	if from := secretsFrom[r.command]; from > 0 && a.Index >= from {
+		r.line = append(r.line, "***"...)
+		return
 	}
 	text := a.Text
 	if !key {

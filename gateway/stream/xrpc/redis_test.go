@@ -85,6 +85,9 @@ func TestRedisLines(t *testing.T) {
 		{[]string{"HMSET", "animals", "dog", "bark"}, "hmset animals dog bark"},
 		{[]string{"set", key, big}, "set " + key + " " + big[:128] + "...(2000 bytes)"},
 		{[]string{"get", big}, "get " + big},
+		{[]string{"AUTH", "me", "secret"}, "auth *** ***"},
+		{[]string{"hello", "3", "auth", "me", "secret"}, "hello 3 *** *** ***"},
+		{[]string{"config", "set", "requirepass", "secret"}, "config set requirepass ***"},
 		{[]string{"append", key, key}, "append " + key[:128] + "...(300 bytes) " + key[:128] + "...(300 bytes)"},
 	} {
 		all := read(t, r.FromClient, wire(tt.args...), 1000)
