@@ -149,10 +149,12 @@ func connect(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, client: client, anonymous: anonymous}
 	client.Watcher = clientv3.NewWatchFromWatchClient(watching{pb.NewWatchClient(client.ActiveConnection()), s}, client)
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	if _, _, err = s.List(ctx, cfg.From+"/routes/"); err != nil {
+	head, err := s.head(ctx)
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
+	s.history.saw(head)
 	s.up.Store(true)
 	return s, nil
 }
@@ -223,6 +225,21 @@ func (s *Store) failure(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: has no healthy etcd endpoint available: %w", store.ErrUnavailable, err)
 	}
 	return fmt.Errorf("asking etcd: %w", err)
+}
+
+// head asks the whole cluster how far it is, by way of a key that a user who has rights to
+// the prefix alone may read.
+func (s *Store) head(ctx context.Context) (*pb.ResponseHeader, error) {
+	ctx, cancel, err := s.bounded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	r, err := s.client.Get(ctx, s.outer(s.cfg.From+"/routes/"), clientv3.WithCountOnly())
+	if err != nil {
+		return nil, s.failure(ctx, err)
+	}
+	return r.Header, nil
 }
 
 // Get answers the entry of a key.

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -88,16 +87,14 @@ func (w watchStream) Recv() (*pb.WatchResponse, error) {
 // verifyHistory asks the whole cluster, since one member may only be late: it answers
 // errOtherHistory if the cluster has other data than before.
 func (s *Store) verifyHistory(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-	defer cancel()
-	r, err := s.client.Get(ctx, s.outer(s.cfg.From+"/routes/"), clientv3.WithCountOnly())
+	head, err := s.head(ctx)
 	if err != nil {
 		return status.Error(codes.Unavailable, err.Error()) // the watch is tried again
 	}
-	if !s.history.brokenBy(r.Header) {
+	if !s.history.brokenBy(head) {
 		return nil
 	}
-	s.history.begin(r.Header)
+	s.history.begin(head)
 	s.cfg.warn("etcd has lost data, was restored, or is another one: reading all of it again")
 	return errOtherHistory
 }
