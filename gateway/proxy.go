@@ -40,11 +40,12 @@ func (c *call) reset() {
 }
 
 // callError is a failed attempt. status is what the client is told; sent says
-// that the node may have begun to work on the request.
+// that the node may have begun to work on the request, answered that it has said
+// something that is no answer.
 type callError struct {
-	status int
-	sent   bool
-	err    error
+	status         int
+	sent, answered bool
+	err            error
 }
 
 func (e *callError) Error() string { return e.err.Error() }
@@ -99,7 +100,7 @@ func (x *exchange) dispatch() error {
 			return err
 		}
 		last = failed.status
-		if failed.sent && !x.mayRepeat() || x.bodyConsumed() {
+		if failed.answered || failed.sent && !x.mayRepeat() || x.bodyConsumed() {
 			break
 		}
 	}
@@ -316,7 +317,9 @@ func (x *exchange) readAnswer(up *upstream.Conn) error {
 			if failed := x.clientFailed(); failed != nil {
 				return failed
 			}
-			return newCallError(err, true)
+			failed := newCallError(err, true)
+			failed.answered = errors.Is(err, http1.ErrMalformed) || errors.Is(err, http1.ErrHeadTooLarge)
+			return failed
 		}
 		if s := x.call.res.Status; s >= 200 || s == 101 {
 			up.Reader.SetBody(x.call.res.Length)

@@ -123,6 +123,7 @@ func TestFailures(t *testing.T) {
 	closing := serve(t, func(s *server, c *upstreamConn) { s.request(c) })
 	noise := answer(t, "this is not HTTP\r\n\r\n")
 	both := answer(t, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	long := answer(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 64<<10)+"\r\n\r\n")
 	broken := answer(t, "HTTP/1.1 500 Broken\r\nContent-Length: 4\r\n\r\noops")
 	alive := ok(t, "alive")
 	const fast = `"timeout":{"connect":1,"send":1,"read":0.05}`
@@ -144,6 +145,9 @@ func TestFailures(t *testing.T) {
 		{"retry_timeout", "GET", `{"retry_timeout":0.01,` + fast + `,` + priorities(silent.addr, alive.addr)[1:], 502, "504", ""},
 		{"noise", "GET", `{"nodes":{"` + noise.addr + `":1}}`, 502, "502", ""},
 		{"two lengths", "GET", `{"nodes":{"` + both.addr + `":1}}`, 502, "502", ""},
+		{"noise is no reason to ask another", "GET", priorities(noise.addr, alive.addr), 502, "502", ""},
+		{"nor is a malformed answer", "GET", priorities(both.addr, alive.addr), 502, "502", ""},
+		{"nor is a head that is too long", "GET", priorities(long.addr, alive.addr), 502, "502", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
