@@ -48,8 +48,8 @@ func Start(t testing.TB, change ...func(*config.Config)) *Site {
 	return open(t, cfg, server.Options{}, change)
 }
 
-// StartFile is Start of a gateway and its Admin API, as the config.yaml at path says:
-// and the files beside it, with the listeners it names on free ports.
+// StartFile is Start of a gateway and its Admin API, as the config.yaml at path and the
+// files beside it say, with the listeners it names on free ports.
 func StartFile(t testing.TB, path string) *Site {
 	t.Helper()
 	cfg, err := config.Load(path, os.LookupEnv)
