@@ -108,10 +108,12 @@ func TestKeepaliveRequests(t *testing.T) {
 // is none new ones are closed.
 func TestMaxConns(t *testing.T) {
 	r := start(t, func(c *Config) { c.MaxConns = 3 })
+	r.g.parkAfter.Store(time.Hour.Milliseconds()) // what is just being parked makes no room
 	r.route("1", "/", ok(t, "x").addr)
 	idle := r.dial()
 	idle.send(get("/", ""))
 	idle.reply("GET")
+	eventually(t, "it is idle", func() bool { return r.g.Connections().Waiting == 1 })
 	var busy []*client
 	for range 2 { // they have begun a request
 		c := r.dial()
