@@ -290,7 +290,9 @@ func TestListOfPlugins(t *testing.T) {
 		write(t, path, step.text+"\n#END\n")
 		var err error
 		if s == nil {
-			s, err = Open(t.Context(), conf)
+			if s, err = Open(t.Context(), conf); err != nil {
+				t.Fatal(err)
+			}
 			defer s.Close()
 		} else {
 			_, err = s.load(t.Context())
