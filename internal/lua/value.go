@@ -102,14 +102,17 @@ func (s *State) Value(v any) lua.LValue {
 // would be longer than MaxString.
 func GoValue(v lua.LValue) (any, error) { return (&reading{}).value(v, 0) }
 
-// reading is how much has been read of a value, about as JSON would have it.
+// reading is how much has been read of a value: the length of its texts, and
+// valueSize for each value.
 type reading struct{ size int }
+
+const valueSize = 16
 
 func (r *reading) value(v lua.LValue, depth int) (any, error) {
 	if depth > maxDepthOfValues {
 		return nil, errDepth
 	}
-	if r.size += 8; r.size > MaxString {
+	if r.size += valueSize; r.size > MaxString {
 		return nil, errLong
 	}
 	switch v := v.(type) {
@@ -142,26 +145,30 @@ func jsonNumber(f float64) (any, error) {
 
 func (r *reading) table(t *lua.LTable, depth int) (any, error) {
 	n, entries := t.Len(), 0
-	object := map[string]any{}
+	t.ForEach(func(_, _ lua.LValue) { entries++ })
+	if n > 0 && entries == n || entries == 0 && isArray(t) {
+		return r.list(t, n, depth)
+	}
+	object := make(map[string]any, entries)
 	var failed error
 	t.ForEach(func(key, value lua.LValue) {
 		if failed != nil {
 			return
 		}
-		entries++
 		name := lua.LVAsString(key)
 		r.size += len(name)
 		object[name], failed = r.value(value, depth+1)
 	})
-	if n == 0 && entries == 0 && isArray(t) {
-		return []any{}, nil
-	}
-	if failed != nil || n == 0 || entries != n {
-		return object, failed
-	}
+	return object, failed
+}
+
+func (r *reading) list(t *lua.LTable, n, depth int) (any, error) {
 	list := make([]any, n)
 	for i := range list {
-		list[i] = object[strconv.Itoa(i+1)]
+		var err error
+		if list[i], err = r.value(t.RawGetInt(i+1), depth+1); err != nil {
+			return nil, err
+		}
 	}
 	return list, nil
 }
