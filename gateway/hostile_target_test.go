@@ -55,7 +55,7 @@ var targetAttacks = []hostile{
 	{name: "HTTP/0.9", send: "GET /p\r\n\r\n", answers: "400", nginx: "-", nginxSees: "GET /p HTTP/1.1\r\n\r\n"},
 	{name: "HTTP/0.9 in words", send: "GET /p HTTP/0.9\r\nHost: a\r\n\r\n", answers: "400"},
 	{name: "HTTP/1.0", send: "GET /p HTTP/1.0\r\nHost: a\r\n\r\n", answers: "200", sees: plain("/p")},
-	{name: "HTTP/1.0 that keeps alive", send: "GET /p HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", answers: "200", sees: plain("/p"), nginx: "200 200", nginxSees: plain("/p")},
+	{name: "HTTP/1.0 that keeps alive", send: "GET /p HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", answers: "200 200", sees: plain("/p")},
 	{name: "HTTP/1.2", send: "GET /p HTTP/1.2\r\nHost: a\r\n\r\n", answers: "200 200", sees: plain("/p")},
 	{name: "HTTP/1.11", send: "GET /p HTTP/1.11\r\nHost: a\r\n\r\n", answers: "400", nginx: "200 200", nginxSees: plain("/p")},
 	{name: "HTTP/2.0", send: "GET /p HTTP/2.0\r\nHost: a\r\n\r\n", answers: "505"},

@@ -97,6 +97,8 @@ func TestAcceptedRequests(t *testing.T) {
 		{"GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", "/", "a", 0, false},
 		{"GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n", "/?q", "a", 0, false},
 		{"GET / HTTP/1.0\r\n\r\n", "/", "", 0, true},
+		{"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "/", "", 0, false},
+		{"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", "/", "", 0, true},
 		{"PUT / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\nContent-Length: 007\r\n\r\n", "/", "a", 7, true},
 		{"PUT / HTTP/1.1\r\nHost: a_b.c\r\nTransfer-Encoding: Chunked\r\n\r\n", "/", "a_b.c", -1, false},
 	}

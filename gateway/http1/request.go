@@ -26,7 +26,9 @@ type Request struct {
 	HasLength bool
 	HTTP10    bool
 	upgrade   bool // Connection names upgrade
-	// Close says that the client wants the connection closed after the answer.
+	keepAlive bool // Connection names keep-alive, in HTTP/1.0
+	// Close says that the client wants the connection closed after the answer, as
+	// it does in HTTP/1.0 unless it asks for the opposite.
 	Close bool
 	// Expect says that the client waits for 100 Continue before its body.
 	Expect bool
@@ -102,7 +104,6 @@ func (r *Request) parseVersion(v []byte) error {
 		return ErrVersion
 	}
 	r.HTTP10 = v[7] == '0'
-	r.Close = r.HTTP10
 	return nil
 }
 
@@ -189,6 +190,7 @@ func (r *Request) parseFields(b []byte) error {
 
 // finish checks what only the whole head tells.
 func (r *Request) finish(transfer coding) error {
+	r.Close = r.Close || r.HTTP10 && !r.keepAlive
 	if r.upgrade && !r.HTTP10 {
 		for _, f := range r.Fields {
 			if f.Kind == Upgrade {
@@ -237,6 +239,9 @@ func (r *Request) connection(value []byte) {
 	}
 	if hasToken(value, "upgrade") {
 		r.upgrade = true
+	}
+	if r.HTTP10 && hasToken(value, "keep-alive") {
+		r.keepAlive = true
 	}
 }
 
