@@ -60,11 +60,16 @@ func (x *exchange) exitBody(status int, body any) (b []byte, frame framing, cont
 	return buf.Bytes(), chunked, typeOf(x.req.path)
 }
 
-// refuse answers what is no request with the page of a status.
+// refuse answers what is no request with the page of a status. The log is told what of
+// its head could be read.
 func (x *exchange) refuse(status int, detail string) {
+	seen := x.req.head
 	x.begin()
 	x.close = true
 	x.answer(status, appendPage(nil, status, detail), sized, pageType(status))
+	x.req.head, x.req.fields = seen, seen.Fields
+	x.ctx.Conn = x.conn.peer
+	x.logUnrouted()
 }
 
 // answer sends an answer of the gateway's own, through the route's filters.

@@ -148,6 +148,7 @@ func (c *clientConn) serveRequests() {
 			if c.parked {
 				return
 			}
+			c.x.begin() // what the last request has left
 			c.refuse(err)
 			c.linger()
 			return

@@ -163,7 +163,9 @@ func (x *exchange) serve() {
 		x.serveLocal()
 	default:
 		x.walk()
+		return
 	}
+	x.logUnrouted()
 }
 
 // walk takes a request through the steps:
@@ -222,6 +224,7 @@ func (x *exchange) answerError(err error) {
 		x.exit(status, body)
 	case errors.Is(err, plugin.ErrDrop), errors.Is(err, errClientGone):
 		x.dropped, x.close = true, true
+		x.res.status = 499 // for logs; the client gets nothing
 	case errors.Is(err, errSlowClient):
 		x.close = true
 		x.exit(408, nil)

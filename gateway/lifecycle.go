@@ -200,3 +200,16 @@ func (x *exchange) logPhase() {
 	defer x.own.Log(c) // whatever happens to those before
 	x.global.Log(c)
 }
+
+// logUnrouted tells those who hear of every request of one for which no route was
+// looked for.
+func (x *exchange) logUnrouted() {
+	always := x.g.conf.Always
+	if always == nil {
+		return
+	}
+	c := &x.ctx
+	c.Started = time.Now()
+	c.Sizes = plugin.Sizes{Request: int64(x.req.headLength) + max(0, x.req.head.Length), Sent: x.sent, SentBody: max(0, x.sent-x.head), Whole: !x.dropped}
+	always.Log(c)
+}

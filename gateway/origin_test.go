@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+
+	"millrace/plugin"
 )
 
 const originTemplate = `$connection $connection_requests $pipe $realip_remote_addr:$realip_remote_port $remote_addr $proxy_protocol_addr|$proxy_protocol_port|$proxy_protocol_server_port`
@@ -113,3 +118,60 @@ func TestAttemptVars(t *testing.T) {
 }
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+
+// lineLog keeps a line for each request.
+type lineLog struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *lineLog) Log(c *plugin.Context) {
+	line := plugin.CompileTemplate(`$status "$request" $host $body_bytes_sent $remote_addr`).Expand(c.Lookup())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+}
+
+func (l *lineLog) has(line string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Contains(l.lines, line)
+}
+
+// The access log has what is refused too, as far as it could be read, and requests whose
+// client did not wait.
+func TestRefusedIsLogged(t *testing.T) {
+	log := &lineLog{}
+	local := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "local") })
+	r := start(t, func(c *Config) {
+		c.Always, c.MaxBody, c.Local, c.LocalPrefixes = plugin.Of("lines", 0, log), 3, local, []string{"/local"}
+	})
+	held := serve(t, func(_ *server, c *upstreamConn) { io.Copy(io.Discard, c) })
+	r.route("1", "/held", held.addr)
+	for _, tt := range []struct{ send, want string }{
+		{"GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", `400 "GET /%zz HTTP/1.1" h 130 127.0.0.1`},
+		{"\x01nonsense\r\n\r\n", `400 "" _ 130 127.0.0.1`},
+		{"GET / HTTP/1.1\r\n\r\n", `400 "GET / HTTP/1.1" _ 130 127.0.0.1`},
+		{"GET /" + strings.Repeat("x", 9000) + " HTTP/1.1\r\nHost: h\r\n\r\n", `414 "" _ 150 127.0.0.1`},
+		{"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n123456789", `413 "POST / HTTP/1.1" h 156 127.0.0.1`},
+		{"GET /local HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", `200 "GET /local HTTP/1.1" h 15 127.0.0.1`},
+		{"GET /none HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", `404 "GET /none HTTP/1.1" h 47 127.0.0.1`},
+	} {
+		c := r.dial()
+		c.send(tt.send)
+		c.reply("GET")
+		eventually(t, tt.want, func() bool { return log.has(tt.want) })
+	}
+	c := r.dial()
+	c.send(get("/before", "") + "GET /" + strings.Repeat("x", 9000) + " HTTP/1.1\r\n\r\n")
+	c.reply("GET")
+	c.reply("GET")
+	if log.has(`414 "GET /before HTTP/1.1" a 150 127.0.0.1`) {
+		t.Error("what was refused is logged as the request before it")
+	}
+	c = r.dial()
+	c.send(get("/held", ""))
+	eventually(t, "the request to be passed on", func() bool { return held.connections() > 0 })
+	c.Close()
+	eventually(t, "a client that has gone", func() bool { return log.has(`499 "GET /held HTTP/1.1" a 0 127.0.0.1`) })
+}

@@ -183,6 +183,10 @@ func hostOnly(host string) string {
 	return strings.ToLower(host)
 }
 
+// requestLine is empty if not even that could be read.
 func (c *Context) requestLine() string {
+	if c.Request.Method() == "" {
+		return ""
+	}
 	return c.Request.Method() + " " + c.Request.Target() + " " + c.Conn.Proto
 }
