@@ -227,6 +227,7 @@ func TestSharedDictionaries(t *testing.T) {
 		{`d:delete("big") ngx.say(tostring(d:get("big")), d:ttl("a"))`, "nil0"},
 		{`local k = d:get_keys() table.sort(k) ngx.say(table.concat(k, ","))`, "a,n"},
 		{`ngx.say(tostring(ngx.shared.other:get("a")))`, "nil"},
+		{`local k = setmetatable({}, {__tostring = function() return d:get("a") end}) d:set("text", 1) ngx.say(d:get(k))`, "1"},
 		{`d:flush_all() ngx.say(#d:get_keys())`, "0"},
 		{`for i = 1, 5 do d:set("k" .. i, ("x"):rep(4e6)) end ngx.say(tostring(d:get("k1")), #d:get("k5"))`, "nil4000000"},
 	} {

@@ -8,18 +8,33 @@ import (
 	sandbox "millrace/internal/lua"
 )
 
+// keptDicts is how many tables of dictionaries a state keeps: their names may come from
+// requests.
+const keptDicts = 64
+
+// dictsTable makes ngx.shared.
+func dictsTable(s *sandbox.State) lua.LValue {
+	n := 0
+	return s.Lazy(func(s *sandbox.State, name string) (lua.LValue, bool) {
+		n++
+		return dictTable(s, name), n <= keptDicts
+	})
+}
+
 // dictTable makes ngx.shared.NAME.
-func dictTable(s *sandbox.State, name string) lua.LValue {
-	t := s.NewTable()
-	for method, fn := range dictFunctions {
-		t.RawSetString(method, s.Register(func(s *sandbox.State) int {
-			d := callHost(s).shared
+func dictTable(s *sandbox.State, dict string) lua.LValue {
+	return s.Lazy(func(s *sandbox.State, method string) (lua.LValue, bool) {
+		fn := dictFunctions[method]
+		if fn == nil {
+			return nil, false
+		}
+		return s.Register(func(s *sandbox.State) int {
+			key, d := dictKey{dict, textArg(s, 2)}, callHost(s).shared // ahead of the lock: a key may be what calls functions
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			return fn(s, d, dictKey{name, textArg(s, 2)})
-		}))
-	}
-	return t
+			return fn(s, d, key)
+		}), true
+	})
 }
 
 // dictFunctions are the methods of dictionaries: the first argument is the dictionary,
@@ -45,25 +60,25 @@ var dictFunctions = map[string]func(s *sandbox.State, d *SharedData, key dictKey
 		push(s, item.flags)
 		return 2 + push(s, false)
 	},
-	"set":      func(s *sandbox.State, d *SharedData, key dictKey) int { return store(s, d, key) },
-	"safe_set": func(s *sandbox.State, d *SharedData, key dictKey) int { return store(s, d, key) },
+	"set":      func(s *sandbox.State, d *SharedData, key dictKey) int { return storeItem(s, d, key) },
+	"safe_set": func(s *sandbox.State, d *SharedData, key dictKey) int { return storeItem(s, d, key) },
 	"add": func(s *sandbox.State, d *SharedData, key dictKey) int {
 		if d.get(key) != nil {
 			return refuseItem(s, "exists")
 		}
-		return store(s, d, key)
+		return storeItem(s, d, key)
 	},
 	"safe_add": func(s *sandbox.State, d *SharedData, key dictKey) int {
 		if d.get(key) != nil {
 			return refuseItem(s, "exists")
 		}
-		return store(s, d, key)
+		return storeItem(s, d, key)
 	},
 	"replace": func(s *sandbox.State, d *SharedData, key dictKey) int {
 		if d.get(key) == nil {
 			return refuseItem(s, "not found")
 		}
-		return store(s, d, key)
+		return storeItem(s, d, key)
 	},
 	"delete": func(s *sandbox.State, d *SharedData, key dictKey) int {
 		if e := d.items[key]; e != nil {
@@ -109,8 +124,8 @@ func refuseItem(s *sandbox.State, why string) int {
 	return 2 + push(s, false)
 }
 
-// store takes (dict, key, value, seconds, flags); nil removes.
-func store(s *sandbox.State, d *SharedData, key dictKey) int {
+// storeItem takes (dict, key, value, seconds, flags); nil removes.
+func storeItem(s *sandbox.State, d *SharedData, key dictKey) int {
 	var value any
 	switch v := s.Get(3).(type) {
 	case *lua.LNilType:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,10 +82,8 @@ func ngxField(s *sandbox.State, name string) lua.LValue {
 	if n, ok := ngxConstants[name]; ok {
 		return lua.LNumber(n)
 	}
-	for _, method := range ngxMethods {
-		if name == "HTTP_"+method {
-			return lua.LString(method)
-		}
+	if method, ok := strings.CutPrefix(name, "HTTP_"); ok && slices.Contains(ngxMethods, method) {
+		return lua.LString(method)
 	}
 	switch name {
 	case "null":
@@ -109,17 +108,13 @@ func ngxField(s *sandbox.State, name string) lua.LValue {
 	case "re":
 		return library(s, patternFunctions, nil)
 	case "shared":
-		return s.Lazy(func(s *sandbox.State, name string) (lua.LValue, bool) { return dictTable(s, name), true })
+		return dictsTable(s)
 	case "worker":
 		return library(s, workerFunctions, nil)
 	case "timer":
 		return library(s, timerFunctions, nil)
 	case "config":
-		t := s.NewTable()
-		t.RawSetString("subsystem", lua.LString("http"))
-		t.RawSetString("ngx_lua_version", lua.LNumber(10026))
-		t.RawSetString("nginx_version", lua.LNumber(1027001))
-		return t
+		return s.Value(map[string]any{"subsystem": "http", "ngx_lua_version": 10026, "nginx_version": 1027001})
 	}
 	return refusedField(s, name)
 }
@@ -152,9 +147,10 @@ func refuse(name string) luaFunc {
 }
 
 // ngxFunctions are those of ngx itself.
-var ngxFunctions = merged(outputFunctions, timeFunctions, codecFunctions)
+var ngxFunctions = allOf(outputFunctions, timeFunctions, codecFunctions)
 
-func merged(all ...map[string]luaFunc) map[string]luaFunc {
+// allOf puts functions into one map.
+func allOf(all ...map[string]luaFunc) map[string]luaFunc {
 	one := map[string]luaFunc{}
 	for _, functions := range all {
 		for name, fn := range functions {

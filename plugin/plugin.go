@@ -40,7 +40,7 @@
 //	Service[UpstreamCompiler](env), c.SetUpstream another upstream than the route's
 //	Service[GatewayStatus](env)                   connections and requests
 //	RegisterPublicAPI, FindPublicAPI              endpoints for public-api to show
-//	CompileFunction                               Lua functions of configurations
+//	CompileFunction, CompileFilter, CompileScript Lua of configurations
 //	c.Started, c.Sizes, c.Upstream                for loggers and log formats
 package plugin
 

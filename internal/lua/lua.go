@@ -67,6 +67,8 @@ type State struct {
 	fn     *lua.LFunction // of a Function
 	budget *budget
 	raised error // what Raise has ended the call under way with
+	// swollen: a call has exceeded its bounds, or nearly so.
+	swollen bool
 }
 
 // Library enters functions into a new state.
@@ -214,6 +216,7 @@ func (s *State) run(data any, fn *lua.LFunction, args func(s *State) []lua.LValu
 	defer func() {
 		s.SetTop(0)
 		s.Data, s.raised = nil, nil
+		s.swollen = s.swollen || s.budget.err != nil || s.budget.large
 	}()
 	s.budget.begin()
 	s.Push(fn)
@@ -245,10 +248,9 @@ func (p *program) take() *State {
 	}
 }
 
-// release keeps a state for another call, unless bounds were exceeded or nearly so:
-// what it holds may be large.
+// release keeps a state for another call, unless what it holds may be large.
 func (p *program) release(s *State) {
-	if s.budget.err != nil || s.budget.large {
+	if s.swollen {
 		s.Close()
 		return
 	}
