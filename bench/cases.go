@@ -113,10 +113,7 @@ func runCases(o options) error {
 			}
 		}
 	}
-	for _, special := range []struct {
-		name string
-		run  func(options) error
-	}{{changeName, runRoutes}, {idleName, runIdle}, {restName, runRests}, {coldName, runCold}} {
+	for _, special := range slices.Concat([]specialCase{{changeName, runRoutes}, {coldName, runCold}}, idleCases()) {
 		if !o.only.MatchString(special.name) {
 			continue
 		}
@@ -125,6 +122,12 @@ func runCases(o options) error {
 		}
 	}
 	return nil
+}
+
+// specialCase is one that is no load, and prints for itself.
+type specialCase struct {
+	name string
+	run  func(options) error
 }
 
 // runLoad starts each subject anew for every round, in turn.

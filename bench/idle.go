@@ -24,10 +24,12 @@ const (
 )
 
 // idleConns is how many connections are idle, idleFor for how long when their memory
-// is measured.
+// is measured, and idleBefore how many are idle already when that begins: they take
+// what a server has once it works, and have it give back what its start has taken.
 const (
-	idleConns = 10_000
-	idleFor   = 3 * time.Second
+	idleConns  = 10_000
+	idleFor    = 12 * time.Second
+	idleBefore = 1500
 )
 
 // idleKinds are what idle clients speak, by the protocol's name in ALPN.
@@ -37,7 +39,7 @@ var idleKinds = []struct{ name, proto string }{{"HTTP/1.1", ""}, {"HTTP/1.1 over
 func idleSubjects(proto string) []subject {
 	roomy := func(conf func(o options, port int, stub string) string) func(o options, port int, stub string) string {
 		return func(o options, port int, stub string) string {
-			text := strings.ReplaceAll(conf(o, port, stub), "worker_connections 4096", fmt.Sprint("worker_connections ", idleConns+1000))
+			text := strings.ReplaceAll(conf(o, port, stub), "worker_connections 4096", fmt.Sprint("worker_connections ", 2*idleConns))
 			if proto == "h2" {
 				text = strings.Replace(text, " ssl;", " ssl http2;", 1)
 			}
@@ -50,18 +52,33 @@ func idleSubjects(proto string) []subject {
 	return []subject{millrace("millrace", tlsRoute), proxyOver("https://localhost", "nginx", roomy(nginxTLSConf), "nginx", "-c", "%s")}
 }
 
+// idleCases are those of connections that do nothing most of the time.
+func idleCases() (all []specialCase) {
+	for _, kind := range idleKinds {
+		for _, c := range []struct {
+			name string
+			run  func(options, string) error
+		}{{idleName, runIdle}, {restName, runRests}} {
+			name := c.name + " over " + kind.name
+			all = append(all, specialCase{name, func(o options) error {
+				fmt.Printf("\n%s\n", name)
+				return c.run(o, kind.proto)
+			}})
+		}
+	}
+	return all
+}
+
 // runIdle prints what connections cost that have served a request and wait, in the
 // server and beyond the kernel's sockets.
-func runIdle(o options) error {
-	if err := openFiles(2*idleConns + 100); err != nil {
+func runIdle(o options, proto string) error {
+	if err := openFiles(2 * idleConns); err != nil {
 		return err
 	}
-	for _, kind := range idleKinds {
-		fmt.Printf("\n%s: %d over %s that have served one request\n", idleName, idleConns, kind.name)
-		for _, sub := range idleSubjects(kind.proto) {
-			if err := idleMemory(o, sub, kind.proto); err != nil {
-				return fmt.Errorf("%s: %w", sub.name, err)
-			}
+	fmt.Printf("  %d that have served one request\n", idleConns)
+	for _, sub := range idleSubjects(proto) {
+		if err := idleMemory(o, sub, proto); err != nil {
+			return fmt.Errorf("%s: %w", sub.name, err)
 		}
 	}
 	return nil
@@ -88,7 +105,7 @@ func idleMemory(o options, sub subject, proto string) error {
 	defer r.stop()
 	open := &visitors{url: r.url, proto: proto}
 	defer open.close()
-	if err := open.grow(200); err != nil { // what every server has once it works
+	if err := open.grow(idleBefore); err != nil {
 		return err
 	}
 	time.Sleep(idleFor)
@@ -97,7 +114,7 @@ func idleMemory(o options, sub subject, proto string) error {
 		return err
 	}
 	time.Sleep(idleFor)
-	fmt.Printf("  %-15s %d bytes a connection\n", sub.name, (r.settle()-before)/int64(idleConns-200))
+	fmt.Printf("  %-15s %d bytes a connection\n", sub.name, (r.settle()-before)/(idleConns-idleBefore))
 	return nil
 }
 
@@ -121,18 +138,15 @@ const (
 // runRests prints what a request costs on connections that rest between requests: the
 // same number of requests a second, of few clients that go on at once and of many that
 // have rested for long.
-func runRests(o options) error {
+func runRests(o options, proto string) error {
 	if err := openFiles(2*restConns + 100); err != nil {
 		return err
 	}
-	for _, kind := range idleKinds {
-		fmt.Printf("\n%s: %s\n", restName, kind.name)
-		for _, sub := range idleSubjects(kind.proto) {
-			for _, conns := range []int{restConns / 20, restConns} {
-				every := time.Duration(conns) * time.Second / restConns
-				if err := restCost(o, sub, kind.proto, conns, every); err != nil {
-					return fmt.Errorf("%s: %w", sub.name, err)
-				}
+	for _, sub := range idleSubjects(proto) {
+		for _, conns := range []int{restConns / 20, restConns} {
+			every := time.Duration(conns) * time.Second / restConns
+			if err := restCost(o, sub, proto, conns, every); err != nil {
+				return fmt.Errorf("%s: %w", sub.name, err)
 			}
 		}
 	}

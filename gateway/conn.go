@@ -21,11 +21,8 @@ import (
 // errClientGone says that the client's connection broke.
 var errClientGone = errors.New("client has gone")
 
-// Sizes of a connection's buffers.
-const (
-	clientBuffer = 4 << 10
-	outBuffer    = 4 << 10
-)
+// outBuffer is how much room a connection begins to build messages with.
+const outBuffer = 4 << 10
 
 // clientConn is a client's connection, served by one goroutine. Its timeouts
 // are no timers of its own: the listener's tick looks at deadline.
@@ -53,8 +50,8 @@ type clientConn struct {
 	requests atomic.Int64 // how many have; only the connection's goroutine counts
 	parking  atomic.Bool  // it is asked to be parked
 	parked   bool         // it has been left to the listener's lot
-	resumed  bool         // it was parked before,
-	counted  int64        // after so many requests, which have been added up
+	rested   bool         // it has waited for its next request before, until deadline
+	counted  int64        // requests before it was parked, which have been added up
 	// pipelined: the request had come before the last was answered.
 	pipelined bool
 
@@ -74,8 +71,8 @@ type clientConn struct {
 }
 
 func newConn(l *listener, conn net.Conn) *clientConn {
-	c := &clientConn{Conn: conn, raw: conn, l: l, out: make([]byte, 0, outBuffer)}
-	c.reader = http1.NewReader(conn, clientBuffer)
+	c := &clientConn{Conn: conn, raw: conn, l: l}
+	c.reader = http1.NewReader(conn, 0)
 	c.reader.SetLimits(l.g.conf.MaxHeaderLine, l.g.conf.MaxHeader)
 	c.peer.Scheme, c.peer.Proto = "http", "HTTP/1.1"
 	if t, ok := conn.(*tls.Conn); ok {
@@ -103,8 +100,16 @@ func splitAddr(a net.Addr) (addr netip.Addr, text string, port int) {
 
 // serve answers requests until the connection ends.
 func (c *clientConn) serve() {
-	defer c.Conn.Close()
+	defer func() {
+		if !c.parked {
+			c.Conn.Close()
+		}
+	}()
 	defer c.rescue()
+	if h := c.h2.Load(); h != nil { // it was parked
+		c.goOnHTTP2(h)
+		return
+	}
 	if c.security != nil && c.security.state.NegotiatedProtocol == protoHTTP2 {
 		c.serveHTTP2(c.Conn)
 		return
@@ -130,27 +135,33 @@ func (c *clientConn) rescue() {
 
 // serveRequests answers requests of HTTP/1.1, one after the other.
 func (c *clientConn) serveRequests() {
-	for first := !c.resumed; ; first = false {
+	c.out = make([]byte, 0, outBuffer)
+	for first := c.requests.Load() == 0; ; first = false {
 		c.begun.Store(false)
 		c.idle.Store(true)
 		if c.l.draining.Load() {
 			c.lastChance()
 		}
 		head, err := c.nextHead(first)
+		if err != nil && c.goesOn(err) {
+			if c.parked {
+				return
+			}
+			continue
+		}
 		c.idle.Store(false)
 		if c.l.draining.Load() {
 			c.resume()
 		}
 		if err != nil {
-			if c.overslept(err) || c.goesOn(err) {
+			if c.overslept(err) {
 				continue
 			}
-			if c.parked {
-				return
+			if c.reader.Buffered() > 0 {
+				c.x.begin() // what the last request has left
+				c.refuse(err)
+				c.linger()
 			}
-			c.x.begin() // what the last request has left
-			c.refuse(err)
-			c.linger()
 			return
 		}
 		if first && bytes.Equal(head, prefaceHead) && c.l.g.conf.HTTP2 {
@@ -180,7 +191,10 @@ func (c *clientConn) upgrade() {
 // nextHead waits for a request and reads its head.
 func (c *clientConn) nextHead(first bool) ([]byte, error) {
 	if !first {
-		c.expect(c.l.g.conf.KeepaliveTimeout)
+		if !c.rested {
+			c.expect(c.l.g.conf.KeepaliveTimeout)
+		}
+		c.rested = false
 		c.pipelined = c.reader.Buffered() > 0
 		if err := c.reader.Peek(); err != nil {
 			return nil, err
@@ -202,7 +216,7 @@ func (c *clientConn) lastChance() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.idle.Load() {
+	if c.idle.Load() && !c.shut {
 		c.Conn.SetReadDeadline(time.Now().Add(c.l.g.lastRequest))
 	}
 }

@@ -32,14 +32,20 @@ func http2Config(conf *Config) *http2.Config {
 	}
 }
 
-// serveHTTP2 serves a connection whose client speaks HTTP/2, until it ends.
+// serveHTTP2 serves a connection whose client speaks HTTP/2, until it ends or is parked.
 func (c *clientConn) serveHTTP2(conn net.Conn) {
-	h := http2.New(conn, c.l.g.http2, func() http2.Worker { return newStreamWorker(c) })
+	h := http2.New(conn, c.l.g.http2)
 	c.h2.Store(h)
+	c.goOnHTTP2(h)
+}
+
+func (c *clientConn) goOnHTTP2(h *http2.Conn) {
 	if c.l.draining.Load() {
 		h.Shutdown()
 	}
-	h.Serve()
+	for !c.parked && h.Serve(func() http2.Worker { return newStreamWorker(c) }) {
+		c.l.park(c, h.IdleUntil())
+	}
 }
 
 // streamWorker serves the streams of a connection, one at a time.

@@ -31,6 +31,11 @@ func (r *rig) dialStreams(t *testing.T) *rawStreams {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openStreams(t, conn)
+}
+
+func openStreams(t *testing.T, conn net.Conn) *rawStreams {
+	t.Helper()
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(deadline))
 	s := &rawStreams{T: t, conn: conn, framer: http2.NewFramer(conn, conn), next: 1}

@@ -42,7 +42,7 @@ func (l *listener) admit() bool {
 
 // shed closes some idle connections and answers how many.
 func (l *listener) shed() (n int) {
-	if n = l.lot.shed(l); n > 0 {
+	if n = l.shedParked(); n > 0 {
 		return n
 	}
 	l.each(func(c *clientConn) {
@@ -55,6 +55,9 @@ func (l *listener) shed() (n int) {
 
 // shed closes the connection if it has served a request and waits for another.
 func (c *clientConn) shed() bool {
+	if h := c.h2.Load(); h != nil {
+		return h.Shed(c.l.g.clock.ms.Load())
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.idle.Load() || c.begun.Load() || c.aborted || c.shut || c.requests.Load() == 0 {

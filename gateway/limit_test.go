@@ -120,7 +120,7 @@ func TestMaxConns(t *testing.T) {
 		c.send("GET / HTTP/1.1\r\n")
 		busy = append(busy, c)
 	}
-	eventually(t, "three connections", func() bool { return r.g.Connections().Active == 3 })
+	eventually(t, "three connections", func() bool { n := r.g.Connections(); return n.Active == 3 && n.Waiting == 3 })
 	fourth := r.dial()
 	fourth.send("GET / HTTP/1.1\r\n")
 	if _, err := idle.r.ReadByte(); err != io.EOF {

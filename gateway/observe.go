@@ -119,7 +119,9 @@ var _ plugin.GatewayStatus = (*Gateway)(nil)
 func (g *Gateway) Connections() plugin.Connections {
 	n := plugin.Connections{Accepted: g.counters.accepted.Load(), Requests: g.counters.requests.Load()}
 	g.serving.Each(func(l *listener) {
-		l.each(func(c *clientConn) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for c := range l.conns {
 			n.Active++
 			n.Requests += c.requests.Load() - c.counted
 			h := c.h2.Load()
@@ -131,8 +133,8 @@ func (g *Gateway) Connections() plugin.Connections {
 			default:
 				n.Writing++
 			}
-		})
-		parked := int64(l.lot.size())
+		}
+		parked := int64(len(l.lot.berths))
 		n.Active += parked
 		n.Waiting += parked
 	})

@@ -1,40 +1,56 @@
 package gateway
 
 import (
-	"math"
+	"crypto/tls"
 	"net"
-	"os"
-	"runtime/debug"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"millrace/gateway/http2"
+	"millrace/gateway/proxyproto"
+	"millrace/gateway/sni"
 	"millrace/internal/rawio"
 )
 
-// A connection of HTTP/1.1 on which nothing has come for parkAfter is parked: its
-// goroutine ends and its buffers are given back, and a descriptor that the kernel
-// watches is all that is left of it until its client goes on. Going on costs about as
-// much as serving a request. A longer wait would have more connections with all that
-// they take at once, for which the runtime keeps some 2 KB each for ever.
+// A connection on which nothing has come for parkAfter is parked: its goroutine ends
+// and its buffers are given back, and what is left until its client goes on is a
+// descriptor that the kernel watches and, if it speaks TLS or HTTP/2, the state of
+// those. Going on costs about as much as serving a request. A longer wait would have
+// more connections with all that they take at once, for which the runtime keeps some
+// 2 KB each for ever.
 const parkAfter = 500 * time.Millisecond
 
-// When releaseAfter connections have been parked, the memory that they took is worth
-// giving back to the system, once in releaseEvery at most.
-const (
-	releaseAfter = 1024
-	releaseEvery = 10 * time.Second
-)
+// held is what is kept in memory of a parked connection.
+type held struct {
+	conn   net.Conn
+	socket *rawio.Conn
+	entry  *sni.Entry
+	h2     *http2.Conn // nil unless the client speaks HTTP/2
+}
+
+// socketOf is what a connection's bytes come from; nil if that is no TCP socket, and
+// the connection cannot be parked.
+func socketOf(conn net.Conn) *rawio.Conn {
+	switch c := conn.(type) {
+	case *rawio.Conn:
+		return c
+	case *tls.Conn:
+		return socketOf(c.NetConn())
+	case *proxyproto.Conn:
+		return socketOf(c.Conn)
+	}
+	return nil
+}
 
 // suggestParking asks the connection's goroutine to park it, if it has been idle for
-// long enough.
-func (c *clientConn) suggestParking(now int64) {
+// so long, in milliseconds.
+func (c *clientConn) suggestParking(now, after int64) {
 	if !c.idle.Load() || c.begun.Load() || c.requests.Load() == 0 || c.parking.Load() {
 		return
 	}
 	since := c.deadline.Load() - c.l.g.conf.KeepaliveTimeout.Milliseconds()
-	if _, plain := c.Conn.(*rawio.Conn); !plain || now-since < c.l.g.parkAfter.Load() {
+	if now-since < after || socketOf(c.Conn) == nil {
 		return
 	}
 	c.mu.Lock()
@@ -44,7 +60,9 @@ func (c *clientConn) suggestParking(now int64) {
 	}
 	// A request that begins now is seen here, or sees parking in nextHead.
 	c.parking.Store(true)
-	if !c.begun.Load() {
+	if c.begun.Load() {
+		c.parking.Store(false)
+	} else {
 		c.Conn.SetReadDeadline(past)
 	}
 }
@@ -61,226 +79,210 @@ func (c *clientConn) stay() bool {
 	return true
 }
 
-// goesOn says whether the connection waits on although reading ended with err, which
-// was suggestParking. When it has been parked, parked is set.
+// goesOn says whether the connection waits on, or is parked, although reading ended
+// with err, which was suggestParking.
 func (c *clientConn) goesOn(err error) bool {
 	if !c.parking.Load() || !isTimeout(err) || !c.stay() || c.timedOut() {
 		return false
 	}
-	if c.reader.Buffered() > 0 {
-		return true
+	c.rested = true
+	if c.reader.Buffered() == 0 {
+		c.l.park(c, c.deadline.Load())
 	}
-	c.parked = c.l.lot.add(c.l, c.raw.(*rawio.Conn).TCPConn, parked{
-		deadline: c.deadline.Load(), serial: c.origin.serial, requests: uint32(c.requests.Load()), opened: uint32(c.origin.opened / 1000),
-	})
-	return !c.parked && c.l.draining.Load()
+	return true
 }
 
-// lot is where the parked connections of a listener are.
-type lot struct {
-	mu     sync.Mutex
-	parked map[int32]parked // by descriptor
-	closed bool
-	// epoll tells of the descriptors on which something has come; nil before the
-	// first connection is parked.
-	epoll   *os.File
-	epollFD int
-	watcher sync.WaitGroup
-	// arrived counts connections since memory was given back, at released.
-	arrived  int
-	released time.Time
-}
-
-// parked is what is kept of a connection, beside its descriptor.
-type parked struct {
-	deadline int64 // coarse milliseconds
-	serial   int64
-	requests uint32
-	opened   uint32 // Unix seconds
-}
-
-// add takes a connection in, which the caller closes: the lot has another descriptor
-// of it. False if it cannot.
-func (p *lot) add(l *listener, conn *net.TCPConn, one parked) (added bool) {
-	fd, ok := duplicate(conn)
-	if !ok {
-		return false
+// park leaves an idle connection to the lot, if it can; deadline is when it has been
+// idle for too long. Whoever finds c among the listener's connections holds mu, so
+// that nobody uses it meanwhile.
+func (l *listener) park(c *clientConn, deadline int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	socket := socketOf(c.Conn)
+	fd, err := socket.Handle()
+	if err != nil {
+		return
 	}
-	defer func() {
-		if !added {
-			unix.Close(int(fd))
+	b := &berth{deadline: deadline, serial: c.origin.serial, opened: c.origin.opened, fd: int32(fd), requests: uint32(c.requests.Load())}
+	if h := c.h2.Load(); h != nil || c.Conn != net.Conn(socket) {
+		b.held = &held{conn: c.Conn, socket: socket, h2: h}
+		if c.security != nil {
+			b.held.entry = c.security.entry
 		}
+	}
+	if c.ends() || !l.lot.add(b, l.wake) {
+		unix.Close(fd)
+		return
+	}
+	socket.Discard()
+	c.parked = true
+	l.drop(c)
+}
+
+// ends says that the connection is to end.
+func (c *clientConn) ends() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.aborted || c.shut
+}
+
+// wake serves a parked connection again, on which something has come.
+func (l *listener) wake(fd int32, events uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.lot.take(fd)
+	switch {
+	case b == nil:
+	case b.held == nil && events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !b.asks():
+		l.end(b) // its client has gone
+	default:
+		l.unpark(b, false)
+	}
+}
+
+// parked is how many connections are.
+func (l *listener) parked() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(len(l.lot.berths))
+}
+
+// asks says whether the client has sent anything.
+func (b *berth) asks() bool {
+	pending, _ := rawio.Look(uintptr(b.fd))
+	return pending
+}
+
+// unpark has a connection served that has been taken out of the lot: until it ends or,
+// if over, to end it; mu is held.
+func (l *listener) unpark(b *berth, over bool) {
+	l.done.Add(1)
+	go func() {
+		defer l.done.Done()
+		l.resume(b, over)
 	}()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || p.epoll == nil && !p.open(l) {
-		return false
-	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: fd}
-	if unix.EpollCtl(p.epollFD, unix.EPOLL_CTL_ADD, int(fd), &event) != nil {
-		return false
-	}
-	p.parked[fd] = one
-	p.arrived++
-	return true
+	l.leaveLot()
 }
 
-// duplicate answers a descriptor without what Go keeps of each that it waits for.
-func duplicate(conn *net.TCPConn) (fd int32, ok bool) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, false
+// end closes a connection that has been taken out of the lot; mu is held.
+func (l *listener) end(b *berth) {
+	if b.held != nil { // its client is told
+		l.unpark(b, true)
+		return
 	}
-	n, duped := 0, error(nil)
-	err = raw.Control(func(of uintptr) { n, duped = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
-	return int32(n), err == nil && duped == nil
+	unix.Close(int(b.fd))
+	l.g.open.Add(-1)
+	l.leaveLot()
 }
 
-// restore is the opposite of duplicate.
-func restore(fd int32) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "parked connection")
-	defer f.Close()
-	return net.FileConn(f)
-}
-
-// open begins to watch; mu is held.
-func (p *lot) open(l *listener) bool {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return false
-	}
-	// Go's own poller watches over this one, so that no thread waits for it.
-	_ = unix.SetNonblock(fd, true)
-	p.epoll, p.epollFD, p.parked = os.NewFile(uintptr(fd), "parked connections"), fd, map[int32]parked{}
-	raw, err := p.epoll.SyscallConn()
-	if err != nil {
-		return false
-	}
-	p.watcher.Go(func() {
-		var events [128]unix.EpollEvent
-		for {
-			n := 0
-			look := func(fd uintptr) bool {
-				n, _ = unix.EpollWait(int(fd), events[:], 0)
-				return n != 0
-			}
-			if raw.Read(look) != nil {
-				return
-			}
-			for _, e := range events[:max(n, 0)] { // -1: interrupted
-				p.wake(l, e.Fd)
-			}
-		}
-	})
-	return true
-}
-
-// wake serves a connection again.
-func (p *lot) wake(l *listener, fd int32) {
-	p.mu.Lock()
-	one, ok := p.take(fd)
-	if ok {
-		l.done.Add(1) // while mu is held: close comes before anybody waits for done
-	}
-	p.mu.Unlock()
-	if ok {
-		l.resume(fd, one)
+// leaveLot ends what closeLot has made wait; mu is held.
+func (l *listener) leaveLot() {
+	if l.lot.closed && len(l.lot.berths) == 0 {
 		l.done.Done()
 	}
 }
 
-// take takes a connection out; mu is held.
-func (p *lot) take(fd int32) (parked, bool) {
-	one, ok := p.parked[fd]
-	if ok {
-		delete(p.parked, fd)
-		_ = unix.EpollCtl(p.epollFD, unix.EPOLL_CTL_DEL, int(fd), nil)
+// resume serves a connection that was parked.
+func (l *listener) resume(b *berth, over bool) {
+	c, err := l.reopen(b)
+	if err != nil {
+		l.g.conf.Log.Error("a connection that was idle cannot be served any more", "err", err)
+		l.g.open.Add(-1)
+		return
 	}
-	return one, ok
+	leave := l.join(c)
+	if over {
+		c.sayGoodbye()
+	}
+	l.serve(c, leave)
 }
 
-// close serves all connections again and takes no more in.
-func (p *lot) close(l *listener) {
-	p.mu.Lock()
-	p.closed = true
-	all := make([]int32, 0, len(p.parked))
-	for fd := range p.parked {
-		all = append(all, fd)
-	}
-	p.mu.Unlock()
-	for _, fd := range all {
-		p.wake(l, fd)
-	}
-}
-
-// forget ends the watching, when the lot is closed.
-func (p *lot) forget() {
-	if p.epoll != nil {
-		p.epoll.Close()
-		p.watcher.Wait()
-	}
-}
-
-func (p *lot) size() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.parked)
-}
-
-// end closes, up to most, connections for which which answers true, and answers how
-// many those were.
-func (p *lot) end(l *listener, most int, which func(fd int32, one parked) bool) (n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for fd, one := range p.parked {
-		if n == most {
-			break
+// reopen makes a connection of what was kept of it.
+func (l *listener) reopen(b *berth) (c *clientConn, err error) {
+	if b.held == nil {
+		var socket *rawio.Conn
+		if socket, err = rawio.Open(int(b.fd)); err != nil {
+			return nil, err
 		}
-		if which(fd, one) {
-			p.take(fd)
-			unix.Close(int(fd))
-			l.g.open.Add(-1)
+		c = newConn(l, socket)
+	} else {
+		if err := b.held.socket.Reopen(int(b.fd)); err != nil {
+			return nil, err
+		}
+		c = newConn(l, b.held.conn)
+		c.h2.Store(b.held.h2)
+		if t, ok := b.held.conn.(*tls.Conn); ok {
+			c.security = &security{entry: b.held.entry, state: t.ConnectionState()}
+		}
+	}
+	c.origin.serial, c.origin.opened = b.serial, b.opened
+	c.requests.Store(int64(b.requests))
+	c.deadline.Store(b.deadline)
+	c.counted, c.rested = int64(b.requests), true
+	return c, nil
+}
+
+// sayGoodbye has a connection end that was parked.
+func (c *clientConn) sayGoodbye() {
+	if h := c.h2.Load(); h != nil {
+		h.Shed(c.l.g.clock.ms.Load())
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shut = true
+	c.Conn.SetReadDeadline(past)
+}
+
+// closeLot takes no more connections in, and lets those in the lot begin one more
+// request, soon: see lastChance.
+func (l *listener) closeLot() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lot.closed = true
+	if len(l.lot.berths) == 0 {
+		return
+	}
+	l.done.Add(1) // until the lot is empty
+	until := l.g.clock.ms.Load() + l.g.lastRequest.Milliseconds()
+	for fd, b := range l.lot.berths {
+		b.deadline = min(b.deadline, until)
+		if b.held != nil && b.held.h2 != nil { // its client is told
+			l.unpark(l.lot.take(fd), false)
+		}
+	}
+}
+
+// expireParked closes the connections that have been parked for too long.
+func (l *listener) expireParked(now int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var next *berth
+	for b := l.lot.oldest; b != nil && now > b.deadline; b = next {
+		if next = b.newer; !b.asks() { // or else it is about to be woken
+			l.end(l.lot.take(b.fd))
+		}
+	}
+}
+
+// shedParked closes some connections to make room, those first that have been parked
+// for longest, and answers how many.
+func (l *listener) shedParked() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var next *berth
+	for b, tries := l.lot.oldest, 0; b != nil && n < shedAtOnce && tries < 4*shedAtOnce; b, tries = next, tries+1 {
+		if next = b.newer; b.requests > 0 && !b.asks() {
+			l.end(l.lot.take(b.fd))
 			n++
 		}
 	}
 	return n
 }
 
-// expire closes what has been idle for too long.
-func (p *lot) expire(l *listener, now int64) {
-	p.end(l, math.MaxInt, func(_ int32, one parked) bool { return now > one.deadline })
-}
-
-// shed closes some connections to make room and answers how many.
-func (p *lot) shed(l *listener) int {
-	return p.end(l, shedAtOnce, func(fd int32, _ parked) bool {
-		n, _ := unix.Poll([]unix.PollFd{{Fd: fd, Events: unix.POLLIN}}, 0)
-		return n == 0 // no request is waiting
-	})
-}
-
-// release gives memory back to the system after many connections have been parked.
-func (p *lot) release(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.arrived < releaseAfter || now.Sub(p.released) < releaseEvery {
-		return
-	}
-	p.arrived, p.released = 0, now
-	p.watcher.Go(debug.FreeOSMemory)
-}
-
-// resume serves a connection that was parked.
-func (l *listener) resume(fd int32, one parked) {
-	conn, err := restore(fd)
-	if err != nil {
-		l.g.conf.Log.Error("a connection that was idle cannot be served any more", "err", err)
-		l.g.open.Add(-1)
-		return
-	}
-	c := newConn(l, rawio.NewConn(conn))
-	c.origin.serial, c.origin.opened = one.serial, int64(one.opened)*1000
-	c.requests.Store(int64(one.requests))
-	c.counted, c.resumed = int64(one.requests), true
-	l.run(c)
+// release gives memory back to the system if many connections have been parked.
+func (l *listener) release(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lot.release(now)
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -103,15 +104,17 @@ func (l *listener) start(conn net.Conn, s *security) {
 // run serves a connection until it ends or is parked.
 func (l *listener) run(c *clientConn) {
 	leave := l.join(c)
-	go func() {
-		defer func() {
-			leave()
-			if !c.parked {
-				l.g.open.Add(-1)
-			}
-		}()
-		c.serve()
+	go l.serve(c, leave)
+}
+
+func (l *listener) serve(c *clientConn, leave func()) {
+	defer func() {
+		leave()
+		if !c.parked {
+			l.g.open.Add(-1)
+		}
 	}()
+	c.serve()
 }
 
 // join counts a connection among those being served, until leave is called.
@@ -122,10 +125,17 @@ func (l *listener) join(c *clientConn) (leave func()) {
 	l.done.Add(1)
 	return func() {
 		l.mu.Lock()
-		l.g.counters.requests.Add(c.requests.Load() - c.counted)
-		delete(l.conns, c)
+		l.drop(c)
 		l.mu.Unlock()
 		l.done.Done()
+	}
+}
+
+// drop ends what join has begun, if that has not been done already; mu is held.
+func (l *listener) drop(c *clientConn) {
+	if _, ok := l.conns[c]; ok {
+		l.g.counters.requests.Add(c.requests.Load() - c.counted)
+		delete(l.conns, c)
 	}
 }
 
@@ -134,7 +144,7 @@ func (l *listener) join(c *clientConn) (leave func()) {
 func (l *listener) Drain() {
 	l.draining.Store(true)
 	l.accepting.Drain()
-	l.lot.close(l)
+	l.closeLot()
 	l.each(func(c *clientConn) { c.lastChance() })
 }
 
@@ -142,7 +152,10 @@ func (l *listener) Drain() {
 func (l *listener) Wait() { l.done.Wait() }
 
 // Abort implements serving.Listener.
-func (l *listener) Abort() { l.each(func(c *clientConn) { c.abort() }) }
+func (l *listener) Abort() {
+	l.each(func(c *clientConn) { c.abort() })
+	l.expireParked(math.MaxInt64)
+}
 
 func (l *listener) each(fn func(*clientConn)) {
 	l.mu.Lock()
@@ -163,22 +176,27 @@ func (l *listener) tick(stop <-chan struct{}) {
 		}
 		l.g.clock.tick()
 		now := l.g.clock.ms.Load()
-		l.each(func(c *clientConn) { c.check(now) })
-		l.lot.expire(l, now)
-		l.lot.release(time.Now())
+		after := l.g.parkAfter.Load()
+		l.each(func(c *clientConn) { c.check(now, after) })
+		l.expireParked(now)
+		l.release(time.Now())
 	}
 }
 
-// check ends what takes too long, and calls whose client has gone.
-func (c *clientConn) check(now int64) {
+// check ends what takes too long, and calls whose client has gone. Who has been idle
+// for after, in milliseconds, is parked.
+func (c *clientConn) check(now, after int64) {
 	if h := c.h2.Load(); h != nil {
 		h.Check(now)
+		if socketOf(c.Conn) != nil {
+			h.Rest(now, time.Duration(after)*time.Millisecond)
+		}
 		return
 	}
 	if dl := c.deadline.Load(); dl != 0 && now > dl {
 		c.expire(now)
 	}
-	c.suggestParking(now)
+	c.suggestParking(now, after)
 	if dl := c.upTime.Load(); dl != 0 && now > dl {
 		c.endUp(now)
 	}

@@ -54,7 +54,7 @@ func (l *listener) serveStream(conn *streamConn, w http.ResponseWriter, r *http.
 // is where they come from.
 func newStreamConn(l *listener, at net.Conn) *clientConn {
 	c := newConn(l, at)
-	c.reader = http1.NewReader(nil, 0)
+	c.reader, c.out = http1.NewReader(nil, 0), make([]byte, 0, outBuffer)
 	return c
 }
 

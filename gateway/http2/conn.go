@@ -28,6 +28,8 @@ type Conn struct {
 	headLen int         // coded bytes so far
 	greeted bool        // the client's settings have come
 
+	rest rest
+
 	mu      sync.Mutex
 	streams map[uint32]*Stream // those that are not closed
 	serving []*worker
@@ -75,11 +77,10 @@ type worker struct {
 	at     int       // among those serving
 }
 
-// New makes a connection of nc, whose client has begun with Preface; newWorker makes
-// what serves its streams.
-func New(nc net.Conn, conf *Config, newWorker func() Worker) *Conn {
+// New makes a connection of nc, whose client has begun with Preface.
+func New(nc net.Conn, conf *Config) *Conn {
 	c := &Conn{
-		nc: nc, conf: conf, newWorker: newWorker, frames: frameReader{src: nc}, streams: map[uint32]*Stream{},
+		nc: nc, conf: conf, frames: frameReader{src: nc},
 		window: defaultWindow, newWindow: defaultWindow, owed: conf.ConnWindow, budget: budget{budgetMost},
 	}
 	c.written = sync.NewCond(&c.mu)
@@ -88,28 +89,58 @@ func New(nc net.Conn, conf *Config, newWorker func() Worker) *Conn {
 	return c
 }
 
-// Serve serves the connection until it ends, and closes it.
-func (c *Conn) Serve() {
-	defer c.end()
-	if err := c.readPreface(); err != nil {
-		c.fail(err)
-		return
-	}
-	c.greet()
-	for {
-		f, err := c.frames.next()
-		if err == nil {
-			err = c.take(&f)
+// Serve serves the connection until it ends, and closes it. newWorker makes what serves
+// its streams. If it rests instead, see Rest, Serve may be called again to go on.
+func (c *Conn) Serve(newWorker func() Worker) (rests bool) {
+	c.newWorker = newWorker
+	defer func() {
+		if !rests {
+			c.end()
 		}
-		var oneStream streamError
-		if errors.As(err, &oneStream) {
-			err = c.resetStream(oneStream)
+	}()
+	if err := c.begin(); err != nil {
+		c.fail(err)
+		return false
+	}
+	for {
+		rests, err := c.await()
+		if rests {
+			return true
+		}
+		if err == nil {
+			err = c.takeNext()
 		}
 		if err != nil {
 			c.fail(err)
-			return
+			return false
 		}
 	}
+}
+
+// takeNext reads a frame and does what it says.
+func (c *Conn) takeNext() error {
+	f, err := c.frames.next()
+	if err == nil {
+		err = c.take(&f)
+	}
+	var oneStream streamError
+	if errors.As(err, &oneStream) {
+		err = c.resetStream(oneStream)
+	}
+	return err
+}
+
+// begin exchanges what comes before everything else.
+func (c *Conn) begin() error {
+	c.streams = map[uint32]*Stream{}
+	if c.rest.hasRested {
+		return nil
+	}
+	if err := c.readPreface(); err != nil {
+		return err
+	}
+	c.greet()
+	return nil
 }
 
 func (c *Conn) readPreface() error {
@@ -404,89 +435,9 @@ func (c *Conn) Busy() bool {
 	return len(c.serving) > 0
 }
 
-// Shutdown tells the client to begin no more requests, and ends the connection when
-// those under way are answered. It does not wait.
-func (c *Conn) Shutdown() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.shutting {
-		c.shutting = true
-		c.sendGoAway(maxWindow, codeNo)
-		_ = c.flushAside()
-	}
-}
-
 // Abort ends the connection at once.
 func (c *Conn) Abort() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.close()
-}
-
-// Check ends what takes too long. It is called now and then.
-func (c *Conn) Check(nowMS int64) {
-	c.mu.Lock()
-	if c.active || c.activeMS == 0 || len(c.serving) > 0 {
-		c.active, c.activeMS = false, nowMS
-	}
-	quiet := time.Duration(nowMS-c.activeMS) * time.Millisecond
-	limit := c.conf.Idle
-	if !c.begun {
-		limit = c.conf.First
-	}
-	switch {
-	case c.isStalled(nowMS):
-		c.close()
-	case c.shutting || c.last:
-		c.sayGoodbye(nowMS)
-	case len(c.serving) == 0 && quiet > limit:
-		c.shutting, c.last = true, true
-		c.sayGoodbye(nowMS)
-	case len(c.serving) == 0 && quiet > keepWorkers:
-		c.dismiss()
-		if c.spare = nil; len(c.out) == 0 {
-			c.out = nil
-		}
-	}
-	if c.budgetMS != 0 {
-		c.budget.give(int(min(1000, nowMS-c.budgetMS)) * budgetSecond / 1000)
-	}
-	c.budgetMS = nowMS
-	workers := slices.Clone(c.serving)
-	c.mu.Unlock()
-	for _, w := range workers {
-		w.Check(nowMS)
-	}
-}
-
-// keepWorkers is how long workers and room wait for another request.
-const keepWorkers = 2 * time.Second
-
-// isStalled says that the client has not read anything for long; mu is held.
-func (c *Conn) isStalled(nowMS int64) bool {
-	if !c.writing || c.stalledAt != c.writes {
-		c.stalledAt, c.stalledMS = c.writes, nowMS
-		return false
-	}
-	return time.Duration(nowMS-c.stalledMS)*time.Millisecond > c.conf.Stalled
-}
-
-// sayGoodbye goes on with Shutdown: when clients have had the time to learn of it, no
-// more streams are taken; mu is held.
-func (c *Conn) sayGoodbye(nowMS int64) {
-	if c.shutMS == 0 {
-		c.shutMS = nowMS
-	}
-	if !c.last && time.Duration(nowMS-c.shutMS)*time.Millisecond < c.conf.LastCall {
-		return
-	}
-	c.last = true
-	if !c.saidGoodbye {
-		c.saidGoodbye, c.refusing = true, true
-		c.sendGoAway(c.maxID, codeNo)
-		_ = c.flushAside()
-	}
-	if len(c.serving) == 0 && !c.writing && len(c.out) == 0 {
-		c.close()
-	}
 }

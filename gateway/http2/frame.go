@@ -73,6 +73,9 @@ func (f *frameReader) next() (frame, error) {
 	return fr, err
 }
 
+// empty says that nothing has been read beyond the last frame.
+func (f *frameReader) empty() bool { return f.r == f.w }
+
 // take answers the next n bytes.
 func (f *frameReader) take(n int) ([]byte, error) {
 	for f.w-f.r < n {

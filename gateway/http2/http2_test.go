@@ -108,6 +108,7 @@ type peer struct {
 
 	c               *Conn
 	serving, failed atomic.Int64
+	rested          atomic.Int64
 	ended           chan struct{}
 }
 
@@ -155,10 +156,12 @@ func rawConnect(t *testing.T, change func(*Config)) *peer {
 	p.framer.AllowIllegalWrites = true
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	p.encoder = hpack.NewEncoder(&p.block)
-	p.c = New(server, conf, func() Worker { return &echo{serving: &p.serving, failed: &p.failed} })
+	p.c = New(server, conf)
 	go func() {
 		defer close(p.ended)
-		p.c.Serve()
+		for p.c.Serve(func() Worker { return &echo{serving: &p.serving, failed: &p.failed} }) {
+			p.rested.Add(1)
+		}
 	}()
 	t.Cleanup(func() {
 		p.conn.Close()
@@ -842,11 +845,11 @@ func FuzzConn(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		client, server := net.Pipe()
 		var serving, failed atomic.Int64
-		c := New(server, testConfig(), func() Worker { return &echo{serving: &serving, failed: &failed} })
+		c := New(server, testConfig())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			c.Serve()
+			c.Serve(func() Worker { return &echo{serving: &serving, failed: &failed} })
 		}()
 		go func() { _, _ = io.Copy(io.Discard, client) }()
 		_, _ = client.Write(append([]byte(Preface), sent...))

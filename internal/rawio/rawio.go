@@ -163,9 +163,12 @@ var peeks = sync.Pool{New: func() any {
 	return p
 }}
 
-func (p *peek) step(fd uintptr) {
+func (p *peek) step(fd uintptr) { p.pending, p.open = Look(fd) }
+
+// Look is Pending for a descriptor of a socket.
+func Look(fd uintptr) (pending, open bool) {
 	var b [1]byte
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
-	p.pending = errno == 0 && n > 0
-	p.open = p.pending || errno == syscall.EAGAIN || errno == syscall.EINTR
+	pending = errno == 0 && n > 0
+	return pending, pending || errno == syscall.EAGAIN || errno == syscall.EINTR
 }
