@@ -30,6 +30,7 @@ import (
 
 	"millrace/internal/cjson"
 	"millrace/internal/fieldcrypt"
+	"millrace/internal/jsonvalue"
 	"millrace/plugin"
 	"millrace/resource"
 	"millrace/store"
@@ -306,7 +307,7 @@ func decodeBody(raw []byte) (any, *answer) {
 	normal, err := cjson.Normalize(raw)
 	var v any
 	if err == nil {
-		v, err = decode(normal)
+		v, err = jsonvalue.Decode(normal)
 	}
 	if err != nil {
 		return nil, &answer{status: http.StatusBadRequest, body: map[string]string{"error_msg": msgInvalidBody + err.Error(), "req_body": string(raw)}}

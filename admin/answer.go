@@ -107,11 +107,3 @@ func readAll(r io.Reader, size int64) ([]byte, error) {
 	_, err := b.ReadFrom(r)
 	return b.Bytes(), err
 }
-
-// decode reads checked JSON text, keeping numbers as they are written.
-func decode(raw []byte) (v any, err error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	err = dec.Decode(&v)
-	return v, err
-}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"millrace/internal/jsonvalue"
 )
 
 func FuzzSetAt(f *testing.F) {
@@ -16,7 +18,7 @@ func FuzzSetAt(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, sub, body string) {
 		doc := object([]byte(text))
-		v, err := decode([]byte(body))
+		v, err := jsonvalue.Decode([]byte(body))
 		path := split(sub)
 		if doc == nil || err != nil || len(path) == 0 {
 			t.Skip("not an input of this kind")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"millrace/internal/jsonvalue"
 	"millrace/resource"
 	"millrace/store"
 )
@@ -151,7 +152,7 @@ func (c *collection) withoutHidden(value json.RawMessage) (json.RawMessage, erro
 	for _, name := range c.hidden {
 		delete(doc, name)
 	}
-	return encode(doc)
+	return jsonvalue.Encode(doc)
 }
 
 func (c *collection) put(req *call) answer {
@@ -297,9 +298,9 @@ type writing struct {
 
 // write stores a checked document and answers it as it is stored.
 func (c *collection) write(req *call, key string, doc map[string]any, how writing) (answer, error) {
-	stored := clone(doc).(map[string]any) // a conflict makes the caller try doc again
+	stored := jsonvalue.Clone(doc).(map[string]any) // a conflict makes the caller try doc again
 	resource.Encrypt(stored, c.Keyring)
-	value, err := encode(stored)
+	value, err := jsonvalue.Encode(stored)
 	if err != nil {
 		return answer{}, fmt.Errorf("encoding %s: %w", key, err)
 	}
@@ -346,37 +347,10 @@ func createTime(value []byte) json.Number {
 
 // object decodes a stored resource, nil if it is none.
 func object(value []byte) map[string]any {
-	doc, err := decode(value)
+	doc, err := jsonvalue.Decode(value)
 	if err != nil {
 		return nil
 	}
 	o, _ := doc.(map[string]any)
 	return o
-}
-
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// clone copies a decoded JSON value.
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, value := range v {
-			out[name] = clone(value)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = clone(item)
-		}
-		return out
-	}
-	return v
 }

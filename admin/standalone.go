@@ -16,6 +16,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"millrace/internal/jsonvalue"
 	"millrace/resource"
 	"millrace/store"
 )
@@ -114,7 +115,7 @@ func (s *standalone) get(w http.ResponseWriter, r *http.Request) answer {
 		contentType = "application/yaml"
 		body, err = yaml.Marshal(plainNumbers(doc))
 	} else {
-		body, err = encode(doc)
+		body, err = jsonvalue.Encode(doc)
 	}
 	if err != nil {
 		return s.failed(fmt.Errorf("encoding the configuration: %w", err))
@@ -212,10 +213,10 @@ func decodeYAML(raw []byte) (any, *answer) {
 	var v any
 	err := yaml.Unmarshal(raw, &v)
 	if err == nil {
-		raw, err = encode(v)
+		raw, err = jsonvalue.Encode(v)
 	}
 	if err == nil {
-		v, err = decode(raw)
+		v, err = jsonvalue.Decode(raw)
 	}
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, msgInvalidBody+msgInvalidYAML)
@@ -303,7 +304,7 @@ func (s *standalone) replace(ctx context.Context, changed map[string]map[string]
 			return 0, fmt.Errorf("deleting %s: %w", key, err)
 		}
 	}
-	value, err := encode(doc)
+	value, err := jsonvalue.Encode(doc)
 	if err != nil {
 		return 0, err
 	}
@@ -325,7 +326,7 @@ func (s *standalone) writeFolder(ctx context.Context, folder string, items map[s
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(items)) {
-		value, err := encode(items[key])
+		value, err := jsonvalue.Encode(items[key])
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,8 @@ package plugin
 import (
 	"encoding/json"
 	"fmt"
+
+	"millrace/internal/jsonvalue"
 )
 
 // Credential is how a consumer proves to one authentication plugin who it is.
@@ -45,7 +47,7 @@ func (t *Type) LoadConsumer(conf json.RawMessage) (*Credential, error) {
 	if !t.IsAuth() {
 		return nil, fmt.Errorf("plugin %s finds no consumers", t.Name)
 	}
-	value, err := decode(conf)
+	value, err := jsonvalue.Decode(conf)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +57,7 @@ func (t *Type) LoadConsumer(conf json.RawMessage) (*Credential, error) {
 	}
 	schema.SetDefaults(value)
 	c := &Credential{Conf: t.newConsumer()}
-	if err := remake(value, c.Conf); err != nil {
+	if err := jsonvalue.Into(value, c.Conf); err != nil {
 		return nil, err
 	}
 	if check, ok := c.Conf.(Checker); ok {

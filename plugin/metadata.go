@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"encoding/json"
+
+	"millrace/internal/jsonvalue"
 )
 
 // Metadata is what the instances of each plugin have in common, by the plugin's
@@ -43,7 +45,7 @@ func (t *Type) LoadMetadata(conf json.RawMessage) (any, error) {
 	if t.newMetadata == nil {
 		return nil, nil
 	}
-	value, err := decode(conf)
+	value, err := jsonvalue.Decode(conf)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,7 @@ func (t *Type) LoadMetadata(conf json.RawMessage) (any, error) {
 	}
 	schema.SetDefaults(value)
 	m := t.newMetadata()
-	if err := remake(value, m); err != nil {
+	if err := jsonvalue.Into(value, m); err != nil {
 		return nil, err
 	}
 	if check, ok := m.(Checker); ok {

@@ -1,11 +1,9 @@
 package plugin
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +14,7 @@ import (
 
 	"millrace/internal/expr"
 	"millrace/internal/jsonschema"
+	"millrace/internal/jsonvalue"
 )
 
 // metaSchema is what every plugin configuration may hold as _meta, and
@@ -187,7 +186,7 @@ type meta struct {
 
 // load checks conf and makes an instance of it that is not yet initialised.
 func (t *Type) load(conf json.RawMessage) (any, meta, error) {
-	value, err := decode(conf)
+	value, err := jsonvalue.Decode(conf)
 	if err != nil {
 		return nil, meta{}, err
 	}
@@ -196,18 +195,17 @@ func (t *Type) load(conf json.RawMessage) (any, meta, error) {
 	}
 	t.schema().SetDefaults(value)
 	t.dropMisspelt(value)
-	var m struct {
-		Meta meta `json:"_meta"`
-	}
+	object, _ := value.(map[string]any)
+	var m meta
 	p := t.new()
-	if err := errors.Join(remake(value, &m), remake(value, p)); err != nil {
+	if err := errors.Join(jsonvalue.Into(object["_meta"], &m), jsonvalue.Into(value, p)); err != nil {
 		return nil, meta{}, err
 	}
-	if m.Meta.filter, err = expr.Compile(m.Meta.Filter); err != nil {
+	if m.filter, err = expr.Compile(m.Filter); err != nil {
 		return nil, meta{}, fmt.Errorf("failed to validate the 'vars' expression: %w", err)
 	}
-	if source := m.Meta.PreFunction; source != nil {
-		if m.Meta.before, err = CompileFunction(*source, conf, nil); err != nil {
+	if source := m.PreFunction; source != nil {
+		if m.before, err = CompileFunction(*source, conf, nil); err != nil {
 			return nil, meta{}, fmt.Errorf("failed to load _meta.pre_function in plugin: %w", err)
 		}
 	}
@@ -216,7 +214,7 @@ func (t *Type) load(conf json.RawMessage) (any, meta, error) {
 			return nil, meta{}, err
 		}
 	}
-	return p, m.Meta, nil
+	return p, m, nil
 }
 
 // dropMisspelt removes keys that differ from an attribute only in case.
@@ -231,49 +229,4 @@ func (t *Type) dropMisspelt(value any) {
 			delete(object, key)
 		}
 	}
-}
-
-// decode reads one JSON value; its numbers are json.Number, whole ones written
-// without fraction or exponent so that they fit Go's integers.
-func decode(text []byte) (any, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var value any
-	if err := d.Decode(&value); err != nil {
-		return nil, fmt.Errorf("not valid JSON: %w", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("not valid JSON: text after the value")
-	}
-	return wholeNumbers(value), nil
-}
-
-func wholeNumbers(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		for key, member := range v {
-			v[key] = wholeNumbers(member)
-		}
-	case []any:
-		for i := range v {
-			v[i] = wholeNumbers(v[i])
-		}
-	case json.Number:
-		const exact = 1 << 53
-		if f, err := v.Float64(); err == nil && strings.ContainsAny(string(v), ".eE") && f == float64(int64(f)) && f < exact && f > -exact {
-			return json.Number(strconv.FormatInt(int64(f), 10))
-		}
-	}
-	return value
-}
-
-// remake turns a decoded value into what to points to.
-func remake(value, to any) error {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false) // some of it stays JSON: error_response
-	if err := e.Encode(value); err != nil {
-		return err
-	}
-	return json.Unmarshal(text.Bytes(), to)
 }

@@ -1,7 +1,6 @@
 package plugins
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -20,6 +19,7 @@ import (
 
 	"millrace/internal/cjson"
 	"millrace/internal/jsonschema"
+	"millrace/internal/jsonvalue"
 	"millrace/plugin"
 )
 
@@ -27,8 +27,8 @@ const batchRequestsMetadataSchema = `{"type":"object","properties":{
 	"max_body_size":{"type":"integer","exclusiveMinimum":0,"default":1048576,"description":"max pipeline body size in bytes"},
 	"max_pipeline_items":{"type":"integer","minimum":1,"default":1000}}}`
 
-// pipelineSchema is that of the endpoint's request.
-const pipelineSchema = `{"type":"object","anyOf":[{"required":["pipeline"]}],"properties":{
+// pipelines is the schema of the endpoint's request.
+var pipelines = jsonschema.Deferred(`{"type":"object","anyOf":[{"required":["pipeline"]}],"properties":{
 	"query":{"type":"object","description":"pipeline query string"},
 	"headers":{"type":"object","description":"pipeline header"},
 	"timeout":{"type":"integer","minimum":1,"default":30000,"description":"pipeline timeout(ms)"},
@@ -38,7 +38,7 @@ const pipelineSchema = `{"type":"object","anyOf":[{"required":["pipeline"]}],"pr
 		"path":{"type":"string","minLength":1},
 		"query":{"type":"object"},"headers":{"type":"object"},
 		"ssl_verify":{"type":"boolean","default":false},
-		"body":{"type":"string"}}}}}}`
+		"body":{"type":"string"}}}}}}`)
 
 const (
 	batchRequestsURI = "/apisix/batch-requests"
@@ -138,17 +138,11 @@ func parsePipeline(body []byte, maxItems int) (*pipeline, error) {
 	if err != nil {
 		return nil, fmt.Errorf(msgBatchNoJSON, body, err)
 	}
-	schema, err := jsonschema.Compile(pipelineSchema)
+	value, err := jsonvalue.Decode(text)
 	if err != nil {
-		return nil, err
-	}
-	var value any
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(&value); err != nil {
 		return nil, fmt.Errorf(msgBatchNoJSON, body, err)
 	}
-	if err := schema.Validate(value); err != nil {
+	if err := pipelines().Validate(value); err != nil {
 		return nil, fmt.Errorf(msgBatchBad, err)
 	}
 	p := &pipeline{}

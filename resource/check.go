@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -11,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"millrace/internal/expr"
+	"millrace/internal/jsonvalue"
 )
 
 // checkAlternatives words better than the schema what it would find too.
@@ -148,14 +148,6 @@ func checkHashKey(u map[string]any) error {
 	return nil
 }
 
-func encode(v any) (json.RawMessage, error) {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return json.RawMessage(strings.TrimSuffix(b.String(), "\n")), err
-}
-
 func checkVars(doc map[string]any, _ *World) error { return checkExpression(doc["vars"]) }
 
 // checkExpression checks an expression as in vars and _meta.filter; nil is the
@@ -164,7 +156,7 @@ func checkExpression(v any) error {
 	if v == nil {
 		return nil
 	}
-	raw, err := encode(v)
+	raw, err := jsonvalue.Encode(v)
 	if err != nil {
 		return fmt.Errorf("encoding expression: %w", err)
 	}

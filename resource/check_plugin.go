@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"millrace/internal/jsonvalue"
 	"millrace/plugin"
 )
 
@@ -169,7 +170,7 @@ func checkMetadata(doc map[string]any, w *World) error {
 	if !ok {
 		return Invalid("invalid plugin name")
 	}
-	raw, err := encode(without(doc, "id"))
+	raw, err := jsonvalue.Encode(without(doc, "id"))
 	if err != nil {
 		return fmt.Errorf("encoding metadata of plugin %s: %w", name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"millrace/internal/jsonschema"
+	"millrace/internal/jsonvalue"
 	"millrace/plugin"
 )
 
@@ -90,7 +91,7 @@ func lookupMetadata(name string, w *World) (*plugin.Type, bool) {
 // pluginConf is the configuration of a plugin as JSON; an empty array counts as an
 // empty object.
 func pluginConf(name string, conf any) (json.RawMessage, error) {
-	raw, err := encode(conf)
+	raw, err := jsonvalue.Encode(conf)
 	if err != nil {
 		return nil, fmt.Errorf("encoding configuration of plugin %s: %w", name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"millrace/internal/jsonvalue"
 	"millrace/plugin"
 )
 
@@ -146,7 +147,7 @@ func TestExistence(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			doc, err := decode([]byte(tt.route))
+			doc, err := jsonvalue.Decode([]byte(tt.route))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,12 +175,12 @@ func TestOtherKinds(t *testing.T) {
 	for _, tt := range tests {
 		expectError(t, checkRaw(tt.folder, []byte(tt.doc)), tt.want)
 	}
-	expectError(t, checkRaw("services", []byte(`{}}`)), "text after the value")
+	expectError(t, checkRaw("services", []byte(`{}}`)), "not valid JSON: text after the value")
 }
 
 // checkRaw checks the JSON of a resource, without what it refers to.
 func checkRaw(folder string, raw []byte) error {
-	doc, err := decode(raw)
+	doc, err := jsonvalue.Decode(raw)
 	if err != nil {
 		return err
 	}

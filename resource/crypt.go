@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"millrace/internal/fieldcrypt"
+	"millrace/internal/jsonvalue"
 	"millrace/plugin"
 )
 
@@ -34,12 +35,12 @@ func DecryptJSON(raw []byte, ring *fieldcrypt.Keyring) ([]byte, error) {
 	if ring == nil {
 		return raw, nil
 	}
-	doc, err := decode(raw)
+	doc, err := jsonvalue.Decode(raw)
 	if err != nil {
 		return nil, fmt.Errorf("decrypting resource: %w", err)
 	}
 	Decrypt(doc, ring)
-	return encode(doc)
+	return jsonvalue.Encode(doc)
 }
 
 // eachSecret replaces the secret texts of a resource by what field makes of those

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"millrace/internal/fieldcrypt"
+	"millrace/internal/jsonvalue"
 )
 
 const (
@@ -110,7 +111,7 @@ func TestParseRoute(t *testing.T) {
 
 func document(t *testing.T, text string) any {
 	t.Helper()
-	doc, err := decode([]byte(text))
+	doc, err := jsonvalue.Decode([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package resource
 import (
 	"encoding/json"
 	"fmt"
+
+	"millrace/internal/jsonvalue"
 )
 
 // ItemKey answers the store key of an item in a document of lists of resources,
@@ -63,7 +65,7 @@ func CheckStored(key string, value []byte, w World) error {
 	if !ok || kind == nil {
 		return nil
 	}
-	doc, err := decode(value)
+	doc, err := jsonvalue.Decode(value)
 	if err != nil {
 		return fmt.Errorf("reading %s %s: %w", kind.Word, id, err)
 	}

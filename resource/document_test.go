@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"millrace/internal/fieldcrypt"
+	"millrace/internal/jsonvalue"
 )
 
 func TestKeys(t *testing.T) {
@@ -40,12 +41,12 @@ func TestItems(t *testing.T) {
 		{"plugin_metadata", `{"id":"x"}`, "/apisix/plugin_metadata/x", `{"id":"x"}`},
 	}
 	for _, tt := range tests {
-		doc, err := decode([]byte(tt.item))
+		doc, err := jsonvalue.Decode([]byte(tt.item))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, key := ItemKey(tt.folder, doc.(map[string]any), 2)
-		stored, err := encode(ForStore(doc.(map[string]any), key))
+		stored, err := jsonvalue.Encode(ForStore(doc.(map[string]any), key))
 		if key != tt.key || err != nil || string(stored) != tt.stored {
 			t.Errorf("%s: %s %s %v", tt.item, key, stored, err)
 		}
@@ -56,7 +57,7 @@ func TestCheckStored(t *testing.T) {
 	for _, tt := range []struct{ key, value, want string }{
 		{"/apisix/routes/1", `{"id":"1","uri":"/a","upstream_id":"none"}`, ``},
 		{"/apisix/routes/1", `{"id":"1"}`, `invalid configuration: allOf 1 failed: value should match only one schema, but matches none`},
-		{"/apisix/routes/1", `{`, `reading route 1: unexpected EOF`},
+		{"/apisix/routes/1", `{`, `reading route 1: not valid JSON: unexpected EOF`},
 		{"/apisix/routes/1", `{"id":"1","uri":"/a","plugins":{"nope":{}}}`, ``},
 		{"/apisix/routes/", `init_dir`, ``},
 		{"/apisix/secrets/nope/1", `{"id":"nope/1"}`, `invalid secret manager: nope`},

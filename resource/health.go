@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"millrace/internal/jsonschema"
+	"millrace/internal/jsonvalue"
 )
 
 // Checks are the health checks of an upstream's nodes. Reading them fills in the
@@ -72,7 +73,7 @@ var checksDefaults = jsonschema.Deferred(checksSchema)
 
 // UnmarshalJSON reads checks and fills in defaults.
 func (c *Checks) UnmarshalJSON(data []byte) error {
-	v, err := decode(data)
+	v, err := jsonvalue.Decode(data)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (c *Checks) UnmarshalJSON(data []byte) error {
 	}
 	checksDefaults().SetDefaults(v)
 	type plain Checks
-	return remake(v, (*plain)(c))
+	return jsonvalue.Into(v, (*plain)(c))
 }
 
 var _ json.Unmarshaler = (*Checks)(nil)

@@ -1,11 +1,7 @@
 package resource
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 
 	"millrace/internal/fieldcrypt"
 	"millrace/internal/jsonschema"
@@ -156,16 +152,3 @@ func (k *Kind) CheckSchema(doc any) error {
 // SetDefaults fills in what a valid document leaves to the schema's defaults, in
 // place. Defaults of plugins are not among them.
 func (k *Kind) SetDefaults(doc map[string]any) { k.schema().SetDefaults(doc) }
-
-func decode(raw []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("text after the value")
-	}
-	return v, nil
-}

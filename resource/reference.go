@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"millrace/internal/fieldcrypt"
+	"millrace/internal/jsonvalue"
 )
 
 // Reference is one resource's mention of another.
@@ -59,7 +60,7 @@ func Claims(key string, raw []byte, ring *fieldcrypt.Keyring) []Claim {
 	if folder != "global_rules" && folder != "consumers" && folder != "credentials" {
 		return nil
 	}
-	doc, err := decode(raw)
+	doc, err := jsonvalue.Decode(raw)
 	if err != nil {
 		return nil // nobody serves it
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"millrace/internal/fieldcrypt"
+	"millrace/internal/jsonvalue"
 )
 
 // Resolver answers what a reference ($secret://… or $env://…) stands for; ok is
@@ -20,7 +21,7 @@ func ParseResolved[T any](key string, raw []byte, ring *fieldcrypt.Keyring, reso
 	if to := new(T); isPlain(key, raw) && json.Unmarshal(raw, to) == nil {
 		return to, nil
 	}
-	doc, err := decode(raw)
+	doc, err := jsonvalue.Decode(raw)
 	if err != nil {
 		return nil, fmt.Errorf("reading resource: %w", err)
 	}
@@ -34,7 +35,7 @@ func ParseResolved[T any](key string, raw []byte, ring *fieldcrypt.Keyring, reso
 		return text
 	})
 	to := new(T)
-	if err := remake(doc, to); err != nil {
+	if err := jsonvalue.Into(doc, to); err != nil {
 		return nil, fmt.Errorf("reading resource: %w", err)
 	}
 	return to, nil
@@ -46,7 +47,7 @@ func SecretReferences(key string, raw []byte) []string {
 	if bytes.IndexByte(raw, '$') < 0 {
 		return nil
 	}
-	doc, err := decode(raw)
+	doc, err := jsonvalue.Decode(raw)
 	if err != nil {
 		return nil
 	}
@@ -65,7 +66,7 @@ func HasReference(raw []byte) bool {
 	if bytes.IndexByte(raw, '$') < 0 {
 		return false
 	}
-	v, err := decode(raw)
+	v, err := jsonvalue.Decode(raw)
 	found := false
 	changeAll(v, func(text string) string {
 		found = found || isReference(text)

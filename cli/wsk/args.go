@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"millrace/internal/jsonvalue"
 )
 
 // pairSeparator stands between key and value of a joined pair. An argument of a
@@ -127,15 +129,13 @@ func (l keyValues) object() json.RawMessage {
 	return b.Bytes()
 }
 
-// encode is JSON without the escapes that only HTML needs.
+// encode writes one of our own values, none of which has no form in JSON.
 func encode(v any) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err) // only values of our own types come here
+	text, err := jsonvalue.Encode(v)
+	if err != nil {
+		panic(err)
 	}
-	return bytes.TrimSpace(b.Bytes())
+	return text
 }
 
 func joined(args []string) string { return strings.Join(args, ", ") }

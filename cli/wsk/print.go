@@ -1,10 +1,11 @@
 package wsk
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"millrace/internal/jsonvalue"
 )
 
 // ok prints one line about a success.
@@ -35,10 +36,8 @@ func (a *app) jsonTo(w io.Writer, v any) {
 // sorted answers a document with the members of its objects in alphabetical
 // order, in which wsk prints what an action answered.
 func sorted(document []byte) json.RawMessage {
-	d := json.NewDecoder(bytes.NewReader(document))
-	d.UseNumber()
-	var v any
-	if d.Decode(&v) != nil {
+	v, err := jsonvalue.Decode(document)
+	if err != nil {
 		return document
 	}
 	return encode(v)

@@ -1,5 +1,9 @@
 package jsonschema
 
+import (
+	"millrace/internal/jsonvalue"
+)
+
 // SetDefaults fills in the properties that v lacks and the schema has defaults
 // for, in place and at every level, those of schemas that apply by allOf, if, or
 // as the first matching branch of anyOf or oneOf included. Each default is a
@@ -47,7 +51,7 @@ func (s *Schema) setPropertyDefaults(object map[string]any) {
 			continue
 		}
 		if !ok {
-			value, _ = decode(p.schema.defaultValue) // was read once already
+			value, _ = jsonvalue.Decode(p.schema.defaultValue) // was read once already
 			object[p.name] = value
 		}
 		p.schema.SetDefaults(value)

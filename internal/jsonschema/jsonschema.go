@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"millrace/internal/jsonvalue"
 	"millrace/internal/pcre"
 )
 
@@ -275,7 +276,7 @@ func (s *Schema) compileValues(k *keywords) (err error) {
 		}
 	}
 	if k.Enum != nil {
-		v, err := decode(k.Enum)
+		v, err := jsonvalue.Decode(k.Enum)
 		if err != nil {
 			return fmt.Errorf("reading enum: %w", err)
 		}
@@ -285,7 +286,7 @@ func (s *Schema) compileValues(k *keywords) (err error) {
 		}
 	}
 	if k.Const != nil {
-		v, err := decode(k.Const)
+		v, err := jsonvalue.Decode(k.Const)
 		if err != nil {
 			return fmt.Errorf("reading const: %w", err)
 		}
@@ -350,11 +351,4 @@ func compileAll(raws []json.RawMessage) ([]*Schema, error) {
 		all = append(all, s)
 	}
 	return all, nil
-}
-
-func decode(raw json.RawMessage) (v any, err error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	err = dec.Decode(&v)
-	return v, err
 }

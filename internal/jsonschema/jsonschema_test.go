@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"millrace/internal/jsonvalue"
 )
 
 func TestValidate(t *testing.T) {
@@ -151,7 +153,7 @@ func TestCompileErrors(t *testing.T) {
 
 func parse(t *testing.T, text string) any {
 	t.Helper()
-	v, err := decode(json.RawMessage(text))
+	v, err := jsonvalue.Decode(json.RawMessage(text))
 	if err != nil {
 		t.Fatal(err)
 	}

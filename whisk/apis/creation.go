@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"millrace/internal/jsonvalue"
 	"millrace/whisk"
 )
 
@@ -127,7 +128,7 @@ func parseSwaggerCreation(doc object, owner string) (*creation, error) {
 			return nil, refusal(msgSwaggerMissing(field))
 		}
 	}
-	raw, err := encode(text)
+	raw, err := jsonvalue.Encode(text)
 	if err != nil {
 		return nil, refusal(msgSwaggerUnparsable)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"millrace/internal/jsonvalue"
 	"millrace/store"
 )
 
@@ -154,7 +155,7 @@ func (a *APIs) replace(ctx context.Context, namespace, base string, old *api, do
 	if err != nil {
 		return nil, err
 	}
-	value, err := encode(doc)
+	value, err := jsonvalue.Encode(doc)
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"millrace/internal/jsonvalue"
 )
 
 // endpoint is what createApi adds to an API: a path and verb with the action
@@ -100,7 +102,7 @@ func (e *endpoint) operation(id string) any {
 func (e *endpoint) switchCase(id string) switchCase {
 	var execute []json.RawMessage
 	add := func(s step) {
-		raw, err := encode(s)
+		raw, err := jsonvalue.Encode(s)
 		if err != nil {
 			panic(err) // it is made of texts
 		}
@@ -108,7 +110,7 @@ func (e *endpoint) switchCase(id string) switchCase {
 	}
 	add(step{Invoke: &invokeStep{TargetURL: e.url(true), Verb: "keep"}})
 	if e.secret != "" {
-		value, _ := encode(e.secret)
+		value, _ := jsonvalue.Encode(e.secret)
 		add(step{SetVariable: &setVariable{[]setAction{{setHeader + "X-Require-Whisk-Auth", value}}}})
 	}
 	return switchCase{[]string{id}, execute}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/internal/jsonvalue"
 	"millrace/whisk"
 	"millrace/whisk/runtime"
 	"millrace/whisk/runtime/builtin"
@@ -67,7 +68,7 @@ type answer struct {
 
 var asJSON = map[string]string{"Content-Type": "application/json"}
 
-func success(body any) (json.RawMessage, error) { return encode(answer{200, asJSON, body}) }
+func success(body any) (json.RawMessage, error) { return jsonvalue.Encode(answer{200, asJSON, body}) }
 
 func failure(text string) (json.RawMessage, error) {
 	type body struct {
@@ -76,7 +77,7 @@ func failure(text string) (json.RawMessage, error) {
 	type result struct {
 		Error answer `json:"error"`
 	}
-	return encode(result{answer{502, asJSON, body{text}}})
+	return jsonvalue.Encode(result{answer{502, asJSON, body{text}}})
 }
 
 // parseRequest answers nil unless the caller has proved who it is, to the web

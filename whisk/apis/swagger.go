@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"millrace/internal/jsonvalue"
 	"millrace/whisk"
 )
 
@@ -46,20 +47,11 @@ func (o object) text(name string) string {
 
 // set puts a member that encodes without fail.
 func (o object) set(name string, v any) {
-	raw, err := encode(v)
+	raw, err := jsonvalue.Encode(v)
 	if err != nil {
 		panic(err)
 	}
 	o[name] = raw
-}
-
-// encode writes JSON and leaves <, > and & as they are.
-func encode(v any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // refusal is an error whose text is for the client.
@@ -97,7 +89,7 @@ func parseSwagger(raw json.RawMessage) (*swagger, error) {
 // encode writes the text again.
 func (s *swagger) encode() (json.RawMessage, error) {
 	s.doc.set("paths", s.paths)
-	return encode(s.doc)
+	return jsonvalue.Encode(s.doc)
 }
 
 func (s *swagger) basePath() string { return s.doc.text("basePath") }
@@ -279,7 +271,7 @@ func (a *assembly) backends() (map[string][]step, error) {
 		}
 	}
 	for _, o := range a.execute {
-		raw, err := encode(o)
+		raw, err := jsonvalue.Encode(o)
 		if err != nil {
 			return nil, err
 		}

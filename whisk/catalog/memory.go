@@ -1,13 +1,13 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
+	"millrace/internal/jsonvalue"
 	"millrace/store"
 	"millrace/whisk"
 )
@@ -52,14 +52,10 @@ type envelope struct {
 
 // encode leaves <, > and & as they are: what a client gave comes back as it was.
 func encode(t entityType, v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(struct {
+	return jsonvalue.Encode(struct {
 		Type   entityType `json:"type"`
 		Entity any        `json:"entity"`
 	}{t, v})
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 func decode(e store.Entry) (ns string, _ *entry, err error) {
