@@ -60,17 +60,18 @@ func TestScripts(t *testing.T) {
 var slow = []string{"openwhisk/nodejs", "openwhisk/python"}
 
 // runOwn runs the scripts against servers of ours, so that one script need not wait
-// for what another waits for: those of functions in two lanes against one server, those
-// of the gateway alone against another, and those that bring a configuration each
-// against its own.
+// for what another waits for: those of functions in lanes against one server, those of
+// the gateway alone against another, and those that bring a configuration each against
+// its own.
 func runOwn(t *testing.T) {
-	var slowest, functions, gateway, configured []*script
+	var alone [][]*script
+	var functions, gateway, configured []*script
 	for _, s := range readAll(t) {
 		switch {
 		case len(s.files) > 0:
 			configured = append(configured, s)
 		case slices.Contains(slow, s.name):
-			slowest = append(slowest, s)
+			alone = append(alone, []*script{s})
 		case slices.ContainsFunc(s.cases, func(c testCase) bool { return c.target == "whisk" || c.target == "apis" }):
 			functions = append(functions, s)
 		default:
@@ -87,8 +88,9 @@ func runOwn(t *testing.T) {
 			}
 		})
 	}
-	lane(slowest, whole)
-	lane(functions, whole)
+	for _, scripts := range append(alone, functions) {
+		lane(scripts, whole)
+	}
 	lane(gateway, small)
 	lane(configured, Target{With: withFiles})
 	lanes.Wait()
