@@ -16,6 +16,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -290,6 +291,7 @@ func readBody(w http.ResponseWriter, r *http.Request, c *call) (refused *answer)
 // readLimited reads a body of at most some bytes.
 func readLimited(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *answer) {
 	if r.ContentLength > most {
+		drain(r.Body)
 		return nil, fail(http.StatusBadRequest, tooLarge(r.ContentLength, most))
 	}
 	raw, err := readAll(http.MaxBytesReader(w, r.Body, most), r.ContentLength)
@@ -298,10 +300,18 @@ func readLimited(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *a
 	}
 	var limit *http.MaxBytesError
 	if errors.As(err, &limit) {
+		drain(r.Body)
 		return nil, fail(http.StatusBadRequest, tooLarge(most+1, most))
 	}
 	return nil, fail(http.StatusBadRequest, msgInvalidBody+"the body could not be read")
 }
+
+// drain reads what is still to come of a body that is too large, within reason: who is
+// busy sending would see a broken connection instead of the answer.
+func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxDrained) }
+
+// maxDrained bounds that, in bytes.
+const maxDrained = 16 << 20
 
 func decodeBody(raw []byte) (any, *answer) {
 	normal, err := cjson.Normalize(raw)
