@@ -6,6 +6,7 @@ import (
 	"millrace/gateway/route"
 	"millrace/internal/expr"
 	"millrace/plugin"
+	"millrace/plugin/snippet"
 	"millrace/resource"
 )
 
@@ -18,7 +19,7 @@ func (g *Gateway) addConditions(spec *route.Spec[*servedRoute], r *resource.Rout
 	if r.FilterFunc == "" {
 		return nil
 	}
-	fn, err := plugin.CompileFilter(r.FilterFunc, spec.ID, g.conf.Env)
+	fn, err := snippet.CompileFilter(r.FilterFunc, spec.ID, g.conf.Env)
 	if err != nil {
 		return fmt.Errorf("filter_func: %w", err)
 	}

@@ -29,6 +29,7 @@ import (
 	"millrace/internal/calmlog"
 	"millrace/internal/serving"
 	"millrace/plugin"
+	"millrace/plugin/snippet"
 )
 
 // Gateway is the data plane of one process. Run follows the configuration,
@@ -104,7 +105,7 @@ func New(conf Config) (*Gateway, error) {
 	g.ctx = g.serving.Context()
 	g.snapshot.Store(&snapshot{table: route.New[*servedRoute](strings.HasPrefix(conf.Router, "radixtree_uri")), global: hold(plugin.Merge(conf.Always))})
 	env := *conf.Env
-	env.Services = append(slices.Clip(env.Services), g, plugin.NewSharedData())
+	env.Services = append(slices.Clip(env.Services), g, snippet.NewSharedData())
 	g.conf.Env = &env
 	g.certificates.Store(sni.NewTable(nil, conf.TLS))
 	g.tls = &tls.Config{GetConfigForClient: g.configFor}

@@ -9,6 +9,7 @@ import (
 	"millrace/gateway/upstream"
 	"millrace/gateway/upstream/discovery"
 	"millrace/plugin"
+	"millrace/plugin/snippet"
 	"millrace/resource"
 )
 
@@ -194,7 +195,7 @@ func (f *follower) addPlugins(s *servedRoute, svc *serviceConf, r *resource.Rout
 // addScript gives the route a script, which takes the place of all plugins that
 // are merged for it.
 func (f *follower) addScript(s *servedRoute, source string) error {
-	script, err := plugin.CompileScript(source, s.id(), f.g.conf.Env)
+	script, err := snippet.CompileScript(source, s.id(), f.g.conf.Env)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errScript, err)
 	}

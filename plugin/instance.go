@@ -32,9 +32,9 @@ type instance struct {
 	priority int
 	// errorResponse, unless nil, is the body of answers from 400 on.
 	errorResponse []byte
-	filter        *expr.Expr // nil: runs for every request
-	before        *Function  // runs ahead of each phase; nil if there is none
-	guarded       bool       // filter or before is set
+	filter        *expr.Expr  // nil: runs for every request
+	before        PreFunction // runs ahead of each phase; nil if there is none
+	guarded       bool        // filter or before is set
 	refs          atomic.Int64
 }
 
@@ -73,7 +73,9 @@ func (in *instance) takeMeta(m *meta, env *Env) (err error) {
 		in.filter = m.filter
 	}
 	if in.before = m.before; in.before != nil {
-		in.before.host = newFunctionHost(env)
+		if err := in.before.Init(env); err != nil {
+			return err
+		}
 	}
 	in.guarded = in.filter != nil || in.before != nil
 	return nil
@@ -105,7 +107,7 @@ func (in *instance) enter(c *Context, phase Phase) (runs bool, err error) {
 		return false, nil
 	}
 	if in.before != nil {
-		err = in.before.before(c, phase)
+		err = in.before.Before(c, phase)
 	}
 	return err == nil, err
 }

@@ -40,7 +40,7 @@
 //	Service[UpstreamCompiler](env), c.SetUpstream another upstream than the route's
 //	Service[GatewayStatus](env)                   connections and requests
 //	RegisterPublicAPI, FindPublicAPI              endpoints for public-api to show
-//	CompileFunction, CompileFilter, CompileScript Lua of configurations
+//	snippet.CompileFunction(source, conf, env)    Lua of configurations
 //	c.Started, c.Sizes, c.Upstream                for loggers and log formats
 package plugin
 

@@ -181,7 +181,7 @@ type meta struct {
 	PreFunction   *string         `json:"pre_function"`
 
 	filter *expr.Expr
-	before *Function
+	before PreFunction
 }
 
 // load checks conf and makes an instance of it that is not yet initialised.
@@ -205,7 +205,7 @@ func (t *Type) load(conf json.RawMessage) (any, meta, error) {
 		return nil, meta{}, fmt.Errorf("failed to validate the 'vars' expression: %w", err)
 	}
 	if source := m.PreFunction; source != nil {
-		if m.before, err = CompileFunction(*source, conf, nil); err != nil {
+		if m.before, err = compilePreFunction(*source, conf); err != nil {
 			return nil, meta{}, fmt.Errorf("failed to load _meta.pre_function in plugin: %w", err)
 		}
 	}

@@ -110,9 +110,6 @@ func TestCheck(t *testing.T) {
 		{`{"name":"a","_meta":{"other":1}}`, `property "_meta" validation failed: additional properties forbidden, found other`},
 		{`{"name":"a","_meta":{"filter":[["arg_a","==","1"]]}}`, ""},
 		{`{"name":"a","_meta":{"filter":["arg_a","==","1"]}}`, `failed to validate the 'vars' expression: rule should be wrapped inside brackets`},
-		{`{"name":"a","_meta":{"pre_function":"return function(conf, ctx) end"}}`, ""},
-		{`{"name":"a","_meta":{"pre_function":"return 1"}}`,
-			`failed to load _meta.pre_function in plugin: only accept Lua function, the input code type is number`},
 		{`{"name":"a","fail":"refused by the plugin"}`, "refused by the plugin"},
 	}
 	typ, _ := Lookup("probe")

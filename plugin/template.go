@@ -111,18 +111,11 @@ func (t *Template) Resolve(lookup expr.Lookup) (text string, present int) {
 			continue
 		}
 		if v := lookup(p.name); v.Present {
-			b.WriteString(textOf(v))
+			b.WriteString(v.Joined())
 			present++
 			continue
 		}
 		b.WriteString(p.preset)
 	}
 	return b.String(), present
-}
-
-func textOf(v expr.Value) string {
-	if v.List != nil {
-		return strings.Join(v.List, ",")
-	}
-	return v.Text
 }

@@ -74,18 +74,20 @@ func formVar(form, name string) expr.Value {
 		pair, form, _ = strings.Cut(form, "&")
 		key, value, valued := strings.Cut(pair, "=")
 		switch {
-		case pair == "" || key != name && unescape(key) != name:
+		case pair == "" || key != name && UnescapeArg(key) != name:
 		case !valued:
 			return expr.Text("true")
 		default:
-			return expr.Text(unescape(value))
+			return expr.Text(UnescapeArg(value))
 		}
 	}
 	return expr.Value{}
 }
 
 // unescape decodes + and %HH; what is no escape stays.
-func unescape(s string) string {
+// UnescapeArg decodes a name or a value of a query or a form: %xx and +. What is no
+// such sequence stays as it is.
+func UnescapeArg(s string) string {
 	if !strings.ContainsAny(s, "%+") {
 		return s
 	}

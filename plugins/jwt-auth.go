@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"millrace/plugin"
+	"millrace/plugin/snippet"
 )
 
 const (
@@ -148,7 +149,7 @@ func (p *jwtAuth) Rewrite(c *plugin.Context) error {
 			return err
 		}
 		c.SetVar(jwtPayload, string(text))
-		c.Share(jwtPayload, string(text))
+		snippet.Share(c, jwtPayload, string(text))
 	}
 	c.Authenticated(who)
 	return nil

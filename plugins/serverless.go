@@ -7,6 +7,7 @@ import (
 
 	"millrace/internal/calmlog"
 	"millrace/plugin"
+	"millrace/plugin/snippet"
 )
 
 // serverlessSchema is that of both plugins that run Lua functions.
@@ -25,7 +26,7 @@ type serverless struct {
 
 	conf      json.RawMessage
 	log       *slog.Logger
-	functions []*plugin.Function
+	functions []*snippet.Function
 }
 
 var (
@@ -63,7 +64,7 @@ func (p *serverless) Init(env *plugin.Env) error {
 func (p *serverless) compile(env *plugin.Env) error {
 	p.functions = p.functions[:0]
 	for _, source := range p.Functions {
-		f, err := plugin.CompileFunction(source, p.conf, env)
+		f, err := snippet.CompileFunction(source, p.conf, env)
 		if err != nil {
 			return err
 		}
@@ -74,7 +75,7 @@ func (p *serverless) compile(env *plugin.Env) error {
 
 // ReadsRoute tells whether one of the functions does.
 func (p *serverless) ReadsRoute() bool {
-	return slices.ContainsFunc(p.functions, (*plugin.Function).ReadsRoute)
+	return slices.ContainsFunc(p.functions, (*snippet.Function).ReadsRoute)
 }
 
 // run runs the functions one after the other until one ends the request.

@@ -29,6 +29,14 @@ type Value struct {
 // Text makes the value of a text.
 func Text(s string) Value { return Value{Text: s, Present: true} }
 
+// Joined answers the text, or what the list holds with commas between.
+func (v Value) Joined() string {
+	if v.List != nil {
+		return strings.Join(v.List, ",")
+	}
+	return v.Text
+}
+
 // Lookup answers the value of a variable, named without $.
 type Lookup func(name string) Value
 

@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // maxFunctionBody bounds the request bodies that functions read.
@@ -247,24 +248,24 @@ func say(end string) luaFunc {
 }
 
 // phaseName is the phase as ngx names it.
-func (call *functionCall) phaseName() string {
-	if call.phase == PhaseBeforeProxy || call.phase == phaseMatch {
-		return string(PhaseAccess)
+func (call *invocation) phaseName() string {
+	if call.phase == plugin.PhaseBeforeProxy || call.phase == phaseMatch {
+		return string(plugin.PhaseAccess)
 	}
 	return string(call.phase)
 }
 
 // filters tells that the phase cannot answer the request.
-func (call *functionCall) filters() bool {
+func (call *invocation) filters() bool {
 	switch call.phase {
-	case PhaseRewrite, PhaseAccess, PhaseBeforeProxy:
+	case plugin.PhaseRewrite, plugin.PhaseAccess, plugin.PhaseBeforeProxy:
 		return false
 	}
 	return true
 }
 
 // mayAnswer ends the call if its phase cannot answer the request any more.
-func (call *functionCall) mayAnswer(s *sandbox.State) {
+func (call *invocation) mayAnswer(s *sandbox.State) {
 	if call.filters() {
 		s.RaiseError("API disabled in the context of %s_by_lua*", call.phaseName())
 	}
@@ -289,7 +290,7 @@ func ngxLevel(n int) slog.Level {
 
 // logLine logs the arguments from one on.
 func logLine(s *sandbox.State, level slog.Level, from int) {
-	call := s.Data.(*functionCall)
+	call := s.Data.(*invocation)
 	if !call.host.log.Enabled(context.Background(), level) {
 		return
 	}
@@ -304,12 +305,12 @@ func logLine(s *sandbox.State, level slog.Level, from int) {
 const dropStatus = 444
 
 // end answers the request and ends the call.
-func (call *functionCall) end(s *sandbox.State, status int, body any) int {
+func (call *invocation) end(s *sandbox.State, status int, body any) int {
 	if call.filters() {
 		s.Raise(errFinished)
 	}
 	if status == dropStatus {
-		s.Raise(ErrDrop)
+		s.Raise(plugin.ErrDrop)
 	}
 	_ = call.c.Exit(status, body)
 	s.Raise(errExited)
@@ -357,7 +358,7 @@ func ngxSleep(s *sandbox.State) int {
 	case <-timer.C:
 		s.Idle(d)
 	case <-call.c.Request.Context().Done():
-		s.Raise(ErrDrop)
+		s.Raise(plugin.ErrDrop)
 	}
 	return 0
 }

@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"log/slog"
@@ -7,6 +7,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // coreModule answers a part of apisix.core, nil if there is no such part.
@@ -99,7 +100,7 @@ var coreRequest = map[string]luaFunc{
 	"get_body":                    coreBody,
 	"get_json_request_body_table": jsonBody,
 	"get_scheme":                  func(s *sandbox.State) int { return push(s, callOf(s).c.Conn.Scheme) },
-	"get_host":                    func(s *sandbox.State) int { return push(s, hostOnly(callOf(s).c.Request.Host())) },
+	"get_host":                    func(s *sandbox.State) int { return push(s, callOf(s).c.Var("host").Text) },
 	"get_port":                    func(s *sandbox.State) int { return push(s, callOf(s).c.Conn.ServerPort) },
 	"get_path":                    func(s *sandbox.State) int { return push(s, callOf(s).c.Request.Path()) },
 }
@@ -183,7 +184,7 @@ func coreExit(s *sandbox.State) int {
 
 // asRaised answers the error that ends a call whose request has been answered.
 func asRaised(err error) error {
-	if err == ErrExit {
+	if err == plugin.ErrExit {
 		return errExited
 	}
 	return err

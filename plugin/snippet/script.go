@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"millrace/internal/calmlog"
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // Script is the Lua that a route or service has in the place of plugins: a chunk
@@ -20,34 +21,34 @@ import (
 // It is a plugin for Of.
 type Script struct {
 	object *sandbox.Object
-	host   *functionHost
+	host   *host
 	log    *slog.Logger // for what goes wrong
 	// readsRoute is what ReadsRoute answers.
 	readsRoute bool
 }
 
 var (
-	_ Accesser      = (*Script)(nil)
-	_ BeforeProxier = (*Script)(nil)
-	_ HeaderFilter  = (*Script)(nil)
-	_ BodyStreamer  = (*Script)(nil)
-	_ BodyChooser   = (*Script)(nil)
-	_ Logger        = (*Script)(nil)
-	_ RouteReader   = (*Script)(nil)
+	_ plugin.Accesser      = (*Script)(nil)
+	_ plugin.BeforeProxier = (*Script)(nil)
+	_ plugin.HeaderFilter  = (*Script)(nil)
+	_ plugin.BodyStreamer  = (*Script)(nil)
+	_ plugin.BodyChooser   = (*Script)(nil)
+	_ plugin.Logger        = (*Script)(nil)
+	_ plugin.RouteReader   = (*Script)(nil)
 )
 
 var errNoScriptObject = errors.New("'script' should be a Lua object")
 
 // CompileScript reads the script of a route and runs its chunk once, to see that it
 // answers an object, unless it asks for a request.
-func CompileScript(source, routeID string, env *Env) (*Script, error) {
+func CompileScript(source, routeID string, env *plugin.Env) (*Script, error) {
 	object, err := sandbox.CompileObject(source, "route#"+routeID, openNgx, openRequire)
 	if err != nil {
 		return nil, fmt.Errorf("loading the script: %w", err)
 	}
-	host := newFunctionHost(env)
+	host := newHost(env)
 	p := &Script{object, host, calmlog.New(host.log, "route"), namesRoute(source)}
-	trial := &functionCall{host: p.host}
+	trial := &invocation{host: p.host}
 	opened, err := object.Open(trial)
 	switch {
 	case err == nil:
@@ -66,14 +67,14 @@ func (p *Script) ReadsRoute() bool { return p.readsRoute }
 // openedScript is the key of a request's object.
 type openedScript struct{}
 
-func objectOf(c *Context) *sandbox.Opened {
+func objectOf(c *plugin.Context) *sandbox.Opened {
 	opened, _ := c.Value(openedScript{}).(*sandbox.Opened)
 	return opened
 }
 
 // Access runs the chunk, then the object's function for the phase.
-func (p *Script) Access(c *Context) error {
-	call := &functionCall{host: p.host, c: c, phase: PhaseAccess}
+func (p *Script) Access(c *plugin.Context) error {
+	call := &invocation{host: p.host, c: c, phase: plugin.PhaseAccess}
 	opened, err := p.object.Open(call)
 	call.keep()
 	if err != nil {
@@ -84,42 +85,42 @@ func (p *Script) Access(c *Context) error {
 }
 
 // BeforeProxy runs the function for the phase.
-func (p *Script) BeforeProxy(c *Context) error {
-	return p.run(&functionCall{host: p.host, c: c, phase: PhaseBeforeProxy})
+func (p *Script) BeforeProxy(c *plugin.Context) error {
+	return p.run(&invocation{host: p.host, c: c, phase: plugin.PhaseBeforeProxy})
 }
 
 // FilterHeader runs the function for the head of the answer.
-func (p *Script) FilterHeader(c *Context) {
-	p.filter(&functionCall{host: p.host, c: c, phase: PhaseHeaderFilter})
+func (p *Script) FilterHeader(c *plugin.Context) {
+	p.filter(&invocation{host: p.host, c: c, phase: plugin.PhaseHeaderFilter})
 }
 
 // WantsBody tells whether the object has a function for the body.
-func (p *Script) WantsBody(c *Context) bool {
+func (p *Script) WantsBody(c *plugin.Context) bool {
 	opened := objectOf(c)
-	return opened != nil && opened.Has(string(PhaseBodyFilter))
+	return opened != nil && opened.Has(string(plugin.PhaseBodyFilter))
 }
 
 // StreamBody runs it on a part of the body.
-func (p *Script) StreamBody(c *Context, part []byte, last bool) []byte {
-	call := &functionCall{host: p.host, c: c, phase: PhaseBodyFilter, body: part, last: last}
+func (p *Script) StreamBody(c *plugin.Context, part []byte, last bool) []byte {
+	call := &invocation{host: p.host, c: c, phase: plugin.PhaseBodyFilter, body: part, last: last}
 	p.filter(call)
 	return call.body
 }
 
 // Log runs the function for the end of the request and lets go of the object.
-func (p *Script) Log(c *Context) {
+func (p *Script) Log(c *plugin.Context) {
 	opened := objectOf(c)
 	if opened == nil {
 		return
 	}
-	p.filter(&functionCall{host: p.host, c: c, phase: PhaseLog})
+	p.filter(&invocation{host: p.host, c: c, phase: plugin.PhaseLog})
 	c.SetValue(openedScript{}, nil)
 	opened.Close()
 }
 
 // run runs the function for the call's phase, if the request has an object and the
 // object such a function.
-func (p *Script) run(call *functionCall) error {
+func (p *Script) run(call *invocation) error {
 	opened := objectOf(call.c)
 	if opened == nil || !opened.Has(string(call.phase)) {
 		return nil
@@ -132,8 +133,8 @@ func (p *Script) run(call *functionCall) error {
 }
 
 // filter is run for phases that cannot end the request.
-func (p *Script) filter(call *functionCall) {
-	if err := p.run(call); err != nil && err != ErrExit {
+func (p *Script) filter(call *invocation) {
+	if err := p.run(call); err != nil && err != plugin.ErrExit {
 		p.log.Error("running a script", "phase", call.phase, "route", call.c.Matched.RouteID, "err", err)
 	}
 }

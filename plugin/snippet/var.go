@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"strings"
@@ -21,7 +21,7 @@ func getVar(s *sandbox.State, name string) lua.LValue {
 	if !v.Present {
 		return lua.LNil
 	}
-	return lua.LString(textOf(v))
+	return lua.LString(v.Joined())
 }
 
 // setVar is the assignment to ctx.var.NAME. What the gateway derives itself is from

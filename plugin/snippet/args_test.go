@@ -1,4 +1,4 @@
-package plugin_test
+package snippet_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"millrace/plugin"
 	"millrace/plugin/plugintest"
+	"millrace/plugin/snippet"
 )
 
 // Whatever functions of libraries are given, what comes of it is a result or an error
@@ -18,12 +19,12 @@ func TestLibrariesTakeAnyArguments(t *testing.T) {
 	for i, v := range values {
 		table += fmt.Sprintf(", [%d] = %s", i+1, v)
 	}
-	paths := plugin.LibraryPaths()
+	paths := snippet.LibraryPaths()
 	if len(paths) < 150 {
 		t.Fatalf("%d functions", len(paths))
 	}
 	for _, path := range paths {
-		f, err := plugin.CompileFunction(`return function(conf, ctx)
+		f, err := snippet.CompileFunction(`return function(conf, ctx)
 			local values, fn, broken = `+table+`}, `+path+`, nil
 			for i = 1, values.n do for j = 1, values.n do
 				local ok, err = pcall(fn, values[i], values[j], values[(i + j) % values.n + 1], values[(i * j) % values.n + 1])

@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"crypto/hmac"
@@ -14,6 +14,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // codecFunctions are the functions of ngx that only work on their arguments.
@@ -56,7 +57,7 @@ var codecFunctions = map[string]luaFunc{
 		}
 		return push(s, escapeComponent(textArg(s, 1)))
 	},
-	"unescape_uri":      func(s *sandbox.State) int { return push(s, unescape(textArg(s, 1))) },
+	"unescape_uri":      func(s *sandbox.State) int { return push(s, plugin.UnescapeArg(textArg(s, 1))) },
 	"encode_args":       func(s *sandbox.State) int { return push(s, encodeArgs(s, s.CheckTable(1))) },
 	"decode_args":       func(s *sandbox.State) int { return pushArgs(s, textArg(s, 1), 2) },
 	"decode_base64mime": decodeMIME,
@@ -135,9 +136,9 @@ func pushArgs(s *sandbox.State, query string, at int) int {
 		name, value, has := strings.Cut(pair, "=")
 		var v lua.LValue = lua.LTrue
 		if has {
-			v = lua.LString(unescape(value))
+			v = lua.LString(plugin.UnescapeArg(value))
 		}
-		addValue(s, t, unescape(name), v)
+		addValue(s, t, plugin.UnescapeArg(name), v)
 	}
 	s.Push(t)
 	return 1

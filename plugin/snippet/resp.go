@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"strings"
@@ -67,7 +67,7 @@ func argTable(s *sandbox.State) *lua.LTable {
 }
 
 // heldBody is the key of what a source has held back of an answer's body.
-type heldBody struct{ host *functionHost }
+type heldBody struct{ host *host }
 
 // holdBodyChunk is core.response.hold_body_chunk(ctx, keep): it holds the parts of the
 // body back until the last, and answers the whole then, nil before. keep leaves the

@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"strings"
@@ -41,7 +41,7 @@ var requestFunctions = map[string]luaFunc{
 	"raw_header":    rawHeader,
 }
 
-func (call *functionCall) method() string {
+func (call *invocation) method() string {
 	if own := call.c.UpstreamMethod; own != "" {
 		return own
 	}
@@ -75,7 +75,7 @@ func rawHeader(s *sandbox.State) int {
 	c := callOf(s).c
 	var b strings.Builder
 	if !lua.LVAsBool(s.Get(1)) {
-		b.WriteString(c.requestLine() + "\r\n")
+		b.WriteString(c.Var("request").Text + "\r\n")
 	}
 	c.Request.Headers(func(name, value []byte) bool {
 		b.Write(name)
@@ -202,7 +202,7 @@ func headersMeta(s *sandbox.State) lua.LValue {
 }
 
 // requestBody reads the body.
-func (call *functionCall) requestBody(s *sandbox.State) []byte {
+func (call *invocation) requestBody(s *sandbox.State) []byte {
 	body, err := call.c.Request.Body(maxFunctionBody)
 	if err != nil {
 		s.RaiseError("reading the request's body: %s", err.Error())

@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // Filter is the filter_func of a route: a Lua function of the variables of a request
@@ -13,18 +14,18 @@ import (
 // does not answer the request.
 type Filter struct {
 	fn   *sandbox.Function
-	host *functionHost
+	host *host
 }
 
 // phaseMatch is that of filters: the request has no route yet.
-const phaseMatch Phase = "match"
+const phaseMatch plugin.Phase = "match"
 
 var errNoFilter = errors.New("'filter_func' should be a function")
 
 // CompileFilter reads the filter_func of a route.
-func CompileFilter(source, routeID string, env *Env) (*Filter, error) {
-	f := &Filter{host: newFunctionHost(env)}
-	fn, err := sandbox.Compile("return "+source, "router#"+routeID, &functionCall{host: f.host}, openNgx, openRequire)
+func CompileFilter(source, routeID string, env *plugin.Env) (*Filter, error) {
+	f := &Filter{host: newHost(env)}
+	fn, err := sandbox.Compile("return "+source, "router#"+routeID, &invocation{host: f.host}, openNgx, openRequire)
 	if errors.Is(err, sandbox.ErrNoFunction) {
 		return nil, errNoFilter
 	}
@@ -33,8 +34,8 @@ func CompileFilter(source, routeID string, env *Env) (*Filter, error) {
 }
 
 // Holds tells whether the function says so. It does not if it goes wrong.
-func (f *Filter) Holds(c *Context) (holds bool, err error) {
-	call := &functionCall{host: f.host, c: c, phase: phaseMatch}
+func (f *Filter) Holds(c *plugin.Context) (holds bool, err error) {
+	call := &invocation{host: f.host, c: c, phase: phaseMatch}
 	err = f.fn.Call(call, func(s *sandbox.State) []lua.LValue {
 		ctx := s.GetGlobal(ctxName)
 		return []lua.LValue{s.GetField(ctx, "var"), s.NewTable(), ctx}

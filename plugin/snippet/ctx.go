@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"maps"
@@ -9,6 +9,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // ctxName is the global under which a state keeps the context of the request. No
@@ -66,7 +67,7 @@ func keptTable(s *sandbox.State, which kept, preset func(s *sandbox.State, name 
 	})
 }
 
-func (call *functionCall) enliven(which kept, field string, v lua.LValue) {
+func (call *invocation) enliven(which kept, field string, v lua.LValue) {
 	if call.live[which] == nil {
 		call.live[which] = map[string]lua.LValue{}
 	}
@@ -74,7 +75,7 @@ func (call *functionCall) enliven(which kept, field string, v lua.LValue) {
 }
 
 // recall answers a field as an earlier call has left it.
-func (call *functionCall) recall(s *sandbox.State, which kept, field string) lua.LValue {
+func (call *invocation) recall(s *sandbox.State, which kept, field string) lua.LValue {
 	fields, _ := call.c.Value(which).(keptFields)
 	switch v := fields[field].(type) {
 	case nil:
@@ -92,7 +93,7 @@ func (call *functionCall) recall(s *sandbox.State, which kept, field string) lua
 
 // keep puts down for later calls what this one has assigned. A function, or what else
 // JSON does not know, is gone with the call.
-func (call *functionCall) keep() {
+func (call *invocation) keep() {
 	for which, live := range call.live {
 		if len(live) == 0 {
 			continue
@@ -129,7 +130,7 @@ func keptValue(v lua.LValue) (any, error) {
 }
 
 // fieldsOf answers the fields of a table, made if there are none.
-func fieldsOf(c *Context, which kept) keptFields {
+func fieldsOf(c *plugin.Context, which kept) keptFields {
 	fields, _ := c.Value(which).(keptFields)
 	if fields == nil {
 		fields = keptFields{}
@@ -140,10 +141,10 @@ func fieldsOf(c *Context, which kept) keptFields {
 
 // Share keeps JSON for Lua functions, which find it as a field of their ctx in the
 // phases that follow.
-func (c *Context) Share(field, json string) { fieldsOf(c, ctxKept)[field] = keptJSON(json) }
+func Share(c *plugin.Context, field, json string) { fieldsOf(c, ctxKept)[field] = keptJSON(json) }
 
 // setUpstream sends the request to another upstream resource.
-func (call *functionCall) setUpstream(s *sandbox.State, id lua.LValue) {
+func (call *invocation) setUpstream(s *sandbox.State, id lua.LValue) {
 	compiler := call.host.upstreams
 	if compiler == nil || call.filters() {
 		s.RaiseError("upstream_id cannot be set here")
@@ -191,7 +192,7 @@ func ctxField(s *sandbox.State, name string) lua.LValue {
 }
 
 // ctxText answers a field that is a text, "" for one that is not there.
-func ctxText(c *Context, name string) string {
+func ctxText(c *plugin.Context, name string) string {
 	switch name {
 	case "route_id":
 		return c.Matched.RouteID
@@ -226,7 +227,7 @@ func ctxText(c *Context, name string) string {
 
 // matchedRoute is the route as the Admin API keeps it or, where no plugin of the route
 // asks for that, its identity.
-func matchedRoute(s *sandbox.State, c *Context) lua.LValue {
+func matchedRoute(s *sandbox.State, c *plugin.Context) lua.LValue {
 	if c.Matched.RouteID == "" {
 		return lua.LNil
 	}
@@ -258,7 +259,7 @@ func decoded(s *sandbox.State, text string) lua.LValue {
 
 // matchedParts is what the router has found: the pattern of the path, of the host, and
 // the parameters by name, :ext for what a * at the end stands for.
-func matchedParts(s *sandbox.State, c *Context) lua.LValue {
+func matchedParts(s *sandbox.State, c *plugin.Context) lua.LValue {
 	if c.Matched.RouteID == "" {
 		return lua.LNil
 	}
@@ -280,7 +281,7 @@ func matchedParts(s *sandbox.State, c *Context) lua.LValue {
 	return t
 }
 
-func consumerTable(s *sandbox.State, who *Consumer) lua.LValue {
+func consumerTable(s *sandbox.State, who *plugin.Consumer) lua.LValue {
 	labels := map[string]any{}
 	for name, value := range who.Labels {
 		labels[name] = value

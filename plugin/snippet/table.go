@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"encoding/hex"
@@ -12,6 +12,7 @@ import (
 
 	"millrace/internal/expr"
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // maxNodes bounds how many values of nested tables are copied, merged or printed by one
@@ -223,7 +224,7 @@ func resolveVar(s *sandbox.State) int {
 	if s.Get(2).Type() != lua.LTTable {
 		lookup = callOf(s).c.Lookup()
 	}
-	text := CompileTemplate(textArg(s, 1)).Expand(lookup)
+	text := plugin.CompileTemplate(textArg(s, 1)).Expand(lookup)
 	push(s, text)
 	pushNil(s)
 	return 2 + push(s, n)

@@ -1,4 +1,9 @@
-package plugin
+// Package snippet runs the Lua that stands in configurations: functions of the
+// serverless plugins and of _meta.pre_function, filter_func and script of routes. It
+// gives them the ngx and apisix.core that such snippets use, as far as they work on the
+// request at hand, in the sandbox of internal/lua: they reach neither files nor the
+// network.
+package snippet
 
 import (
 	"encoding/json"
@@ -11,7 +16,14 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
+
+func init() {
+	plugin.RegisterPreFunction(func(source string, conf json.RawMessage) (plugin.PreFunction, error) {
+		return CompileFunction(source, conf, nil)
+	})
+}
 
 // Function is a Lua function that stands in the configuration of a plugin, as
 // "return function(conf, ctx) … end". It finds the ngx and apisix.core that such
@@ -20,7 +32,7 @@ import (
 type Function struct {
 	fn   *sandbox.Function
 	conf json.RawMessage
-	host *functionHost
+	host *host
 	// readsRoute is what ReadsRoute answers.
 	readsRoute bool
 }
@@ -31,20 +43,20 @@ func (f *Function) ReadsRoute() bool { return f.readsRoute }
 // namesRoute tells whether a source speaks of ctx.matched_route or matched_upstream.
 func namesRoute(source string) bool { return strings.Contains(source, "matched_") }
 
-// functionHost is what the process lends to a source.
-type functionHost struct {
+// host is what the process lends to a source.
+type host struct {
 	log       *slog.Logger
-	upstreams UpstreamCompiler // nil if there is none
+	upstreams plugin.UpstreamCompiler // nil if there is none
 	shared    *SharedData
 	patterns  patternCache
 }
 
-// newFunctionHost takes it from an environment, which may be nil.
-func newFunctionHost(env *Env) *functionHost {
-	h := &functionHost{log: slog.New(slog.DiscardHandler)}
+// newHost takes it from an environment, which may be nil.
+func newHost(env *plugin.Env) *host {
+	h := &host{log: slog.New(slog.DiscardHandler)}
 	if env != nil {
-		h.upstreams, _ = Service[UpstreamCompiler](env)
-		h.shared, _ = Service[*SharedData](env)
+		h.upstreams, _ = plugin.Service[plugin.UpstreamCompiler](env)
+		h.shared, _ = plugin.Service[*SharedData](env)
 		if env.Log != nil {
 			h.log = env.Log
 		}
@@ -55,11 +67,11 @@ func newFunctionHost(env *Env) *functionHost {
 	return h
 }
 
-// functionCall is one call of a source: the Data of its state.
-type functionCall struct {
-	host  *functionHost
-	c     *Context // nil while the source is compiled
-	phase Phase
+// invocation is one call of a source: the Data of its state.
+type invocation struct {
+	host  *host
+	c     *plugin.Context // nil while the source is compiled
+	phase plugin.Phase
 	said  strings.Builder // what ngx.say has said
 	// ended: the request is answered with what was said.
 	ended bool
@@ -83,9 +95,9 @@ var errFinished = errors.New("function ended")
 // CompileFunction reads a source. conf is what it gets as its first argument, env
 // what it is lent; nil only checks it. The error's text is for the client of the Admin
 // API.
-func CompileFunction(source string, conf json.RawMessage, env *Env) (*Function, error) {
-	f := &Function{conf: conf, host: newFunctionHost(env), readsRoute: namesRoute(source)}
-	fn, err := sandbox.Compile(source, chunkName(source), &functionCall{host: f.host}, openNgx, openRequire)
+func CompileFunction(source string, conf json.RawMessage, env *plugin.Env) (*Function, error) {
+	f := &Function{conf: conf, host: newHost(env), readsRoute: namesRoute(source)}
+	fn, err := sandbox.Compile(source, chunkName(source), &invocation{host: f.host}, openNgx, openRequire)
 	var broken *sandbox.SourceError
 	switch {
 	case errors.Is(err, sandbox.ErrNoFunction):
@@ -111,18 +123,24 @@ func chunkName(source string) string {
 	return `[string "` + line + `"]`
 }
 
+// Init lends the function what env has.
+func (f *Function) Init(env *plugin.Env) error {
+	f.host = newHost(env)
+	return nil
+}
+
 // Call runs the function for a request. It answers what a phase answers: the
 // function may end the request by ngx.exit and its like, or by returning a status, a
 // body or both.
-func (f *Function) Call(c *Context, phase Phase) error {
-	return f.run(&functionCall{host: f.host, c: c, phase: phase})
+func (f *Function) Call(c *plugin.Context, phase plugin.Phase) error {
+	return f.run(&invocation{host: f.host, c: c, phase: phase})
 }
 
-// before runs a _meta.pre_function, which may end the request only by calls. What
+// Before runs a _meta.pre_function, which may end the request only by calls. What
 // goes wrong in it is logged.
-func (f *Function) before(c *Context, phase Phase) error {
-	err := f.run(&functionCall{host: f.host, c: c, phase: phase, quiet: true})
-	if err != nil && err != ErrExit && err != ErrDrop {
+func (f *Function) Before(c *plugin.Context, phase plugin.Phase) error {
+	err := f.run(&invocation{host: f.host, c: c, phase: phase, quiet: true})
+	if err != nil && err != plugin.ErrExit && err != plugin.ErrDrop {
 		f.host.log.Error("running a pre_function", "phase", string(phase), "err", err)
 		return nil
 	}
@@ -131,15 +149,15 @@ func (f *Function) before(c *Context, phase Phase) error {
 
 // FilterPart runs the function on a part of the answer's body, which it finds in
 // ngx.arg, and answers what it left there.
-func (f *Function) FilterPart(c *Context, part []byte, last bool) []byte {
-	call := &functionCall{host: f.host, c: c, phase: PhaseBodyFilter, body: part, last: last}
-	if err := f.run(call); err != nil && err != ErrExit {
-		f.host.log.Error("running a function", "phase", PhaseBodyFilter, "err", err)
+func (f *Function) FilterPart(c *plugin.Context, part []byte, last bool) []byte {
+	call := &invocation{host: f.host, c: c, phase: plugin.PhaseBodyFilter, body: part, last: last}
+	if err := f.run(call); err != nil && err != plugin.ErrExit {
+		f.host.log.Error("running a function", "phase", plugin.PhaseBodyFilter, "err", err)
 	}
 	return call.body
 }
 
-func (f *Function) run(call *functionCall) error {
+func (f *Function) run(call *invocation) error {
 	var status, body any
 	var failed error
 	err := f.fn.Call(call, func(s *sandbox.State) []lua.LValue {
@@ -160,10 +178,10 @@ func (f *Function) run(call *functionCall) error {
 }
 
 // settle answers what a phase answers when a source has ended with err.
-func (call *functionCall) settle(err error) error {
+func (call *invocation) settle(err error) error {
 	switch {
 	case errors.Is(err, errExited):
-		return ErrExit
+		return plugin.ErrExit
 	case errors.Is(err, errFinished):
 		return nil
 	case err == nil && call.ended && !call.filters():
@@ -187,7 +205,7 @@ func results(values []lua.LValue) (status, body any, err error) {
 
 // exit ends the request as APISIX does when a plugin returns these: what is no
 // number is a body.
-func (call *functionCall) exit(status, body any) error {
+func (call *invocation) exit(status, body any) error {
 	code := call.statusOr(200)
 	if n, ok := status.(json.Number); ok {
 		v, _ := n.Float64()
@@ -202,13 +220,13 @@ func (call *functionCall) exit(status, body any) error {
 		body = call.said.String()
 	}
 	if code == dropStatus {
-		return ErrDrop
+		return plugin.ErrDrop
 	}
 	return call.c.Exit(code, body)
 }
 
 // statusOr answers the status that the source has set.
-func (call *functionCall) statusOr(preset int) int {
+func (call *invocation) statusOr(preset int) int {
 	if s := call.c.Response.Status(); s != 0 {
 		return s
 	}
@@ -234,12 +252,12 @@ func (f *Function) confValue(s *sandbox.State) lua.LValue {
 }
 
 // callHost answers what the source of a state is lent.
-func callHost(s *sandbox.State) *functionHost { return s.Data.(*functionCall).host }
+func callHost(s *sandbox.State) *host { return s.Data.(*invocation).host }
 
 // callOf answers the call that a state is in; a source that asks for the request
 // while it is compiled goes wrong.
-func callOf(s *sandbox.State) *functionCall {
-	call := s.Data.(*functionCall)
+func callOf(s *sandbox.State) *invocation {
+	call := s.Data.(*invocation)
 	if call.c == nil {
 		call.asked = true
 		s.RaiseError("API disabled in the context of loading")

@@ -1,6 +1,8 @@
-package plugin_test
+package snippet_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,13 +11,14 @@ import (
 
 	"millrace/plugin"
 	"millrace/plugin/plugintest"
+	"millrace/plugin/snippet"
 )
 
 // runFunction runs the body of a function(conf, ctx) on a request in the access
 // phase.
 func runFunction(t *testing.T, body string, r *http.Request) (*plugin.Context, error) {
 	t.Helper()
-	f, err := plugin.CompileFunction("return function(conf, ctx) "+body+" end", []byte(`{"a":[1,{"b":"c"}]}`), plugintest.Env(t))
+	f, err := snippet.CompileFunction("return function(conf, ctx) "+body+" end", []byte(`{"a":[1,{"b":"c"}]}`), plugintest.Env(t))
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
@@ -134,14 +137,14 @@ func TestCompileFunctionErrors(t *testing.T) {
 		`error("at load")`:     "pcall error: ",
 		`ngx.req.get_method()`: "pcall error: ",
 	} {
-		if _, err := plugin.CompileFunction(source, nil, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := snippet.CompileFunction(source, nil, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", source, err, want)
 		}
 	}
 }
 
 func TestFunctionFiltersBody(t *testing.T) {
-	f, err := plugin.CompileFunction(`return function() ngx.arg[1] = string.upper(ngx.arg[1]) .. (ngx.arg[2] and "!" or "") end`, nil, plugintest.Env(t))
+	f, err := snippet.CompileFunction(`return function() ngx.arg[1] = string.upper(ngx.arg[1]) .. (ngx.arg[2] and "!" or "") end`, nil, plugintest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,3 +153,30 @@ func TestFunctionFiltersBody(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Plugins of any kind take a pre-function, which is checked with their configuration.
+func TestPreFunctionsAreChecked(t *testing.T) {
+	typ, ok := plugin.Lookup("snippet-probe")
+	if !ok {
+		t.Fatal("the plugin is not registered")
+	}
+	for source, want := range map[string]string{
+		"return function(conf, ctx) end": "",
+		"return 1":                       "failed to load _meta.pre_function in plugin: only accept Lua function, the input code type is number",
+		"return (":                       "failed to load _meta.pre_function in plugin: failed to loadstring: ",
+	} {
+		conf, err := json.Marshal(map[string]any{"_meta": map[string]string{"pre_function": source}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := typ.Check(conf); !strings.HasPrefix(errText(err), cmp.Or(want, "none")) {
+			t.Errorf("%s: got %v, want %q", source, err, want)
+		}
+	}
+}
+
+type probe struct{}
+
+func (*probe) Access(*plugin.Context) error { return nil }
+
+func init() { plugin.Register[probe]("snippet-probe", 0, `{"type":"object"}`) }

@@ -1,4 +1,4 @@
-package plugin_test
+package snippet_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"millrace/plugin"
 	"millrace/plugin/plugintest"
+	"millrace/plugin/snippet"
 )
 
 // answered is what a function's body of ngx.say says.
@@ -120,7 +121,7 @@ func TestCoreOfFunctions(t *testing.T) {
 
 func TestCtxOfFunctions(t *testing.T) {
 	t.Parallel()
-	f, err := plugin.CompileFunction(`return function(conf, ctx)
+	f, err := snippet.CompileFunction(`return function(conf, ctx)
 		local route = ctx.matched_route
 		ngx.say(table.concat({route.value.id, route.value.labels.zone, route.key, ctx.matched_upstream.nodes["a:1"], ctx.curr_req_matched._path,
 			ctx.curr_req_matched[":ext"], ctx.curr_req_matched.user, ctx.balancer_ip, ctx.balancer_port, ctx.picked_server.host, ctx.conf_type, ctx.conf_id,
@@ -158,7 +159,7 @@ func TestFieldsOfCtxLast(t *testing.T) {
 		{`ctx.n = nil ctx.list[3] = 9`, ""},
 		{`ngx.say(tostring(ctx.n), #ctx.list)`, "nil3\n"},
 	} {
-		f, err := plugin.CompileFunction("return function(conf, ctx) "+step.body+" end", nil, plugintest.Env(t))
+		f, err := snippet.CompileFunction("return function(conf, ctx) "+step.body+" end", nil, plugintest.Env(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,9 +203,9 @@ func TestModulesOfFunctions(t *testing.T) {
 
 func TestSharedDictionaries(t *testing.T) {
 	t.Parallel()
-	env := plugintest.Env(t, plugin.NewSharedData())
+	env := plugintest.Env(t, snippet.NewSharedData())
 	run := func(body string) string {
-		f, err := plugin.CompileFunction("return function(conf, ctx) local d = ngx.shared.mine "+body+" end", nil, env)
+		f, err := snippet.CompileFunction("return function(conf, ctx) local d = ngx.shared.mine "+body+" end", nil, env)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +240,7 @@ func TestSharedDictionaries(t *testing.T) {
 
 func TestFunctionsHoldBodies(t *testing.T) {
 	t.Parallel()
-	f, err := plugin.CompileFunction(`return function(conf, ctx)
+	f, err := snippet.CompileFunction(`return function(conf, ctx)
 		local body = require("apisix.core").response.hold_body_chunk(ctx)
 		if not body then return end
 		ngx.arg[1] = body:reverse()
@@ -265,7 +266,7 @@ func TestFunctionsInFilters(t *testing.T) {
 		`local t = {} t[1] = t ngx.log(ngx.ERR, t)`: "excessive nesting", `local t = {} t[1] = t require("apisix.core").table.deepcopy(t)`: "excessive nesting",
 		`local t = {} t.t = t ctx.t = t`: "none", `ngx.sleep(1e9)`: "API disabled", `ngx.foo = 1`: "undeclared",
 	} {
-		f, err := plugin.CompileFunction("return function(conf, ctx) "+body+" end", nil, plugintest.Env(t))
+		f, err := snippet.CompileFunction("return function(conf, ctx) "+body+" end", nil, plugintest.Env(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +335,7 @@ func TestFilterFunctions(t *testing.T) {
 		`function() while true do end end`:     "too m",
 		`"no function"`:                        "'filter_func' should be a function",
 	} {
-		f, err := plugin.CompileFilter(source, "1", plugintest.Env(t))
+		f, err := snippet.CompileFilter(source, "1", plugintest.Env(t))
 		got := ""
 		if err == nil {
 			var holds bool

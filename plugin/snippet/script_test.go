@@ -1,4 +1,4 @@
-package plugin_test
+package snippet_test
 
 import (
 	"strings"
@@ -6,6 +6,7 @@ import (
 
 	"millrace/plugin"
 	"millrace/plugin/plugintest"
+	"millrace/plugin/snippet"
 )
 
 const script = `
@@ -17,7 +18,7 @@ const script = `
 
 // An object serves one request, and its state the next one.
 func TestScriptIsOfOneRequest(t *testing.T) {
-	p, err := plugin.CompileScript(script, "r", plugintest.Env(t))
+	p, err := snippet.CompileScript(script, "r", plugintest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,14 +40,14 @@ func TestCompileScriptErrors(t *testing.T) {
 		"local t = nothing.x return t": "running the script: route#r:1: attempt to index",
 		"return {m = ngx.var.uri}":     "",
 	} {
-		if _, err := plugin.CompileScript(source, "r", plugintest.Env(t)); !strings.HasPrefix(errText(err), want) || want == "" && err != nil {
+		if _, err := snippet.CompileScript(source, "r", plugintest.Env(t)); !strings.HasPrefix(errText(err), want) || want == "" && err != nil {
 			t.Errorf("%s: %v, want %s", source, err, want)
 		}
 	}
 }
 
 func BenchmarkScript(b *testing.B) {
-	p, err := plugin.CompileScript(script, "r", plugintest.Env(b))
+	p, err := snippet.CompileScript(script, "r", plugintest.Env(b))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package plugin
+package snippet
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // openRequire enters require, which answers modules of this program that stand for
@@ -145,7 +146,7 @@ var pluginModule = map[string]luaFunc{
 	// get answers what is known of a plugin, not a way to run it.
 	"get": func(s *sandbox.State) int {
 		name := s.CheckString(1)
-		t, ok := Lookup(name)
+		t, ok := plugin.Lookup(name)
 		if !ok {
 			return pushNil(s)
 		}
