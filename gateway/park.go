@@ -18,8 +18,25 @@ import (
 // descriptor that the kernel watches and, if it speaks TLS or HTTP/2, the state of
 // those. Going on costs about as much as serving a request. A longer wait would have
 // more connections with all that they take at once, for which the runtime keeps some
-// 2 KB each for ever.
-const parkAfter = 500 * time.Millisecond
+// 2 KB each for ever. Where a listener has no more than fewConns, which take some 20 MB,
+// the wait is patience times as long, so that clients that ask once a second or so do
+// not pay for it.
+const (
+	parkAfter = 500 * time.Millisecond
+	fewConns  = 1024
+	patience  = 10
+)
+
+// parkAfter is how long, in milliseconds, a connection has to be idle to be parked.
+func (l *listener) parkAfter() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	after := l.g.parkAfter.Load()
+	if len(l.conns)+len(l.lot.berths) <= fewConns {
+		after *= patience
+	}
+	return after
+}
 
 // held is what is kept in memory of a parked connection.
 type held struct {

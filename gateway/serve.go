@@ -176,7 +176,7 @@ func (l *listener) tick(stop <-chan struct{}) {
 		}
 		l.g.clock.tick()
 		now := l.g.clock.ms.Load()
-		after := l.g.parkAfter.Load()
+		after := l.parkAfter()
 		l.each(func(c *clientConn) { c.check(now, after) })
 		l.expireParked(now)
 		l.release(time.Now())
