@@ -70,6 +70,6 @@ func CheckStored(key string, value []byte, w World) error {
 		return fmt.Errorf("reading %s %s: %w", kind.Word, id, err)
 	}
 	Decrypt(doc, w.Keyring)
-	w.Key, w.passUnknown = key, true
+	w.Key, w.passUnknown, w.stored = key, true, value
 	return kind.Check(doc, w)
 }

@@ -62,6 +62,8 @@ type World struct {
 	Env *plugin.Env
 	// passUnknown passes over plugins that may not be used, as the gateway does.
 	passUnknown bool
+	// stored is the value that the document was read from; nil if it was not stored.
+	stored []byte
 	// Keyring decrypts what comes encrypted; nil if nothing is.
 	Keyring *fieldcrypt.Keyring
 }

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"millrace/internal/fieldcrypt"
@@ -25,7 +26,10 @@ func Parse[T any](raw []byte, ring *fieldcrypt.Keyring) (*T, error) {
 
 // checkTypes makes the check that a document fits the Go type T, whose integers
 // end where those of JSON do not.
-func checkTypes[T any](doc map[string]any, _ *World) error {
+func checkTypes[T any](doc map[string]any, w *World) error {
+	if w.stored != nil && json.Unmarshal(w.stored, new(T)) == nil {
+		return nil // and nothing needs to be written for it to be read again
+	}
 	if err := jsonvalue.Into(doc, new(T)); err != nil {
 		return Invalid("invalid configuration: " + err.Error())
 	}
