@@ -203,7 +203,7 @@ func (l *listener) leaveLot() {
 func (l *listener) resume(b *berth, over bool) {
 	c, err := l.reopen(b)
 	if err != nil {
-		l.g.conf.Log.Error("a connection that was idle cannot be served any more", "err", err)
+		l.g.log.Error("a connection that was idle cannot be served any more", "err", err)
 		l.g.open.Add(-1)
 		return
 	}
