@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"millrace/config"
+	"millrace/gateway/accesslog"
 )
 
 // hotKeys are those that a running server takes over; what begins with one of them is
@@ -36,6 +37,7 @@ func (s *Server) Reload(cfg *config.Config) (waiting []string, err error) {
 		}
 	}
 	logged := cfg.Gateway.AccessLog
+	var accessLog *accesslog.Config
 	if is := logged.Enabled && logged.Path != "" && (s.state.dir != "" || !logged.Implied); is != (s.accessLog != nil) && s.gateway != nil {
 		waiting = append(waiting, "nginx_config.http.access_log (whether there is one)")
 	} else if is && s.accessLog != nil {
@@ -43,10 +45,13 @@ func (s *Server) Reload(cfg *config.Config) (waiting []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		s.accessLog.Configure(conf)
+		accessLog = &conf
 	}
 	if err := s.reloadAdmin(before, cfg); err != nil {
 		return nil, err
+	}
+	if accessLog != nil { // nothing can fail from here on
+		s.accessLog.Configure(*accessLog)
 	}
 	s.plugins.configure(&cfg.Gateway)
 	if s.opt.Level != nil {

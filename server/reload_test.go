@@ -129,6 +129,19 @@ nginx_config: {error_log_level: error, http: {access_log: ` + log + `.2, access_
 		old, _ := os.ReadFile(log)
 		return slices.Contains(strings.Split(string(text)+string(old), "\n"), "new /a")
 	})
+	if _, err := r.server.Reload(r.load(`deployment: {admin: {admin_listen: {port: 0}, admin_key: [{name: b, key: "", role: admin}]}}
+nginx_config: {http: {access_log: ` + log + `.3, access_log_buffer: 1}}
+`)); err == nil {
+		t.Error("a key without a text was taken over")
+	}
+	if res, err = http.Get(r.gateway + "/b"); err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	until(t, "a line where the log was before a reload that failed", func() bool {
+		text, _ := os.ReadFile(log + ".2")
+		return slices.Contains(strings.Split(string(text), "\n"), "new /b")
+	})
 	waiting := r.reload(`deployment: {admin: {admin_listen: {port: 0}, allow_admin: [10.0.0.0/8], admin_key: [{name: a, key: own, role: admin}]}}
 plugins: [echo]
 functions: {limits: {sequence_length: 5}}
