@@ -277,7 +277,8 @@ func (f *Function) newState(data any) (*State, error) {
 }
 
 // Call calls the function on data. args makes its arguments; results is given what
-// it returned, which must not be used afterwards. Either may be nil.
+// it returned, nothing if it failed. Values of the state must not be used afterwards:
+// another call may be at work on them then. Either may be nil.
 func (f *Function) Call(data any, args func(s *State) []lua.LValue, results func(s *State, values []lua.LValue)) error {
 	s := f.take()
 	if s == nil {
@@ -288,13 +289,10 @@ func (f *Function) Call(data any, args func(s *State) []lua.LValue, results func
 	}
 	defer f.release(s)
 	values, err := s.run(data, s.fn, args)
-	if err != nil {
-		return err
-	}
 	if results != nil {
 		results(s, values)
 	}
-	return nil
+	return err
 }
 
 // plainError drops the stack trace of an error.

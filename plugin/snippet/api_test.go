@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -321,6 +322,27 @@ func TestSourcesAreApart(t *testing.T) {
 	if got := answered(t, `ngx.say(tostring(leak), tostring(string.leak), tostring(ngx.req.leak), tostring(("").leak), tostring(require("apisix.core").json.leak))`); got != "nilnilnilnilnil" {
 		t.Error(got)
 	}
+}
+
+// A table that a source keeps is read for the phases that follow before another call
+// can change it.
+func TestKeptTablesAreOfOneCall(t *testing.T) {
+	t.Parallel()
+	f, err := snippet.CompileFunction(`local all, n = {}, 0 return function(conf, ctx) n = n + 1 all["k" .. n % 50] = n ctx.all = all end`, nil, plugintest.Env(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls sync.WaitGroup
+	for range 4 {
+		calls.Go(func() {
+			for range 200 {
+				if err := f.Call(plugintest.NewContext(post()), plugin.PhaseAccess); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	calls.Wait()
 }
 
 func TestFilterFunctions(t *testing.T) {

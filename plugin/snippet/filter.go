@@ -41,8 +41,8 @@ func (f *Filter) Holds(c *plugin.Context) (holds bool, err error) {
 		return []lua.LValue{s.GetField(ctx, "var"), s.NewTable(), ctx}
 	}, func(_ *sandbox.State, values []lua.LValue) {
 		holds = len(values) > 0 && lua.LVAsBool(values[0])
+		call.keep()
 	})
-	call.keep()
 	if err == errFinished {
 		return false, nil
 	}

@@ -166,8 +166,8 @@ func (f *Function) run(call *invocation) error {
 		if !call.quiet {
 			status, body, failed = results(values)
 		}
+		call.keep()
 	})
-	call.keep()
 	if err == nil {
 		err = failed
 	}
