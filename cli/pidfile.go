@@ -28,6 +28,10 @@ func lockPIDFile(path string) (*pidFile, error) {
 			return nil, fmt.Errorf("opening the pid file: %w; give another with --pid-file", err)
 		}
 		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			if syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
+				file.Close() // it was only a command that looked, as runningPID does
+				continue
+			}
 			pid, _ := readPID(file)
 			file.Close()
 			return nil, fmt.Errorf("a server runs already as process %d (%s): stop it with millrace quit, or give this one another --data", pid, path)
