@@ -65,9 +65,11 @@ func (p *pidFile) answer(text string) error {
 	return os.Rename(path+".new", path)
 }
 
-// release removes the file.
+// release removes the file, unless another server has one there by now.
 func (p *pidFile) release() {
-	os.Remove(p.file.Name())
+	if isAt(p.file, p.file.Name()) {
+		os.Remove(p.file.Name())
+	}
 	p.file.Close()
 }
 

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,5 +39,32 @@ func TestPIDFileOfWhoLooks(t *testing.T) {
 			t.Fatalf("a second server: %v", err)
 		}
 		p.file.Close() // it is killed, and leaves the file
+	}
+}
+
+// A file that was deleted under a server is the next one's, and stays with that.
+func TestPIDFileOfTheNext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.pid")
+	first, err := lockPIDFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	next, err := lockPIDFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.write(); err != nil {
+		t.Fatal(err)
+	}
+	first.release()
+	if pid, err := runningPID(path); err != nil || pid != os.Getpid() {
+		t.Errorf("process %d, %v, want %d", pid, err, os.Getpid())
+	}
+	next.release()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file after its server: %v", err)
 	}
 }
