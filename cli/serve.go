@@ -131,6 +131,9 @@ func (e *env) hangUp(f *serveFlags, s *server.Server, log *slog.Logger, pid *pid
 	cfg, err := f.load(e.lookup)
 	var waiting []string
 	if err == nil {
+		for _, w := range cfg.Warnings {
+			log.Warn(w)
+		}
 		waiting, err = s.Reload(cfg)
 	}
 	switch {

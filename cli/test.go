@@ -40,7 +40,7 @@ func (e *env) test(cmd *cobra.Command, path string) error {
 	if err := errors.Join(cfg.CheckExposure(), cfg.CheckPorts()); err != nil {
 		return err
 	}
-	if missing := server.MissingPlugins(cfg); len(missing) > 0 {
+	if missing := server.MissingPlugins(&cfg.Gateway); len(missing) > 0 {
 		fmt.Fprintln(e.err, "warning: "+path+": plugins that are not available: "+strings.Join(missing, ", "))
 	}
 	if source := &cfg.Gateway.Source; source.Provider == "file" {

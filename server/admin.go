@@ -25,7 +25,7 @@ func (s *Server) openAdmin(context.Context) error {
 	if s.gateway != nil {
 		conf.Applied, conf.Env = s.gateway.applied(), s.gateway.env
 	} else {
-		s.warnOfPlugins()
+		s.warnOfPlugins(&s.cfg.Gateway)
 	}
 	open := admin.New
 	if s.cfg.Gateway.Source.Provider == "api" {

@@ -39,7 +39,7 @@ func (s *Server) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.warnOfPlugins()
+	s.warnOfPlugins(cfg)
 	env := &plugin.Env{Log: s.log, Plugins: s.plugins.set}
 	env.Services = append(env.Services, plugins.NewCounters(), httpsPort(cfg))
 	if s.functions != nil {
@@ -175,14 +175,14 @@ func httpsPort(cfg *config.Gateway) redirectPort {
 }
 
 // MissingPlugins are the listed plugins that do not exist.
-func MissingPlugins(cfg *config.Config) (missing []string) {
-	for _, name := range cfg.Gateway.Plugins {
+func MissingPlugins(cfg *config.Gateway) (missing []string) {
+	for _, name := range cfg.Plugins {
 		if _, ok := plugin.Lookup(name); !ok && name != resource.StaplingPlugin {
 			missing = append(missing, name)
 		}
 	}
-	for _, name := range cfg.Gateway.Stream.Plugins {
-		if _, ok := plugin.LookupStream(name); !ok && cfg.Gateway.Stream.Enabled {
+	for _, name := range cfg.Stream.Plugins {
+		if _, ok := plugin.LookupStream(name); !ok && cfg.Stream.Enabled {
 			missing = append(missing, name+" (of streams)")
 		}
 	}
@@ -190,8 +190,8 @@ func MissingPlugins(cfg *config.Config) (missing []string) {
 }
 
 // warnOfPlugins logs them in one line.
-func (s *Server) warnOfPlugins() {
-	if missing := MissingPlugins(s.cfg); len(missing) > 0 {
+func (s *Server) warnOfPlugins(cfg *config.Gateway) {
+	if missing := MissingPlugins(cfg); len(missing) > 0 {
 		s.log.Warn("the configuration lists plugins that are not available: " + strings.Join(missing, ", "))
 	}
 }

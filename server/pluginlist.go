@@ -106,6 +106,7 @@ func (s *Server) reloadPlugins() error {
 	if err != nil {
 		return err
 	}
+	s.warnOfPlugins(&cfg.Gateway)
 	s.plugins.configure(&cfg.Gateway)
 	return nil
 }

@@ -53,6 +53,7 @@ func (s *Server) Reload(cfg *config.Config) (waiting []string, err error) {
 	if accessLog != nil { // nothing can fail from here on
 		s.accessLog.Configure(*accessLog)
 	}
+	s.warnOfPlugins(&cfg.Gateway)
 	s.plugins.configure(&cfg.Gateway)
 	if s.opt.Level != nil {
 		s.opt.Level.Set(cfg.Log.Level)
