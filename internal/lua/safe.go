@@ -104,7 +104,7 @@ func concat(s *State) int {
 		}
 		total += len(lua.LVAsString(v))
 	}
-	s.checkString(total)
+	s.BoundString(total)
 	b.Grow(total)
 	for i := 1; i <= n; i++ {
 		b.WriteString(lua.LVAsString(s.Get(i)))
@@ -119,7 +119,7 @@ func concatMeta(s *State, n int) int {
 	for i := n - 1; i >= 1; i-- {
 		left := s.Get(i)
 		if lua.LVCanConvToString(left) && lua.LVCanConvToString(right) {
-			s.checkString(len(lua.LVAsString(left)) + len(lua.LVAsString(right)))
+			s.BoundString(len(lua.LVAsString(left)) + len(lua.LVAsString(right)))
 			right = lua.LString(lua.LVAsString(left) + lua.LVAsString(right))
 			continue
 		}
@@ -145,8 +145,8 @@ func concatMeta(s *State, n int) int {
 	return 1
 }
 
-// checkString ends the call if a string of n bytes would be too long.
-func (s *State) checkString(n int) {
+// BoundString ends the call if a string of n bytes is too long, and charges it.
+func (s *State) BoundString(n int) {
 	if n > MaxString || n < 0 {
 		s.RaiseError("string is too long")
 	}
@@ -228,10 +228,13 @@ func join(s *State) int {
 			break
 		}
 	}
-	s.checkString(b.Len())
+	s.BoundString(b.Len())
 	s.Push(lua.LString(b.String()))
 	return 1
 }
+
+// maxDate bounds formats of os.date, whose directives become many bytes each.
+const maxDate = 4 << 10
 
 // openClock enters what of os tells the time.
 func openClock(s *State) {
@@ -239,9 +242,16 @@ func openClock(s *State) {
 	s.Push(lua.LString(lua.OsLibName))
 	s.LState.Call(1, 0)
 	all, t := s.GetGlobal(lua.OsLibName).(*lua.LTable), s.NewTable()
-	for _, name := range []string{"date", "difftime", "time"} {
+	for _, name := range []string{"difftime", "time"} {
 		t.RawSetString(name, all.RawGetString(name))
 	}
+	date := all.RawGetString("date").(*lua.LFunction).GFunction
+	t.RawSetString("date", s.Register(func(s *State) int {
+		if len(lua.LVAsString(s.Get(1))) > maxDate {
+			s.RaiseError("format is too long")
+		}
+		return date(s.LState)
+	}))
 	t.RawSetString("clock", s.Register(func(s *State) int {
 		now := float64(time.Now().UnixMicro()) / 1e6
 		s.Push(lua.LNumber(math.Mod(now, 1e6)))

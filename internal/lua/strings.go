@@ -29,7 +29,7 @@ func openStrings(s *State) {
 		for i := 2; i <= s.GetTop(); i++ {
 			total += len(lua.LVAsString(s.Get(i)))
 		}
-		s.checkString(total)
+		s.BoundString(total)
 		return format(s.LState)
 	}))
 }
@@ -37,7 +37,7 @@ func openStrings(s *State) {
 func rep(s *State) int {
 	text, n := s.CheckString(1), max(0, s.CheckInt(2))
 	if len(text) > 0 && n > MaxString/len(text) {
-		s.checkString(MaxString + 1)
+		s.BoundString(MaxString + 1)
 	}
 	s.Push(lua.LString(strings.Repeat(text, n)))
 	return 1
@@ -177,7 +177,7 @@ func gsub(s *State) int {
 		if end >= 0 {
 			count++
 			text := m.replacement(s, at, end)
-			s.checkString(out.Len() + len(text))
+			s.BoundString(out.Len() + len(text))
 			out.WriteString(text)
 		}
 		switch {
@@ -196,7 +196,7 @@ func gsub(s *State) int {
 	if at < len(src) {
 		out.WriteString(src[at:])
 	}
-	s.checkString(out.Len())
+	s.BoundString(out.Len())
 	s.Push(lua.LString(out.String()))
 	s.Push(lua.LNumber(count))
 	return 2

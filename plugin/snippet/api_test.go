@@ -287,11 +287,13 @@ func TestFunctionsAreBounded(t *testing.T) {
 		big + `for i = 1, 1000 do t[i] = big end ngx.say(t)`:                 "too long",
 		big + `ngx.re.gsub(("x"):rep(3000), "x", big)`:                       "",
 		big + `ngx.re.gsub(("x"):rep(3e5), "x", "")`:                         "too many matches",
+		big + `for i = 1, 20 do big = ngx.encode_base64(big) end`:            "too long",
+		`os.date(("%c"):rep(1e5))`:                                           "format is too long",
 		twice + core + `core.table.deepcopy(t)`:                              "excessive nesting",
 		twice + core + `core.table.merge({t, t}, {t, t})`:                    "",
-		twice + `ngx.say(t)`: "excessive nesting",
-		twice + core + `local v, err = core.json.encode(t) error(err)`: "too long",
-		twice + `ctx.t = t`: "",
+		twice + `ngx.say(t)`:                                                 "excessive nesting",
+		twice + core + `local v, err = core.json.encode(t) error(err)`:       "too long",
+		twice + `ctx.t = t`:                                                  "",
 	} {
 		if _, err := runFunction(t, body, post()); !strings.Contains(errText(err), want) {
 			t.Errorf("%s: %v, want %s", body, err, want)

@@ -194,8 +194,15 @@ var workerFunctions = map[string]luaFunc{
 	"exiting": func(s *sandbox.State) int { return push(s, false) },
 }
 
-// push pushes one value and answers how many it has pushed.
+// push pushes one value and answers how many it has pushed. A text may not be longer
+// than others: what encodes makes longer ones of what it has made before.
 func push(s *sandbox.State, v any) int {
+	switch text := v.(type) {
+	case string:
+		s.BoundString(len(text))
+	case []byte:
+		s.BoundString(len(text))
+	}
 	s.Push(s.Value(v))
 	return 1
 }

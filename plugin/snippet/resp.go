@@ -46,7 +46,8 @@ func argTable(s *sandbox.State) *lua.LTable {
 	meta.RawSetString("__index", s.Register(func(s *sandbox.State) int {
 		switch call := callOf(s); lua.LVAsNumber(s.Get(2)) {
 		case 1:
-			return push(s, call.body)
+			s.Push(lua.LString(call.body)) // the answer's, however long
+			return 1
 		case 2:
 			return push(s, call.last)
 		}

@@ -110,8 +110,9 @@ var coreTable = map[string]luaFunc{
 		return push(s, s.GetTop()-1)
 	},
 	"clone": func(s *sandbox.State) int {
-		to := s.NewTable()
-		s.CheckTable(1).ForEach(func(key, v lua.LValue) { to.RawSet(key, v) })
+		from, to := s.CheckTable(1), s.NewTable()
+		s.Charge(countKeys(from) * entrySize)
+		from.ForEach(func(key, v lua.LValue) { to.RawSet(key, v) })
 		s.Push(to)
 		return 1
 	},
@@ -140,7 +141,9 @@ var coreTable = map[string]luaFunc{
 	},
 	"pick": func(s *sandbox.State) int {
 		from, to := s.CheckTable(1), s.NewTable()
-		s.CheckTable(2).ForEach(func(key, _ lua.LValue) { to.RawSet(key, from.RawGet(key)) })
+		keys := s.CheckTable(2)
+		s.Charge(countKeys(keys) * entrySize)
+		keys.ForEach(func(key, _ lua.LValue) { to.RawSet(key, from.RawGet(key)) })
 		s.Push(to)
 		return 1
 	},
@@ -173,8 +176,11 @@ func deepCopy(s *sandbox.State, v lua.LValue, nodes *int) lua.LValue {
 	return to
 }
 
-// nodeSize is about what a table takes.
-const nodeSize = 200
+// About what a table takes, and one of its fields.
+const (
+	nodeSize  = 200
+	entrySize = 100
+)
 
 // mergeTables enters in to what from has; tables in both are merged too.
 func mergeTables(s *sandbox.State, to, from *lua.LTable, nodes *int) {
