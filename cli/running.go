@@ -17,7 +17,7 @@ import (
 
 func newStop(e *env) *cobra.Command {
 	return e.control("stop", "Stop the server at once", "Requests that are being served are cut off; what was acknowledged is kept.",
-		func(_ context.Context, r *running) error { return r.end(stopTime, syscall.SIGTERM, syscall.SIGINT) })
+		func(_ context.Context, r *running) error { return r.end(stopTime, syscall.SIGUSR2) })
 }
 
 func newQuit(e *env) *cobra.Command {
@@ -90,12 +90,10 @@ func (e *env) running(f *serveFlags) (*running, error) {
 	return r, err
 }
 
-// end sends signals and waits for the server's end.
-func (r *running) end(limit time.Duration, signals ...syscall.Signal) error {
-	for _, sig := range signals {
-		if err := syscall.Kill(r.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("stopping process %d: %w", r.pid, err)
-		}
+// end sends a signal and waits for the server's end.
+func (r *running) end(limit time.Duration, sig syscall.Signal) error {
+	if err := syscall.Kill(r.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("stopping process %d: %w", r.pid, err)
 	}
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if pid, err := runningPID(r.path); err != nil || pid != r.pid {

@@ -34,8 +34,9 @@ func newServe(e *env) *cobra.Command {
 		Long: `Start every role in this process, with embedded state in a data folder.
 
 SIGTERM, SIGQUIT or an interrupt stops it when the accepted requests have been
-answered; a second one stops it at once. SIGHUP has it read config.yaml again, as
-far as that can change while it runs (see reload). SIGUSR1 opens the access log anew.`,
+answered; a second one stops it at once, as SIGUSR2 does. SIGHUP has it read
+config.yaml again, as far as that can change while it runs (see reload). SIGUSR1 opens
+the access log anew.`,
 		Args: cobra.NoArgs,
 	}
 	f := addServeFlags(cmd)
@@ -211,20 +212,28 @@ func stateFolder(lookup func(string) (string, bool)) (string, error) {
 }
 
 // stopSignals ends the first context at the first signal to stop, the other at the
-// second, and the process at the third.
+// second, and the process at the third. At SIGUSR2, which the command stop sends, it ends
+// both contexts, whatever has come before: what is acknowledged must be kept.
 func stopSignals(parent context.Context) (first, second context.Context, stop func()) {
 	first, cancelFirst := context.WithCancel(parent)
 	second, cancelSecond := context.WithCancel(context.WithoutCancel(parent))
 	signals := make(chan os.Signal, 3)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR2)
 	ended := make(chan struct{})
 	go func() {
-		for _, next := range []func(){cancelFirst, cancelSecond, func() { os.Exit(1) }} {
+		for n := 0; ; {
 			select {
-			case <-signals:
-				next()
+			case sig := <-signals:
+				if n++; sig == syscall.SIGUSR2 {
+					n = 2
+				}
 			case <-ended:
 				return
+			}
+			if cancelFirst(); n == 2 {
+				cancelSecond()
+			} else if n > 2 {
+				os.Exit(1)
 			}
 		}
 	}()

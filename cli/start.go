@@ -45,7 +45,7 @@ func newRestart(e *env) *cobra.Command {
 			return err
 		}
 		if r.pid != 0 {
-			if err := r.end(stopTime, syscall.SIGTERM, syscall.SIGINT); err != nil {
+			if err := r.end(stopTime, syscall.SIGUSR2); err != nil {
 				return err
 			}
 		}
