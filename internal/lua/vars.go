@@ -50,3 +50,10 @@ func (s *State) Lazy(make func(s *State, name string) (v lua.LValue, keep bool))
 // NewTable makes an empty table. It hides the machine's own, which makes room for
 // 64 fields.
 func (s *State) NewTable() *lua.LTable { return s.CreateTable(0, 0) }
+
+// GetGlobal answers a global as it stands. It hides the machine's own, which asks what
+// a source has made of _G, and so may fail where no call is under way.
+func (s *State) GetGlobal(name string) lua.LValue { return s.G.Global.RawGetString(name) }
+
+// SetGlobal is the reverse.
+func (s *State) SetGlobal(name string, v lua.LValue) { s.G.Global.RawSetString(name, v) }

@@ -347,6 +347,32 @@ func TestKeptTablesAreOfOneCall(t *testing.T) {
 	calls.Wait()
 }
 
+// Sources may guard their globals, and spoil what they were given: that is theirs alone.
+func TestSourcesGuardGlobals(t *testing.T) {
+	t.Parallel()
+	const guard = `setmetatable(_G, {__index = function(_, name) error("no " .. name) end, __newindex = function(_, name) error("new " .. name) end}) `
+	f, err := snippet.CompileFunction(guard+`return function(conf, ctx) ngx.say(conf.a, ngx.req.get_headers()["X-Kind"], ngx.null) end`, []byte(`{"a":1}`), plugintest.Env(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := plugintest.NewContext(post())
+	if err := f.Call(c, plugin.PhaseAccess); err != plugin.ErrExit {
+		t.Error(err)
+	}
+	if _, body, _ := c.Exited(); body != "1knull\n" {
+		t.Errorf("got %q", body)
+	}
+	for _, spoil := range []string{`getmetatable(ctx).__index = function() error("spoilt") end`, `local pairs = pairs for name in pairs(_G) do _G[name] = nil end`} {
+		filter, err := snippet.CompileFilter(`function(vars, _, ctx) `+spoil+` return true end`, "1", plugintest.Env(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			_, _ = filter.Holds(plugintest.NewContext(post())) // whatever comes of it, it comes back
+		}
+	}
+}
+
 func TestFilterFunctions(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]string{

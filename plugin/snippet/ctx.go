@@ -16,6 +16,9 @@ import (
 // source can name it.
 const ctxName = "\x00ctx"
 
+// varsName is that of its variables.
+const varsName = "\x00vars"
+
 // kept names a table that the functions of a request share.
 type kept int
 
@@ -35,6 +38,7 @@ type keptJSON string
 // openCtx enters the context of the request.
 func openCtx(s *sandbox.State) {
 	vars := s.Variables(getVar, setVar)
+	s.SetGlobal(varsName, vars)
 	s.SetGlobal(ctxName, keptTable(s, ctxKept, func(s *sandbox.State, name string) lua.LValue {
 		if name == "var" {
 			return vars

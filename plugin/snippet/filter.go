@@ -37,8 +37,7 @@ func CompileFilter(source, routeID string, env *plugin.Env) (*Filter, error) {
 func (f *Filter) Holds(c *plugin.Context) (holds bool, err error) {
 	call := &invocation{host: f.host, c: c, phase: phaseMatch}
 	err = f.fn.Call(call, func(s *sandbox.State) []lua.LValue {
-		ctx := s.GetGlobal(ctxName)
-		return []lua.LValue{s.GetField(ctx, "var"), s.NewTable(), ctx}
+		return []lua.LValue{s.GetGlobal(varsName), s.NewTable(), s.GetGlobal(ctxName)}
 	}, func(_ *sandbox.State, values []lua.LValue) {
 		holds = len(values) > 0 && lua.LVAsBool(values[0])
 		call.keep()
