@@ -86,13 +86,19 @@ func (f *Follower) pause(ctx context.Context, wait time.Duration) {
 // follow lists and watches until the watch ends; followed says that it began.
 func (f *Follower) follow(ctx context.Context) (followed bool, err error) {
 	f.begin()
+	if f.Following != nil {
+		defer func() {
+			if !errors.Is(err, errAnew) { // the store is still there then
+				f.Following(false)
+			}
+		}()
+	}
 	entries, revision, err := f.Store.List(ctx, resource.Prefix)
 	if err != nil {
 		return false, err
 	}
 	if f.Following != nil {
 		f.Following(true)
-		defer f.Following(false)
 	}
 	if f.Wants != nil {
 		entries = slices.DeleteFunc(entries, func(e store.Entry) bool { return !f.Wants(e.Key) })

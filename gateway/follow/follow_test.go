@@ -61,6 +61,7 @@ type state struct {
 	values    map[string]string
 	calls     int
 	following bool
+	lost      int // how often the store was not there
 }
 
 func (s *state) apply(_ context.Context, events []store.Event) {
@@ -77,7 +78,9 @@ func (s *state) apply(_ context.Context, events []store.Event) {
 func (s *state) follows(now bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.following = now
+	if s.following = now; !now {
+		s.lost++
+	}
 }
 
 func (s *state) String() string {
@@ -183,6 +186,12 @@ func TestAnew(t *testing.T) {
 		close(*renew())
 	}
 	eventually(t, func() bool { return got.String() == all })
+	got.mu.Lock()
+	lost := got.lost
+	got.mu.Unlock()
+	if lost > 0 {
+		t.Errorf("the store, which was there, was said to be away %d times", lost)
+	}
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
