@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,7 +23,11 @@ import (
 	"millrace/store/mem"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // those that may run side by side wait more than they compute
+	goleak.VerifyTestMain(m)
+}
 
 // deadline bounds every wait of these tests; none of them should need it.
 const deadline = 30 * time.Second

@@ -90,6 +90,7 @@ func (s *rawStreams) ask(pairs ...string) (status string) {
 // What a request over HTTP/2 says never makes a second one, or another header, of the
 // one over HTTP/1.1 that the upstream is sent.
 func TestStreamsCannotSmuggle(t *testing.T) {
+	t.Parallel()
 	up := ok(t, "hi")
 	r := start(t, useHTTP2)
 	defer r.stop()
@@ -148,6 +149,7 @@ func TestStreamsCannotSmuggle(t *testing.T) {
 
 // The upstream is sent what a client over HTTP/1.1 would make it be sent.
 func TestRequestOfStreamAsSent(t *testing.T) {
+	t.Parallel()
 	up := ok(t, "hi")
 	r := start(t, useHTTP2)
 	defer r.stop()
@@ -168,6 +170,7 @@ func TestRequestOfStreamAsSent(t *testing.T) {
 // Parts of an answer reach the client as they come, and those of a long body the
 // upstream.
 func TestStreamsPassAsTheyCome(t *testing.T) {
+	t.Parallel()
 	up := serve(t, func(_ *server, c *upstreamConn) { // answers each part of the body
 		req, err := http.ReadRequest(c.r)
 		if err != nil {

@@ -49,6 +49,7 @@ func clientH2(t *testing.T, addr string, conf *tls.Config) *http.Client {
 }
 
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	up := echo(t)
 	r := start(t, func(c *Config) { c.HTTP2, c.MaxBody = true, 1<<20 })
 	defer r.stop()
@@ -131,6 +132,7 @@ func testStreams(t *testing.T, scheme string, version int, client *http.Client) 
 
 // A client that resets its stream ends the call to the upstream.
 func TestHTTP2ClientGoesAway(t *testing.T) {
+	t.Parallel()
 	reached, gone := make(chan struct{}), make(chan struct{})
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(reached)

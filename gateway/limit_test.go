@@ -11,6 +11,7 @@ import (
 
 // A client that stops in the middle of its body is told so, wherever the body is read.
 func TestSlowBodies(t *testing.T) {
+	t.Parallel()
 	r := start(t, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
 	up := serve(t, func(s *server, c *upstreamConn) { io.Copy(io.Discard, c) })
 	r.route("1", "/x", up.addr)
@@ -48,6 +49,7 @@ func TestByteByByte(t *testing.T) {
 // An answer that its client does not read is given up, and with it the upstream's
 // connection.
 func TestClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	r := start(t, func(c *Config) { c.SendTimeout = 50 * time.Millisecond })
 	ended := make(chan struct{})
 	up := serve(t, func(s *server, c *upstreamConn) {

@@ -141,6 +141,7 @@ func (l *lineLog) has(line string) bool {
 // The access log has what is refused too, as far as it could be read, and requests whose
 // client did not wait.
 func TestRefusedIsLogged(t *testing.T) {
+	t.Parallel()
 	log := &lineLog{}
 	local := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "local") })
 	r := start(t, func(c *Config) {

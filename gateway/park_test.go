@@ -230,6 +230,7 @@ func TestParkedConnectionsGoOn(t *testing.T) {
 
 // What is no request wakes a connection too, and is answered.
 func TestParkedConnectionsArePinged(t *testing.T) {
+	t.Parallel()
 	h := newHall(t, 0, nil)
 	for _, kind := range []string{"h2", "h2c"} {
 		s := h.visit(kind).(*rawStreams)
@@ -263,6 +264,7 @@ func TestParkedConnectionsEnd(t *testing.T) {
 
 // A client may have ended its side behind its request.
 func TestParkedConnectionsAreHalfClosed(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"plain", "PROXY"} {
 		h := newHall(t, 0, nil)
 		c := h.visit(kind).(*client)

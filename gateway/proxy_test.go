@@ -380,6 +380,7 @@ type zeros struct{}
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 func TestClientGone(t *testing.T) {
+	t.Parallel()
 	r := start(t, nil)
 	called, ended := make(chan struct{}), make(chan struct{})
 	up := serve(t, func(s *server, c *upstreamConn) {
@@ -478,6 +479,7 @@ func TestWebsocketWithUnreadBody(t *testing.T) {
 // A server that stops reading a long body uses up the send timeout, after which
 // its answer is no longer awaited.
 func TestSendTimeoutOfLongBody(t *testing.T) {
+	t.Parallel()
 	r := start(t, nil)
 	end := make(chan struct{})
 	defer close(end)

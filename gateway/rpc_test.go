@@ -171,6 +171,7 @@ func useHTTP2(c *Config) { c.HTTP2 = true }
 const anyRPC = "/grpc.testing.TestService/*"
 
 func TestRPC(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t, "servers")
 	certPEM, keyPEM := ca.pair("rpc.com")
 	cert, err := tls.X509KeyPair([]byte(certPEM), []byte(keyPEM))
@@ -319,6 +320,7 @@ func TestRPCCancelled(t *testing.T) {
 }
 
 func TestRPCFails(t *testing.T) {
+	t.Parallel()
 	node := serveRPC(t, nil)
 	r := start(t, useHTTP2)
 	defer r.stop()
@@ -427,6 +429,7 @@ func TestRPCFromHTTP1(t *testing.T) {
 
 // A body that breaks off its own framing is answered as for nodes of HTTP/1.1.
 func TestRPCMalformedBody(t *testing.T) {
+	t.Parallel()
 	server := serveRPC(t, nil)
 	r := start(t, useHTTP2)
 	defer r.stop()
@@ -440,6 +443,7 @@ func TestRPCMalformedBody(t *testing.T) {
 
 // What a client sends that cannot be said over HTTP/2 is not the node's fault.
 func TestRPCOddRequests(t *testing.T) {
+	t.Parallel()
 	server := serveRPC(t, nil)
 	r := start(t, func(c *Config) {
 		useHTTP2(c)

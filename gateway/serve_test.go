@@ -177,6 +177,7 @@ func otherAddress(t *testing.T) string {
 }
 
 func TestHeaderTimeout(t *testing.T) {
+	t.Parallel()
 	r := start(t, func(c *Config) { c.HeaderTimeout = 50 * time.Millisecond })
 	if b, err := io.ReadAll(r.dial().r); err != nil || len(b) > 0 {
 		t.Errorf("without a request: %q %v", b, err)

@@ -44,6 +44,7 @@ func TestPathSettings(t *testing.T) {
 }
 
 func TestRealIPHeader(t *testing.T) {
+	t.Parallel()
 	up := ok(t, "x")
 	for _, test := range []struct {
 		header    string
@@ -85,6 +86,7 @@ func TestHeaderSettings(t *testing.T) {
 }
 
 func TestClientKeepalive(t *testing.T) {
+	t.Parallel()
 	up := ok(t, "x")
 	r := start(t, func(c *Config) { c.KeepaliveTimeout = -1 })
 	r.route("1", "/x", up.addr)

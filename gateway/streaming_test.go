@@ -91,6 +91,7 @@ func TestLargeBodiesInLittleMemory(t *testing.T) {
 
 // A client that goes away while it gets its answer frees the upstream.
 func TestClientGoneWhileAnswered(t *testing.T) {
+	t.Parallel()
 	r := start(t, nil)
 	ended := make(chan struct{})
 	up := serve(t, func(s *server, c *upstreamConn) {
@@ -171,6 +172,7 @@ func TestTunnelEnds(t *testing.T) {
 
 // A tunnel in which nothing is said ends after the read timeout.
 func TestTunnelIdle(t *testing.T) {
+	t.Parallel()
 	r := start(t, nil)
 	up := serve(t, func(s *server, c *upstreamConn) {
 		s.request(c)
