@@ -154,6 +154,9 @@ func (r *request) readBody(limit int64) error {
 	if r.bodyRead || r.bodyErr != nil {
 		return r.bodyErr
 	}
+	if r.passes() {
+		return plugin.ErrBodyPassed
+	}
 	rd := r.x.conn.reader
 	if len(r.body) == 0 {
 		if body, ok := rd.BufferedBody(); ok {
@@ -172,6 +175,13 @@ func (r *request) readBody(limit int64) error {
 		}
 	}
 	return nil
+}
+
+// passes says that the body goes, or has gone, to a node as it comes. Another goroutine
+// may be reading it.
+func (r *request) passes() bool {
+	call := r.x.call.rpc
+	return r.streamed || call != nil && call.body != nil
 }
 
 func (r *request) readMore(rd *http1.Reader) error {

@@ -3,6 +3,9 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -148,4 +151,36 @@ func TestScriptsAtOnce(t *testing.T) {
 		put(i)
 	}
 	clients.Wait()
+}
+
+// A body that is on its way to the node when the answer begins is not read by others.
+func TestBodiesOnTheirWay(t *testing.T) {
+	r := start(t, nil)
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		w.(http.Flusher).Flush()
+		n, err := io.Copy(io.Discard, q.Body)
+		fmt.Fprint(w, n, " ", err)
+	}))
+	t.Cleanup(up.Close)
+	r.scripted("1", "/x", `
+		local function look(phase)
+			return function(ctx) ngx.log(ngx.WARN, phase, " finds ", tostring(ngx.req.get_body_data()), " ", tostring(ctx.var["post_arg.a"])) end
+		end
+		return {header_filter = look("header"), log = look("log")}`, up.Listener.Addr().String(), "")
+	const size = 3 << 20
+	c := r.dial()
+	c.send(fmt.Sprintf("POST /x HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", size))
+	go io.CopyN(c, zeros{}, size)
+	if rep := c.reply("POST"); rep.body != fmt.Sprint(size, " <nil>") {
+		t.Errorf("%s %q", rep.line, rep.body)
+	}
+	r.stop()
+	for _, want := range []string{"header finds nil nil", "log finds nil nil"} {
+		if !strings.Contains(r.logs.String(), want) {
+			t.Errorf("%q is not in the log: %s", want, r.logs)
+		}
+	}
 }

@@ -146,6 +146,10 @@ type Conn struct {
 // ErrBodyTooLarge is returned by Request.Body when the body is over its limit.
 var ErrBodyTooLarge = errors.New("request body too large")
 
+// ErrBodyPassed is returned by Request.Body when the body has begun to go to a node as
+// it came: then nobody else can read it.
+var ErrBodyPassed = errors.New("the request body has been passed on without being kept")
+
 // Request is the client's request. Byte slices it answers are valid until the
 // request ends and must not be changed.
 type Request interface {
@@ -170,7 +174,8 @@ type Request interface {
 	AddHeader(name, value string)
 	DelHeader(name string)
 	// Body reads the whole body (once; later calls answer it again), at most
-	// limit bytes: more gives ErrBodyTooLarge. A negative limit is none.
+	// limit bytes: more gives ErrBodyTooLarge. A negative limit is none. Once a node is
+	// called, a long body that nobody has read gives ErrBodyPassed.
 	Body(limit int64) ([]byte, error)
 	SetBody(body []byte)
 	// Context ends when the client has gone or the request is over.

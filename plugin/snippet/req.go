@@ -6,6 +6,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	sandbox "millrace/internal/lua"
+	"millrace/plugin"
 )
 
 // requestFunctions are those of ngx.req.
@@ -201,10 +202,11 @@ func headersMeta(s *sandbox.State) lua.LValue {
 	return meta
 }
 
-// requestBody reads the body.
+// requestBody reads the body; there is none for who asks when it has been passed on,
+// as in nginx.
 func (call *invocation) requestBody(s *sandbox.State) []byte {
 	body, err := call.c.Request.Body(maxFunctionBody)
-	if err != nil {
+	if err != nil && err != plugin.ErrBodyPassed {
 		s.RaiseError("reading the request's body: %s", err.Error())
 	}
 	return body
