@@ -140,7 +140,7 @@ func killServers(dir string) {
 	for _, pattern := range []string{"*.pid", "*/*.pid"} {
 		paths, _ := filepath.Glob(filepath.Join(dir, pattern))
 		for _, path := range paths {
-			if pid, err := runningPID(path); err == nil && pid != 0 {
+			if pid, _, err := runningPID(path); err == nil && pid != 0 {
 				syscall.Kill(pid, syscall.SIGKILL)
 			}
 		}

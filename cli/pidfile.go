@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // pidFile is where a server says which process it is. It holds a lock on the file while
@@ -27,19 +28,23 @@ func lockPIDFile(path string) (*pidFile, error) {
 		if err != nil {
 			return nil, fmt.Errorf("opening the pid file: %w; give another with --pid-file", err)
 		}
-		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-			if syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
-				file.Close() // it was only a command that looked, as runningPID does
-				continue
-			}
-			pid, _ := readPID(file)
+		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
+			pid, _, _ := readPID(file)
 			file.Close()
 			return nil, fmt.Errorf("a server runs already as process %d (%s): stop it with millrace quit, or give this one another --data", pid, path)
 		}
-		if isAt(file, path) {
-			return &pidFile{file}, file.Truncate(0)
+		// Under the exclusive lock the file must never have the process of a server that
+		// was killed: its number may be another's by now.
+		if err := file.Truncate(0); err != nil {
+			file.Close()
+			return nil, fmt.Errorf("emptying the pid file: %w", err)
 		}
-		file.Close() // a server that has just ended has removed it
+		if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && isAt(file, path) {
+			p := &pidFile{file}
+			return p, p.write("")
+		}
+		file.Close() // a command looks at it, as runningPID does, or a server that has just ended has removed it
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -50,10 +55,15 @@ func isAt(file *os.File, path string) bool {
 	return err == nil && errAt == nil && os.SameFile(is, at)
 }
 
-// write says that the server is there.
-func (p *pidFile) write() error {
-	_, err := p.file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
+// ready says that the server is there.
+func (p *pidFile) ready() error { return p.write("\n") }
+
+// write writes which process this is. The line has its end once the server is there.
+func (p *pidFile) write(end string) error {
+	if _, err := p.file.WriteAt([]byte(strconv.Itoa(os.Getpid())+end), 0); err != nil {
+		return fmt.Errorf("writing the pid file: %w", err)
+	}
+	return nil
 }
 
 // answer tells the command reload what came of it.
@@ -73,33 +83,32 @@ func (p *pidFile) release() {
 	p.file.Close()
 }
 
-// runningPID is the process of the server that has a pid file; 0 if there is none, or
-// it is still starting.
-func runningPID(path string) (int, error) {
+// runningPID is the process of the server that has a pid file, 0 if there is none, and
+// whether it is ready: it may still be starting.
+func runningPID(path string) (pid int, ready bool, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return 0, false, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("opening the pid file: %w", err)
+		return 0, false, fmt.Errorf("opening the pid file: %w", err)
 	}
 	defer file.Close()
 	if syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil || !isAt(file, path) {
-		return 0, nil
+		return 0, false, nil
 	}
 	return readPID(file)
 }
 
-func readPID(file *os.File) (int, error) {
+func readPID(file *os.File) (pid int, ready bool, err error) {
 	var text [32]byte
 	n, _ := file.ReadAt(text[:], 0) // an empty file has an end at once
-	line := bytes.TrimSpace(text[:n])
+	line, ready := bytes.CutSuffix(text[:n], []byte("\n"))
 	if len(line) == 0 {
-		return 0, nil
+		return 0, false, nil
 	}
-	pid, err := strconv.Atoi(string(line))
-	if err != nil {
-		return 0, fmt.Errorf("the pid file %s does not hold a number", file.Name())
+	if pid, err = strconv.Atoi(string(line)); err != nil {
+		return 0, false, fmt.Errorf("the pid file %s does not hold a number", file.Name())
 	}
-	return pid, nil
+	return pid, ready, nil
 }

@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Commands that look for the server meanwhile do not keep it from starting.
@@ -22,7 +24,7 @@ func TestPIDFileOfWhoLooks(t *testing.T) {
 		looking.Go(func() {
 			started.Done()
 			for ctx.Err() == nil {
-				if _, err := runningPID(path); err != nil {
+				if _, _, err := runningPID(path); err != nil {
 					t.Error(err)
 					return
 				}
@@ -30,7 +32,7 @@ func TestPIDFileOfWhoLooks(t *testing.T) {
 		})
 	}
 	started.Wait()
-	for range 3000 {
+	for range 50 {
 		p, err := lockPIDFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -56,15 +58,54 @@ func TestPIDFileOfTheNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := next.write(); err != nil {
+	if pid, ready, err := runningPID(path); err != nil || pid != os.Getpid() || ready {
+		t.Errorf("while it starts: process %d, ready %v, %v, want %d", pid, ready, err, os.Getpid())
+	}
+	if err := next.ready(); err != nil {
 		t.Fatal(err)
 	}
 	first.release()
-	if pid, err := runningPID(path); err != nil || pid != os.Getpid() {
-		t.Errorf("process %d, %v, want %d", pid, err, os.Getpid())
+	if pid, ready, err := runningPID(path); err != nil || pid != os.Getpid() || !ready {
+		t.Errorf("process %d, ready %v, %v, want %d", pid, ready, err, os.Getpid())
 	}
 	next.release()
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file after its server: %v", err)
+	}
+}
+
+// The process of a server that was killed is gone from the file before the next server
+// has its lock, so that nobody takes it for that one's.
+func TestPIDFileOfTheKilled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.pid")
+	if err := os.WriteFile(path, []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	looking, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(looking.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	locked := make(chan error, 1)
+	go func() {
+		p, err := lockPIDFile(path)
+		if err == nil {
+			p.release()
+		}
+		locked <- err
+	}()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if text, err := os.ReadFile(path); err == nil && len(text) == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the file still has it")
+		}
+	}
+	looking.Close()
+	if err := await(t, locked); err != nil {
+		t.Error(err)
 	}
 }

@@ -64,9 +64,10 @@ The server is found by the pid file in its data folder: give the --config, --dat
 
 // running is a server that may run, and its configuration.
 type running struct {
-	path string // of the pid file
-	pid  int    // 0: there is none
-	cfg  *config.Config
+	path  string // of the pid file
+	pid   int    // 0: there is none
+	ready bool   // it has started
+	cfg   *config.Config
 }
 
 // running finds the server that was started with these flags. A configuration that is
@@ -86,7 +87,7 @@ func (e *env) running(f *serveFlags) (*running, error) {
 	if r.path == "" {
 		return nil, errors.New("a server that keeps nothing has no data folder with a pid file: start it with a --pid-file, and give that")
 	}
-	r.pid, err = runningPID(r.path)
+	r.pid, r.ready, err = runningPID(r.path)
 	return r, err
 }
 
@@ -96,7 +97,7 @@ func (r *running) end(limit time.Duration, sig syscall.Signal) error {
 		return fmt.Errorf("stopping process %d: %w", r.pid, err)
 	}
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if pid, err := runningPID(r.path); err != nil || pid != r.pid {
+		if pid, _, err := runningPID(r.path); err != nil || pid != r.pid {
 			return err
 		}
 	}
@@ -108,6 +109,9 @@ const reloadTime = 30 * time.Second
 
 // reload has the server read its configuration again and says what came of it.
 func (r *running) reload(ctx context.Context, e *env) error {
+	if !r.ready {
+		return fmt.Errorf("process %d is still starting: see its log, and try again", r.pid)
+	}
 	answer := reloadAnswer(r.path)
 	if err := os.Remove(answer); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -126,7 +130,7 @@ func (r *running) reload(ctx context.Context, e *env) error {
 			_, err := e.out.Write(text)
 			return err
 		}
-		if pid, err := runningPID(r.path); err != nil || pid != r.pid {
+		if pid, _, err := runningPID(r.path); err != nil || pid != r.pid {
 			return errors.Join(errors.New("the server has ended: see its log"), err)
 		}
 		select {

@@ -114,8 +114,8 @@ func (e *env) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 	defer onSignal(syscall.SIGHUP, func() { e.hangUp(f, s, log, pid) })()
 	defer onSignal(syscall.SIGUSR1, s.ReopenLogs)()
 	if pid != nil {
-		if err := pid.write(); err != nil {
-			return errors.Join(fmt.Errorf("writing the pid file: %w", err), s.Close())
+		if err := pid.ready(); err != nil {
+			return errors.Join(err, s.Close())
 		}
 	}
 	greet(cmd.OutOrStdout(), s, cfg)

@@ -33,11 +33,12 @@ func TestStopWhileQuitWaits(t *testing.T) {
 	send(syscall.SIGUSR2)
 }
 
-func await[T any](t *testing.T, c <-chan T) {
+func await[T any](t *testing.T, c <-chan T) (got T) {
 	t.Helper()
 	select {
-	case <-c:
+	case got = <-c:
 	case <-time.After(30 * time.Second):
 		t.Fatal("waited in vain")
 	}
+	return got
 }

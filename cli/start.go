@@ -64,7 +64,7 @@ func (e *env) start(ctx context.Context, f *serveFlags) error {
 	if path == "" {
 		return errors.New("a server that keeps nothing has no data folder with a pid file, and nothing could stop it: give a --pid-file")
 	}
-	if pid, err := runningPID(path); err != nil || pid != 0 {
+	if pid, _, err := runningPID(path); err != nil || pid != 0 {
 		return errors.Join(err, fmt.Errorf("a server runs already as process %d: restart it, or stop it first", pid))
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -83,7 +83,10 @@ func (e *env) start(ctx context.Context, f *serveFlags) error {
 	if err != nil {
 		return fmt.Errorf("starting the server: %w", err)
 	}
-	for there := 0; there != pid; there, _ = runningPID(path) {
+	for {
+		if there, ready, _ := runningPID(path); there == pid && ready {
+			break
+		}
 		select {
 		case <-ended:
 			text, _ := io.ReadAll(io.NewSectionReader(log, before, 64<<10))
