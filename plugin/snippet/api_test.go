@@ -266,6 +266,7 @@ func TestFunctionsInFilters(t *testing.T) {
 		`ngx.exec("/x")`:                         "not available", `ngx.location.capture("/x")`: "not available", `ngx.thread.spawn()`: "not available", `ngx.socket.tcp()`: "not available",
 		`local t = {} t[1] = t ngx.log(ngx.ERR, t)`: "excessive nesting", `local t = {} t[1] = t require("apisix.core").table.deepcopy(t)`: "excessive nesting",
 		`local t = {} t.t = t ctx.t = t`: "none", `ngx.sleep(1e9)`: "API disabled", `ngx.foo = 1`: "undeclared",
+		`ngx.status = 101`: "no status of an answer", `ngx.status = -1`: "no status of an answer", `ngx.status = 99999`: "no status of an answer", `ngx.status = 299`: "none",
 	} {
 		f, err := snippet.CompileFunction("return function(conf, ctx) "+body+" end", nil, plugintest.Env(t))
 		if err != nil {

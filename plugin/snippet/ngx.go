@@ -72,8 +72,7 @@ func openNgx(s *sandbox.State) {
 		if lua.LVAsString(s.Get(2)) != "status" {
 			s.RaiseError("attempt to write to undeclared variable")
 		}
-		callOf(s).c.Response.SetStatus(s.CheckInt(3))
-		return 0
+		return setStatus(s, 3)
 	}))
 	s.SetGlobal("ngx", ngx)
 }

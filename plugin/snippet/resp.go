@@ -14,7 +14,18 @@ var responseFunctions = map[string]luaFunc{
 		return pushHeaders(s, callOf(s).c.Response.Headers, lua.LVAsBool(s.Get(2)))
 	},
 	"add_header": func(s *sandbox.State) int { return addHeader(s, callOf(s).c.Response, 1) },
-	"set_status": func(s *sandbox.State) int { callOf(s).c.Response.SetStatus(s.CheckInt(1)); return 0 },
+	"set_status": func(s *sandbox.State) int { return setStatus(s, 1) },
+}
+
+// setStatus sets the status that an argument names. In filters it goes to the client as
+// it is, so it has to be one that an answer with a body may have.
+func setStatus(s *sandbox.State, at int) int {
+	call, status := callOf(s), s.CheckInt(at)
+	if call.filters() && (status < 200 || status > 999) {
+		s.RaiseError("no status of an answer: %d", status)
+	}
+	call.c.Response.SetStatus(status)
+	return 0
 }
 
 // getResponseHeader is ngx.header.NAME: a list if the header has several values.
