@@ -63,12 +63,9 @@ func (s *Server) Reload(cfg *config.Config) (waiting []string, err error) {
 }
 
 // reloadAdmin changes who may call the Admin API, if the file says something else than
-// it did.
+// it did. The keys that were made at the start stay.
 func (s *Server) reloadAdmin(before, cfg *config.Config) error {
-	changed := slices.ContainsFunc(config.Changed(before, cfg), func(key string) bool {
-		return strings.HasPrefix(key, "deployment.admin.") || strings.HasPrefix(key, "apisix.")
-	})
-	if s.admin == nil || !changed {
+	if s.admin == nil {
 		return nil
 	}
 	for i, k := range cfg.Admin.Keys {
@@ -80,6 +77,12 @@ func (s *Server) reloadAdmin(before, cfg *config.Config) error {
 			return fmt.Errorf("deployment.admin.admin_key: %q has no key; one is only made, and shown, when the server starts", k.Name)
 		}
 		cfg.Admin.Keys[i].Key = before.Admin.Keys[same].Key
+	}
+	changed := slices.ContainsFunc(config.Changed(before, cfg), func(key string) bool {
+		return strings.HasPrefix(key, "deployment.admin.") || strings.HasPrefix(key, "apisix.")
+	})
+	if !changed {
+		return nil
 	}
 	if opensToAll(cfg) {
 		s.adminOpen.Store(true)

@@ -20,6 +20,7 @@ import (
 type reloaded struct {
 	*testing.T
 	file, admin, gateway string
+	keys                 []config.AdminKey // at the start
 	level                slog.LevelVar
 	server               *server.Server
 }
@@ -70,6 +71,7 @@ func (r *reloaded) ask(key string) int {
 func startReloaded(t *testing.T, text string) *reloaded {
 	r := &reloaded{T: t, file: filepath.Join(t.TempDir(), "config.yaml")}
 	cfg := r.load(text)
+	r.keys = cfg.Admin.Keys
 	var err error
 	if r.server, err = server.Open(t.Context(), cfg, server.Options{Log: slog.New(slog.DiscardHandler), Level: &r.level}); err != nil {
 		t.Fatal(err)
@@ -164,5 +166,25 @@ functions: {limits: {sequence_length: 5}}
 	}
 	if got := r.ask("own"); got != 403 {
 		t.Errorf("after reloads that failed: %d", got)
+	}
+}
+
+// A key that was made at the start stays, however often the file is read again.
+func TestReloadGeneratedKey(t *testing.T) {
+	t.Parallel()
+	const made = `admin_listen: {port: 0}, admin_key: [{name: a, key: "", role: admin}]`
+	r := startReloaded(t, "deployment: {admin: {"+made+"}}\n")
+	for _, text := range []string{
+		"deployment: {admin: {" + made + "}}\n",
+		"deployment: {admin: {" + made + "}}\nlog: {level: error}\n",
+		"deployment: {admin: {" + made + ", enable_admin_cors: false}}\n",
+		"deployment: {admin: {" + made + "}}\n",
+	} {
+		if waiting := r.reload(text); len(waiting) > 0 {
+			t.Errorf("%s: waiting for a restart: %q", text, waiting)
+		}
+		if got := r.ask(r.keys[0].Key); got != 200 {
+			t.Errorf("%s: %d", text, got)
+		}
 	}
 }
