@@ -54,6 +54,7 @@ func TestPostArgFilters(t *testing.T) {
 		`items[?(@.id == null)].id`: {}, `items[?(@.none == null)].id`: list("1", "2", "3", "4"), `items[?(@.none == 1)].id`: {}, `items[?(true)].id`: list("1", "2", "3", "4"), `items[?(@.id > -1.5e0)].id`: list("1", "2", "3", "4"),
 		`items[0,2].id`: list("1", "3"), `items[*]['id','role']`: list("1", "user", "2", "bot", "3", "user", "4", "it's"), `items[::2].id`: list("1", "3"), `items[1:4:2].id`: list("2", "4"),
 		`items[(@.length-1)].id`: list("4"), `items[( @.length - 2 )].id`: list("3"), `items[::0].id`: {}, `items[1:x]`: {},
+		`items[?(@.tags[?(@ == 'y')])].id`: list("1"), strings.Repeat("items[?(@.", 100) + "id" + strings.Repeat(")]", 100): {},
 		`items[?(@.id ==)]`: {}, `items[?(@.id == 1]`: {}, `items[?()]`: {}, `items[?(@.id == 'x)]`: {}, `items[?(@.id 1)]`: {}, `items[?(id)]`: {}, `items[(@.size-1)]`: {},
 		`items[?` + strings.Repeat("(", 99) + `@.id` + strings.Repeat(")", 99) + `]`: {},
 	} {

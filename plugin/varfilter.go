@@ -26,8 +26,15 @@ type filterParser struct {
 // maxFilterDepth is how deep the brackets of a condition may nest.
 const maxFilterDepth = 32
 
+// maxInnerFilters is how many conditions a condition may have in its paths. Each level of
+// them is read twice.
+const maxInnerFilters = 8
+
 // parseJSONFilter reads what stands between the brackets of a step, ?(…).
 func parseJSONFilter(selector string) (jsonFilter, bool) {
+	if strings.Count(selector, "[?") > maxInnerFilters {
+		return nil, false
+	}
 	inner, ok := strings.CutPrefix(selector, "?")
 	p := &filterParser{text: inner}
 	f := p.either()
@@ -190,8 +197,11 @@ func (p *filterParser) path() operand {
 	p.text = p.text[end:]
 	parent, ofLength := strings.CutSuffix("."+text, ".length")
 	steps, ok := parseJSONPath(text)
-	lengthOf, okToo := parseJSONPath(strings.TrimPrefix(parent, "."))
-	p.bad = p.bad || !ok || !okToo
+	var lengthOf []jsonStep
+	if ofLength && ok {
+		lengthOf, ok = parseJSONPath(strings.TrimPrefix(parent, "."))
+	}
+	p.bad = p.bad || !ok
 	return func(root, at gjson.Result) gjson.Result {
 		if whole {
 			at = root
