@@ -144,7 +144,7 @@ func (r *redis) begin(a resp.Argument) {
 }
 
 // secretsFrom is which arguments may be passwords, from that one on.
-var secretsFrom = map[string]int{"auth": 1, "hello": 2, "acl": 2, "config": 3, "migrate": 6}
+var secretsFrom = map[string]int{"auth": 1, "hello": 2, "acl": 2, "config": 3, "sentinel": 3, "migrate": 6}
 
 // log appends an argument to the line that is logged, cut short unless it is a key that
 // was looked for.

@@ -88,6 +88,7 @@ func TestRedisLines(t *testing.T) {
 		{[]string{"AUTH", "me", "secret"}, "auth *** ***"},
 		{[]string{"hello", "3", "auth", "me", "secret"}, "hello 3 *** *** ***"},
 		{[]string{"config", "set", "requirepass", "secret"}, "config set requirepass ***"},
+		{[]string{"sentinel", "set", "main", "auth-pass", "secret"}, "sentinel set main *** ***"},
 		{[]string{"append", key, key}, "append " + key[:128] + "...(300 bytes) " + key[:128] + "...(300 bytes)"},
 	} {
 		all := read(t, r.FromClient, wire(tt.args...), 1000)
