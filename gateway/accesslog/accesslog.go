@@ -75,16 +75,25 @@ func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 }
 
-// Log enters the line of a request that has been answered.
+// lines are room for a line each.
+var lines = sync.Pool{New: func() any { return new([]byte) }}
+
+// Log enters the line of a request that has been answered. Its variables may wait for
+// the client, for whom other requests do not.
 func (l *Log) Log(c *plugin.Context) {
+	l.mu.Lock()
+	format := l.format
+	l.mu.Unlock()
+	line := lines.Get().(*[]byte)
+	defer lines.Put(line)
+	*line = append(format.append((*line)[:0], c.Lookup()), '\n')
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.pending) > max(leastPending, 4*l.cfg.Buffer) {
 		l.lost++
 		return
 	}
-	l.pending = append(l.format.append(l.pending, c.Lookup()), '\n')
-	if len(l.pending) >= l.cfg.Buffer {
+	if l.pending = append(l.pending, *line...); len(l.pending) >= l.cfg.Buffer {
 		l.signal()
 	}
 }

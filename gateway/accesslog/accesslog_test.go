@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"millrace/internal/expr"
 	"millrace/plugin"
+	"millrace/plugin/plugintest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -93,5 +96,40 @@ func TestLogIsOpenedAnew(t *testing.T) {
 	}
 	if _, err := Open(Config{Path: filepath.Join(path, "below")}); err == nil {
 		t.Error("a file below a file was opened")
+	}
+}
+
+// A variable may wait for a client's body; other requests do not wait with it.
+func TestSlowClientsHoldUpNobody(t *testing.T) {
+	l, err := Open(Config{Log: slog.New(slog.DiscardHandler), Path: filepath.Join(t.TempDir(), "access.log"), Format: "$post_arg_a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	body, client := io.Pipe()
+	slow := httptest.NewRequest("POST", "/", body)
+	slow.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		l.Log(plugintest.NewContext(slow))
+	}()
+	io.WriteString(client, "a=") // returns when the log has read it
+	others := make(chan struct{})
+	go func() {
+		defer close(others)
+		l.Log(plugintest.NewContext(httptest.NewRequest("GET", "/", nil)))
+	}()
+	select {
+	case <-others:
+	case <-time.After(30 * time.Second):
+		t.Error("a request waits for another's client")
+	}
+	io.WriteString(client, "x")
+	client.Close()
+	<-logged
+	<-others
+	if got := string(l.pending); got != "-\nx\n" {
+		t.Errorf("got %q", got)
 	}
 }
