@@ -334,6 +334,23 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// A rule whose trigger is gone would keep what is exported from being deployed.
+func TestExportWithoutOrphans(t *testing.T) {
+	s := serve(t)
+	s.put("actions/hello", `{"exec":{"kind":"nodejs:default","code":"function main() { return {} }"}}`)
+	s.put("triggers/gone", `{}`)
+	s.put("rules/orphan", `{"trigger":"/_/gone","action":"/_/hello"}`)
+	if err := s.client.Do(t.Context(), http.MethodDelete, "/namespaces/_/triggers/gone", nil, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	o, out := s.options(t.TempDir())
+	said := must(t, func(o Options) error { return Export(t.Context(), o) }, o, out)
+	if want := "the rule orphan is left out, since its trigger gone is gone"; !strings.Contains(said, want) {
+		t.Errorf("export: %s", said)
+	}
+	must(t, deploying(t), o, out)
+}
+
 func (s *site) put(path, body string) {
 	s.t.Helper()
 	if err := s.client.Do(s.t.Context(), http.MethodPut, "/namespaces/_/"+path, overwrite, json.RawMessage(body), nil); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"millrace/cli/deploy/manifest"
 	"millrace/cli/deploy/plan"
+	"millrace/cli/remote"
 	"millrace/whisk"
 )
 
@@ -246,6 +247,11 @@ func (x *exporting) rule(ctx context.Context, name string) error {
 		return err
 	}
 	if d.Status == "inactive" {
+		err := x.client.Do(ctx, http.MethodGet, x.entity("triggers", d.Trigger.Name), nil, nil, nil)
+		if remote.IsStatus(err, http.StatusNotFound) {
+			x.report.warn(fmt.Sprintf("the rule %s is left out, since its trigger %s is gone", name, d.Trigger.Name))
+			return nil
+		}
 		x.report.warn(fmt.Sprintf("the rule %s is inactive, which a manifest cannot say: it becomes active", name))
 	}
 	return x.export.Rule(plan.Rule{
