@@ -75,9 +75,11 @@ func (p *pidFile) answer(text string) error {
 	return os.Rename(path+".new", path)
 }
 
-// release removes the file, unless another server has one there by now.
+// release removes the file, and the last answer, unless another server has one there by
+// now.
 func (p *pidFile) release() {
 	if isAt(p.file, p.file.Name()) {
+		os.Remove(reloadAnswer(p.file.Name()))
 		os.Remove(p.file.Name())
 	}
 	p.file.Close()

@@ -123,7 +123,7 @@ func (r *running) reload(ctx context.Context, e *env) error {
 	defer cancel()
 	for {
 		if text, err := os.ReadFile(answer); err == nil && bytes.HasSuffix(text, []byte("\n")) {
-			os.Remove(answer)
+			// The file stays, for others who have asked at the same time.
 			if problem, failed := strings.CutPrefix(strings.TrimSpace(string(text)), failedReload); failed {
 				return errors.New("the server goes on as it was: " + problem)
 			}
