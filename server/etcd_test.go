@@ -438,7 +438,7 @@ func routeOf(uri, upstream string) string {
 func TestEtcdAwayAtStart(t *testing.T) {
 	t.Parallel()
 	address := "http://" + freeport.Address(t)
-	want := "connecting to etcd at " + address + " (deployment.etcd): start it, correct the address or the credentials"
+	want := "connecting to etcd at " + address + ": start it, or correct the address or the credentials"
 	if err := openFails(t, time.Second, onEtcd("/apisix", address)); !strings.Contains(err, want) {
 		t.Errorf("got %s, want %s", err, want)
 	}

@@ -47,7 +47,7 @@ func (s *Server) openEtcd(ctx context.Context, e *config.Etcd) error {
 	}
 	kept, err := etcd.OpenSource(ctx, conf)
 	if err != nil {
-		return err
+		return fmt.Errorf("deployment.etcd.host names an etcd (leave it out to keep the configuration in the data folder): %w", err)
 	}
 	s.resources, s.followed = kept, kept.Followed()
 	s.add(part{name: "etcd", run: kept.Run, close: kept.Close})

@@ -176,7 +176,7 @@ func openError(cfg Config, err error) error {
 	if reason := unreachable(cfg); reason != nil {
 		err = fmt.Errorf("%w (%w)", err, reason)
 	}
-	return fmt.Errorf("connecting to etcd at %s (deployment.etcd): start it, correct the address or the credentials, or leave deployment.etcd.host out to keep the configuration in the data folder: %w",
+	return fmt.Errorf("connecting to etcd at %s: start it, or correct the address or the credentials: %w",
 		strings.Join(cfg.Endpoints, ", "), err)
 }
 
