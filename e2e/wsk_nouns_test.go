@@ -99,7 +99,7 @@ wsk action create hello hello.js >/dev/null
 wsk action create slow slow.js >/dev/null
 wsk action invoke hello --blocking >/dev/null
 "$MILLRACE" wsk activation poll > poll.txt & poll=$!
-while ! grep -q Polling poll.txt; do sleep 0.05; done
+while ! grep -sq Polling poll.txt; do sleep 0.05; done
 id=$(wsk action invoke slow | grep -o '[0-9a-f]\{32\}')
 "$MILLRACE" wsk activation logs "$id" --follow --strip > follow.txt & follow=$!
 for i in $(seq 20); do wsk action invoke hello -p name n$i >/dev/null; done
